@@ -1,19 +1,19 @@
 # syntax=docker/dockerfile:1.7
-# One build, three images:
+# One build for three images:
 #
-#   docker build --tag whoop .                            `api` and `sync-worker`
-#   docker build --target scheduler --tag whoop-scheduler .   the same, started at an hour of the day
-#   docker build --target simulator --tag whoop-simulator .   a WHOOP to try it with
+#   docker build --tag whoop .                                `api` and `sync-worker`
+#   docker build --target scheduler --tag whoop-scheduler .   the same, started at fixed hours of the day
+#   docker build --target simulator --tag whoop-simulator .   the simulated WHOOP of the demo
 #
-# What is done stands in deploy/image/build, which runs without Docker too.
+# The steps are in deploy/image/build, which also works without Docker.
 
-# Node only fetches the Health page's chart library (crates/api/build.rs).
+# Node is only needed to fetch the chart library of the Health page (crates/api/build.rs).
 FROM node:22-bookworm-slim AS node
 
-# The version is that of rust-toolchain.toml; Debian's is that of `system` below, as the
-# programs are linked with its C library.
+# The version of Rust must be that of rust-toolchain.toml. The release of Debian must be that of
+# `system` below, because the programs are linked with its C library.
 FROM rust:1.95.0-bookworm AS toolchain
-# Without it rustup would fetch the parts that only developers need.
+# Without this variable rustup would download components that only developers need.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=node /usr/local/lib/node_modules/npm /usr/local/lib/node_modules/npm
@@ -25,7 +25,7 @@ COPY . .
 RUN deploy/image/build skeleton /skeleton
 
 FROM toolchain AS programs
-# A skeleton is the same after most edits, and then this layer is taken as it is.
+# Most edits do not change the skeleton, so that Docker uses the cached layer with the dependencies.
 COPY --from=skeleton /skeleton .
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     deploy/image/build dependencies
@@ -34,8 +34,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     deploy/image/build programs /out
 
 FROM debian:bookworm-slim AS system
-# Newest of all is what these are wanted for: a fixed version would keep old roots of
-# trust, old time zones, and disappear from Debian's servers.
+# These packages have no fixed version on purpose: root certificates and time zones must be current,
+# and Debian's servers delete old versions.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get upgrade --yes \
@@ -50,7 +50,7 @@ FROM scratch AS base
 COPY --from=system /root-of-image/ /
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/whoop/
 ENV PATH=/usr/local/bin
-# A number, so that Kubernetes can see that it is not root.
+# A number, so that Kubernetes can check that the user is not root.
 USER 65532:65532
 
 FROM base AS simulator
@@ -64,7 +64,7 @@ ENTRYPOINT ["/usr/local/bin/whoop-sim"]
 FROM base AS service
 COPY --from=programs /out/sbom.cdx.json /usr/share/doc/whoop/sbom.cdx.json
 COPY --from=programs /out/api /out/sync-worker /usr/local/bin/
-# Inside a container loopback is reached by nobody.
+# The loopback address of a container cannot be reached from outside.
 ENV API_LISTEN=0.0.0.0:8080
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -78,17 +78,17 @@ LABEL org.opencontainers.image.title="whoop" \
       org.opencontainers.image.created="$CREATED" \
       org.opencontainers.image.source="$SOURCE"
 
-# snooze waits for an hour of the day and then becomes the command: cron without root,
-# without a shell, and with the run's own exit code.
+# snooze waits for an hour of the day and then executes the command in its place. Unlike cron it
+# needs no root and no shell, and the container ends with the exit code of the run.
 FROM service AS scheduler
 COPY --from=system /usr/bin/snooze /usr/local/bin/snooze
-# A machine that slept through the hour does it up to an hour later.
+# If the machine was suspended at that hour, the run starts up to one hour later.
 ENTRYPOINT ["/usr/local/bin/snooze", "-s", "1h"]
 
-# The last one is built where none is named.
+# The last stage is the default target.
 FROM service AS whoop
 EXPOSE 8080
-# The API's own: a `sync-worker` in this image has no port that could be asked.
+# The health check is for the API only: `sync-worker` listens on no port.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --start-interval=1s \
     CMD ["/usr/local/bin/api", "healthcheck"]
 CMD ["/usr/local/bin/api"]

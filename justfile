@@ -1,97 +1,97 @@
-# Lists what there is.
+# List the recipes.
 default:
     @just --list
 
-# The whole system on one machine, with a simulated WHOOP. Ctrl-C ends it.
+# Run the whole system on this machine with a simulated WHOOP; Ctrl-C stops it.
 demo *arguments:
     cargo demo {{arguments}}
 
-# The acceptance steps, then leave.
+# Run the acceptance steps of the demo and exit.
 check:
     cargo demo --check
 
-# Every test, on a private PostgreSQL.
+# Run every test, on a private PostgreSQL.
 test:
     cargo test --workspace
 
-# The real programs, several of each: just soak tokens --rounds 1000, just soak quota --calls 10000
+# Test several processes of the real programs under load: just soak tokens --rounds 1000, just soak quota --calls 10000
 soak *arguments:
     cargo run --quiet --package whoop-devkit --features demo --bin soak -- {{arguments}}
 
-# How long a member's year and a plan of thousands take, in a release build.
+# Measure the sync of one member's year and the planning for thousands of members, in a release build.
 speed *arguments:
     cargo run --release --quiet --package whoop-devkit --features demo --bin soak -- speed {{arguments}}
 
-# A day measured against FastAPI and PostgreSQL alone: bench/RESULTS.md. Some ten minutes.
+# Compare the API's speed with FastAPI and plain PostgreSQL (about ten minutes): bench/RESULTS.md
 bench *arguments:
     bench/run {{arguments}}
 
-# A Dart client of the API in target/dart-client.
+# Generate a Dart client of the API in target/dart-client.
 dart-client *arguments:
     scripts/dart-client {{arguments}}
 
-# The API's description, linted.
+# Lint the API's OpenAPI description.
 lint-openapi:
     scripts/lint-openapi
 
-# A running API asked everything, its member erased: just fuzz http://127.0.0.1:8080 TOKEN demo-member 2000
+# Fuzz a running API; this erases the member: just fuzz http://127.0.0.1:8080 TOKEN demo-member 2000
 fuzz *arguments:
     scripts/fuzz-api {{arguments}}
 
-# The pages in a browser: Debian's chromium, Node and npm.
+# Test the pages in a browser; needs Debian's chromium, Node and npm.
 test-page *files:
     scripts/test-page {{files}}
 
-# The same, with a picture of every state in target/page-pictures; those of the README are renewed.
+# Test the pages, save a screenshot of every state in target/page-pictures, and update those of the README.
 screenshots:
     scripts/screenshots
 
-# The service, or with `--profile sim` the demo, by Docker Compose: docs/deploy.md.
+# Start the service, or the demo with `--profile sim`, with Docker Compose: docs/deploy.md
 up *arguments:
     docker compose {{arguments}} up --build
 
-# Every deployment file by the program that reads it, and a broken copy of each; `image` builds and tries the image's parts.
+# Validate every deployment file, and that broken copies are refused; `image` builds and tests the contents of the image.
 check-deploy *arguments:
     scripts/check-deploy {{arguments}}
 
-# Alerts, their tests, the dashboard, and the book that says what to do.
+# Check the alerts, their tests, the dashboard and the runbook.
 check-observe:
     scripts/check-observe
 
-# A database dumped, restored beside itself, and compared with WHOOP; `--try` on a stage of its own.
+# Dump a database, restore it into a copy, and compare the copy with WHOOP; `--try` tests the drill itself.
 backup-drill *arguments:
     scripts/backup-drill {{arguments}}
 
-# Three days by the deployed command lines, on the simulator's clock.
+# Run three simulated days of scheduled runs with the deployed command lines.
 cron-day:
     scripts/cron-day
 
-# The Supabase and Citus SQL on a private PostgreSQL with their roles.
+# Test the Supabase and Citus SQL on a private PostgreSQL with their roles.
 check-supabase *arguments:
     scripts/check-supabase {{arguments}}
 
-# Format, clippy and rustdoc, warnings as errors.
+# Check the format and run clippy and rustdoc, with warnings as errors.
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --all-features -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 
-# Licences, unwanted and unused dependencies, and RustSec's advisories if their database can be fetched.
+# Check licences, unwanted and unused dependencies, and RustSec's advisories if their database can be fetched.
 supply-chain *arguments:
     scripts/supply-chain {{arguments}}
 
-# Which crate may know which.
+# Check which crate may depend on which.
 house:
     scripts/house
 
-# Bring the database in DATABASE_URL up to date.
+# Migrate the database in DATABASE_URL.
 migrate:
     cargo run --release --bin sync-worker -- migrate
 
-# A scheduled run: just worker night
+# Start a scheduled run: just worker night
 worker slot="auto" *arguments:
     cargo run --release --bin sync-worker -- run --slot {{slot}} {{arguments}}
 
-# Everything that must not break, as it runs before a change lands.
+# Run every check, as before a change is merged.
 ci:
     bash .ci/run

@@ -1,7 +1,7 @@
-"""What scripts/check-observe does: see there.
+"""The checks of scripts/check-observe, which describes them.
 
-A check is a function that takes a folder (the repository or a broken copy of what it
-looks at) and gives back what is wrong, a line each.
+A check is a function that takes a folder (the repository, or a copy of the files that is broken
+on purpose) and returns a list of errors, one line each.
 """
 
 import json
@@ -32,37 +32,37 @@ CONFIG = "deploy/prometheus/prometheus.yml"
 DASHBOARD = "deploy/grafana/dashboards/whoop.json"
 DATASOURCES = "deploy/grafana/provisioning/datasources/prometheus.yml"
 PROVIDERS = "deploy/grafana/provisioning/dashboards/whoop.yml"
-BOOK = "OPERATIONS.md"
+RUNBOOK = "OPERATIONS.md"
 
-# The heading under which the book has a section for each alert.
-ALERTS_BEGIN = "## When an alert fires"
+# The heading below which the runbook has a section for each alert.
+ALERTS_HEADING = "## When an alert fires"
 
 
 # ---- promtool
 
 
 def promtool(*arguments):
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=110)
-    if done.returncode == 0:
+    process = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=110)
+    if process.returncode == 0:
         return []
-    words = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
-    return [line for line in words if line and not re.match(r"Checking|Unit Testing|SUCCESS", line)] or ["promtool failed"]
+    lines = [line.strip() for line in (process.stdout + process.stderr).splitlines()]
+    return [line for line in lines if line and not re.match(r"Checking|Unit Testing|SUCCESS", line)] or ["promtool failed"]
 
 
 def config(folder):
     text = (folder / CONFIG).read_text()
-    named = "/etc/prometheus/rules.yml"
-    if named not in text:
-        return [f"{CONFIG} does not read {named}, where the compose file puts the rules"]
-    with tempfile.TemporaryDirectory() as there:
-        # The path of the container is none here.
-        copy = Path(there) / "prometheus.yml"
-        copy.write_text(text.replace(named, str((folder / RULES).resolve())))
-        found = promtool("check", "config", str(copy))
-    jobs = {job["job_name"]: job for job in yaml.safe_load(text).get("scrape_configs", [])} if not found else {}
-    if not found and "api:8081" not in str(jobs.get("whoop-api")):
-        found.append("the job whoop-api does not ask api:8081")
-    return found
+    rules_path = "/etc/prometheus/rules.yml"
+    if rules_path not in text:
+        return [f"{CONFIG} does not read {rules_path}, where the compose file mounts the rules"]
+    with tempfile.TemporaryDirectory() as temporary:
+        # The path inside the container does not exist on this machine.
+        copy = Path(temporary) / "prometheus.yml"
+        copy.write_text(text.replace(rules_path, str((folder / RULES).resolve())))
+        errors = promtool("check", "config", str(copy))
+    jobs = {job["job_name"]: job for job in yaml.safe_load(text).get("scrape_configs", [])} if not errors else {}
+    if not errors and "api:8081" not in str(jobs.get("whoop-api")):
+        errors.append("the job whoop-api does not scrape api:8081")
+    return errors
 
 
 def rules(folder):
@@ -81,9 +81,9 @@ def queries(folder):
     expressions = [expr.replace("$__rate_interval", "5m") for _, expr in dashboard_queries(folder)]
     records = [{"record": f"query{number}", "expr": expr} for number, expr in enumerate(expressions)]
     if not records:
-        return ["the dashboard asks nothing"]
-    with tempfile.TemporaryDirectory() as there:
-        file = Path(there) / "queries.yml"
+        return ["the dashboard has no query"]
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "queries.yml"
         file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": records}]}))
         return promtool("check", "rules", str(file))
 
@@ -100,38 +100,38 @@ def alerts(folder):
 
 
 def alert_shape(folder):
-    found, names = [], set()
+    errors, names = [], set()
     for alert in alerts(folder):
-        name, notes = alert["alert"], alert.get("annotations", {})
+        name, annotations = alert["alert"], alert.get("annotations", {})
         if name in names:
-            found.append(f"{name} is there twice")
+            errors.append(f"{name} is defined twice")
         names.add(name)
         if alert.get("labels", {}).get("severity") not in ("critical", "warning"):
-            found.append(f"{name} has no severity, critical or warning")
+            errors.append(f"the severity of {name} is neither critical nor warning")
         if "for" not in alert:
-            found.append(f"{name} has no `for`: a single look would wake somebody")
-        found += [f"{name} has no {one}" for one in ("summary", "description") if len(notes.get(one, "")) < 10]
-        if notes.get("runbook_url") != f"{BOOK}#{name.lower()}":
-            found.append(f"{name}: runbook_url is not {BOOK}#{name.lower()}")
-    return found
+            errors.append(f"{name} has no `for`, so it would fire after a single evaluation")
+        errors += [f"{name} has no {text}" for text in ("summary", "description") if len(annotations.get(text, "")) < 10]
+        if annotations.get("runbook_url") != f"{RUNBOOK}#{name.lower()}":
+            errors.append(f"{name}: runbook_url is not {RUNBOOK}#{name.lower()}")
+    return errors
 
 
 def alerts_tested(folder):
-    """Each alert fires in one test and keeps still in another."""
-    fires, still, found = set(), set(), []
+    """Each alert fires in at least one test and does not fire in another."""
+    firing, silent, errors = set(), set(), []
     for file in TESTS:
         for test in yaml.safe_load((folder / file).read_text())["tests"]:
-            for one in test.get("alert_rule_test", []):
-                (fires if one.get("exp_alerts") else still).add(one["alertname"])
-            for one in test.get("promql_expr_test", []):
-                name = re.search(r'ALERTS\{alertname="(\w+)", alertstate="firing"\}', one["expr"])
+            for case in test.get("alert_rule_test", []):
+                (firing if case.get("exp_alerts") else silent).add(case["alertname"])
+            for case in test.get("promql_expr_test", []):
+                name = re.search(r'ALERTS\{alertname="(\w+)", alertstate="firing"\}', case["expr"])
                 if name:
-                    (fires if one.get("exp_samples") else still).add(name.group(1))
+                    (firing if case.get("exp_samples") else silent).add(name.group(1))
     names = {alert["alert"] for alert in alerts(folder)}
-    found += [f"no test lets {name} fire" for name in sorted(names - fires)]
-    found += [f"no test keeps {name} from firing" for name in sorted(names - still)]
-    found += [f"a test names {name}, which is no alert" for name in sorted((fires | still) - names)]
-    return found
+    errors += [f"{name} fires in no test" for name in sorted(names - firing)]
+    errors += [f"no test checks that {name} does not fire" for name in sorted(names - silent)]
+    errors += [f"a test names {name}, but no alert has this name" for name in sorted((firing | silent) - names)]
+    return errors
 
 
 # ---- the dashboard
@@ -142,108 +142,108 @@ def dashboard(folder):
 
 
 def dashboard_queries(folder):
-    whole = dashboard(folder)
-    for panel in whole["panels"]:
+    content = dashboard(folder)
+    for panel in content["panels"]:
         for target in panel.get("targets", []):
             yield panel["title"], target["expr"]
-    for one in whole.get("annotations", {}).get("list", []):
-        if "expr" in one:
-            yield one["name"], one["expr"]
+    for annotation in content.get("annotations", {}).get("list", []):
+        if "expr" in annotation:
+            yield annotation["name"], annotation["expr"]
 
 
 def dashboard_shape(folder):
     try:
-        whole = dashboard(folder)
+        content = dashboard(folder)
     except ValueError as error:
         return [f"{DASHBOARD}: {error}"]
     sources = yaml.safe_load((folder / DATASOURCES).read_text())["datasources"]
-    uids = {one["uid"] for one in sources if one["type"] == "prometheus" and one["url"] == "http://prometheus:9090"}
+    uids = {source["uid"] for source in sources if source["type"] == "prometheus" and source["url"] == "http://prometheus:9090"}
     providers = yaml.safe_load((folder / PROVIDERS).read_text())["providers"]
-    found = []
-    if "/var/lib/grafana/dashboards" not in {one["options"]["path"] for one in providers}:
-        found.append("no provider reads /var/lib/grafana/dashboards, where the compose file puts the dashboards")
-    found += [f"the dashboard has no {one}" for one in ("uid", "title", "schemaVersion") if not whole.get(one)]
-    if whole.get("id") is not None:
-        found.append("the dashboard has an id, which is another one in every Grafana")
-    seen, taken = set(), {}
-    for panel in whole["panels"]:
-        what = panel.get("title") or f"panel {panel.get('id')}"
+    errors = []
+    if "/var/lib/grafana/dashboards" not in {provider["options"]["path"] for provider in providers}:
+        errors.append("no provider reads /var/lib/grafana/dashboards, where the compose file mounts the dashboards")
+    errors += [f"the dashboard has no {field}" for field in ("uid", "title", "schemaVersion") if not content.get(field)]
+    if content.get("id") is not None:
+        errors.append("the dashboard has an id, which differs in every Grafana; remove it")
+    ids, occupied = set(), {}
+    for panel in content["panels"]:
+        title = panel.get("title") or f"panel {panel.get('id')}"
         if not panel.get("title"):
-            found.append(f"{what} has no title")
-        if not isinstance(panel.get("id"), int) or panel["id"] in seen:
-            found.append(f"{what}: its id {panel.get('id')} is there twice, or is none")
-        seen.add(panel.get("id"))
-        place = panel.get("gridPos", {})
-        if set(place) != {"x", "y", "w", "h"} or place["x"] + place["w"] > 24:
-            found.append(f"{what} does not lie within the 24 columns")
+            errors.append(f"{title} has no title")
+        if not isinstance(panel.get("id"), int) or panel["id"] in ids:
+            errors.append(f"{title}: its id {panel.get('id')} is not a number, or is used twice")
+        ids.add(panel.get("id"))
+        position = panel.get("gridPos", {})
+        if set(position) != {"x", "y", "w", "h"} or position["x"] + position["w"] > 24:
+            errors.append(f"{title} exceeds the 24 columns")
         else:
-            for cell in ((x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])):
-                if taken.setdefault(cell, what) != what:
-                    found.append(f"{what} lies over {taken[cell]}")
+            for cell in ((x, y) for x in range(position["x"], position["x"] + position["w"]) for y in range(position["y"], position["y"] + position["h"])):
+                if occupied.setdefault(cell, title) != title:
+                    errors.append(f"{title} overlaps {occupied[cell]}")
                     break
         if panel.get("type") == "row":
             continue
         defaults = panel.get("fieldConfig", {}).get("defaults", {})
         if not defaults.get("unit"):
-            found.append(f"{what} has no unit")
+            errors.append(f"{title} has no unit")
         if not defaults.get("thresholds", {}).get("steps"):
-            found.append(f"{what} has no thresholds")
+            errors.append(f"{title} has no thresholds")
         if not panel.get("description"):
-            found.append(f"{what} does not say what it shows")
+            errors.append(f"{title} has no description")
         if not panel.get("targets"):
-            found.append(f"{what} asks nothing")
-        for one in [panel, *panel.get("targets", [])]:
-            source = one.get("datasource") or {}
+            errors.append(f"{title} has no query")
+        for element in [panel, *panel.get("targets", [])]:
+            source = element.get("datasource") or {}
             if source.get("uid") not in uids or source.get("type") != "prometheus":
-                found.append(f"{what}: its datasource {source.get('uid')} is not provisioned")
-    return found
+                errors.append(f"{title}: its datasource {source.get('uid')} is not provisioned")
+    return errors
 
 
-# ---- the book
+# ---- the runbook
 
 
-def book(folder):
-    text = (folder / BOOK).read_text()
-    parts = re.split(rf"(?m)^{re.escape(ALERTS_BEGIN)}$", text)
+def runbook(folder):
+    text = (folder / RUNBOOK).read_text()
+    parts = re.split(rf"(?m)^{re.escape(ALERTS_HEADING)}$", text)
     if len(parts) != 2:
-        return [f"{BOOK} has no heading `{ALERTS_BEGIN}`"]
-    within = re.split(r"(?m)^## ", parts[1])[0]
+        return [f"{RUNBOOK} does not have the heading `{ALERTS_HEADING}` exactly once"]
+    alert_sections = re.split(r"(?m)^## ", parts[1])[0]
     sections = {}
-    for section in re.split(r"(?m)^### ", within)[1:]:
+    for section in re.split(r"(?m)^### ", alert_sections)[1:]:
         heading, _, body = section.partition("\n")
         if heading in sections:
-            return [f"{BOOK} has {heading} twice"]
+            return [f"{RUNBOOK} has the heading {heading} twice"]
         sections[heading] = body
     names = {alert["alert"] for alert in alerts(folder)}
-    found = [f"{BOOK} has no heading {name}" for name in sorted(names - set(sections))]
-    found += [f"{BOOK} has a heading {name}, and no alert is called so" for name in sorted(set(sections) - names)]
+    errors = [f"{RUNBOOK} has no heading {name}" for name in sorted(names - set(sections))]
+    errors += [f"{RUNBOOK} has a heading {name}, but no alert has this name" for name in sorted(set(sections) - names)]
     for name, body in sections.items():
-        found += [f"{BOOK}: {name} has no {part}" for part in ("**Means.**", "**Look.**", "**Do.**") if part not in body]
+        errors += [f"{RUNBOOK}: {name} has no {part}" for part in ("**Means.**", "**Look.**", "**Do.**") if part not in body]
         if "`" not in body:
-            found.append(f"{BOOK}: {name} names no command")
-    return found + links(text)
+            errors.append(f"{RUNBOOK}: {name} names no command")
+    return errors + links(text)
 
 
 def links(text):
-    """Places of the repository that the book points at, and that are not there."""
-    found = []
+    """Reports links of the runbook to files and headings that do not exist."""
+    errors = []
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         file, _, anchor = target.partition("#")
         if "://" in target:
             continue
-        there = text if not file else (ROOT / file).read_text() if (ROOT / file).is_file() else None
-        if there is None:
-            found.append(f"{BOOK} points at {file}, which is not there")
-        elif anchor and anchor not in {slug(one) for one in re.findall(r"(?m)^#+ (.*)$", there)}:
-            found.append(f"{BOOK} points at {target}, and there is no such heading")
-    return found
+        content = text if not file else (ROOT / file).read_text() if (ROOT / file).is_file() else None
+        if content is None:
+            errors.append(f"{RUNBOOK} links to {file}, which does not exist")
+        elif anchor and anchor not in {slug(heading) for heading in re.findall(r"(?m)^#+ (.*)$", content)}:
+            errors.append(f"{RUNBOOK} links to {target}, but there is no such heading")
+    return errors
 
 
 def slug(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-# ---- what rules and dashboard name, and what the product exports
+# ---- metrics that the rules and the dashboard name, and metrics that the programs export
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -254,24 +254,24 @@ TOKEN = re.compile(
 )""",
     re.X,
 )
-# Words that a list of labels follows.
-LISTS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
-WORDS = LISTS | {"and", "or", "unless", "offset", "bool", "atan2"}
-# Every target has these, and Prometheus itself the rest.
-ALWAYS = {"job", "instance", "le"}
-OF_PROMETHEUS = {"up": set(), "ALERTS": {"alertname", "alertstate"}}
+# Keywords that are followed by a list of labels.
+LABEL_LIST_KEYWORDS = {"by", "without", "on", "ignoring", "group_left", "group_right"}
+KEYWORDS = LABEL_LIST_KEYWORDS | {"and", "or", "unless", "offset", "bool", "atan2"}
+# Labels that every target or histogram has, and metrics of Prometheus itself.
+COMMON_LABELS = {"job", "instance", "le"}
+PROMETHEUS_METRICS = {"up": set(), "ALERTS": {"alertname", "alertstate"}}
 
 
 def selectors(expr):
-    """Every metric of a query with its matchers, and every label that is grouped by."""
-    tokens, place = [], 0
+    """Returns every metric of a query with its matchers, and every label that is grouped by."""
+    tokens, position = [], 0
     expr = expr.replace("$__rate_interval", "5m").strip()
-    while place < len(expr):
-        match = TOKEN.match(expr, place)
+    while position < len(expr):
+        match = TOKEN.match(expr, position)
         if not match:
-            raise ValueError(f"{expr[place:]!r} is not understood")
+            raise ValueError(f"cannot parse the query from {expr[position:]!r} on")
         tokens.append((match.lastgroup, match.group(match.lastgroup)))
-        place = match.end()
+        position = match.end()
     tokens.append(("end", ""))
     named, grouped, index = [], set(), 0
     while index < len(tokens) - 1:
@@ -280,29 +280,29 @@ def selectors(expr):
         index += 1
         if kind != "name":
             continue
-        if word in LISTS and following == "(":
+        if word in LABEL_LIST_KEYWORDS and following == "(":
             end = tokens.index(("sign", ")"), index)
             grouped |= {text for kind, text in tokens[index:end] if kind == "name"}
             index = end + 1
-        elif word in WORDS or following == "(" or following in LISTS:
+        elif word in KEYWORDS or following == "(" or following in LABEL_LIST_KEYWORDS:
             continue
         else:
             matchers = []
             if following == "{":
                 end = tokens.index(("sign", "}"), index)
-                inner = [one for one in tokens[index + 1 : end] if one != ("sign", ",")]
+                inner = [token for token in tokens[index + 1 : end] if token != ("sign", ",")]
                 matchers = [(inner[n][1], inner[n + 1][1], inner[n + 2][1][1:-1]) for n in range(0, len(inner), 3)]
                 index = end + 1
             named.append((word, matchers))
     return named, grouped
 
 
-class Exported:
-    """What a running product says at /metrics and in the worker's textfile."""
+class ExportedMetrics:
+    """The metrics of a running API at /metrics, and those of the worker's textfile."""
 
-    # Values that come only when WHOOP or a caller does something that is not tried here.
-    # The words are those of `Made::outcome` in whoop-client.
-    RARE = {
+    # Values that appear only if WHOOP or a caller does something that this script does not provoke.
+    # The outcomes are those of `outcome_label` in whoop-client.
+    RARE_VALUES = {
         ("whoop_upstream_calls_total", "outcome"): {"timeout", "failed", "unauthorized", "forbidden", "not_found"},
         ("whoop_http_requests_total", "status"): {str(status) for status in range(200, 600)},
         ("whoop_http_requests_total", "method"): {"GET", "HEAD", "POST", "DELETE", "OPTIONS"},
@@ -322,96 +322,98 @@ class Exported:
                 labels.add(label)
                 self.values.setdefault((name, label), set()).add(value)
 
-    def know_routes(self, routes):
-        for name in [one for one in self.labels if one.startswith("whoop_http_request")]:
+    def add_routes(self, routes):
+        for name in [name for name in self.labels if name.startswith("whoop_http_request")]:
             self.values.setdefault((name, "route"), set()).update(routes)
 
-    def of(self, name, label):
-        return self.values.get((name, label), set()) | self.RARE.get((name, label), set())
+    def values_of(self, name, label):
+        return self.values.get((name, label), set()) | self.RARE_VALUES.get((name, label), set())
 
 
 def metrics_exist(folder, exported):
-    asked = [(rule.get("alert") or rule["record"], rule["expr"]) for group in groups(folder) for rule in group["rules"]]
-    asked += list(dashboard_queries(folder))
-    recorded, found = {}, []
+    expressions = [(rule.get("alert") or rule["record"], rule["expr"]) for group in groups(folder) for rule in group["rules"]]
+    expressions += list(dashboard_queries(folder))
+    recorded, errors = {}, []
     for rule in (rule for group in groups(folder) for rule in group["rules"] if "record" in rule):
         sources, labels = selectors(rule["expr"])
         recorded[rule["record"]] = labels, {name for name, _ in sources}
 
-    def known(name, label):
+    def label_values(name, label):
         if name in recorded:
-            return set().union(*(known(source, label) for source in recorded[name][1]))
-        return exported.of(name, label)
+            return set().union(*(label_values(source, label) for source in recorded[name][1]))
+        return exported.values_of(name, label)
 
-    for who, expr in asked:
+    for title, expr in expressions:
         try:
             named, _ = selectors(expr)
         except (ValueError, IndexError) as error:
-            found.append(f"{who}: {error}")
+            errors.append(f"{title}: {error}")
             continue
         for name, matchers in named:
-            if name in OF_PROMETHEUS:
-                labels = OF_PROMETHEUS[name]
+            if name in PROMETHEUS_METRICS:
+                labels = PROMETHEUS_METRICS[name]
             elif name in recorded:
                 labels = recorded[name][0]
             elif name in exported.labels:
                 labels = exported.labels[name]
             else:
-                found.append(f"{who}: nobody exports {name}")
+                errors.append(f"{title}: no program exports {name}")
                 continue
             if name.startswith("whoop_") and name not in recorded and "whoop_sync_run" not in name:
                 if not any(label == "job" for label, _, _ in matchers):
-                    found.append(f"{who}: {name} without a job is the API's and the last run's together")
+                    errors.append(f"{title}: {name} without a job mixes the API's values with those of the last run")
             for label, sign, value in matchers:
-                if label not in labels | ALWAYS:
-                    found.append(f"{who}: {name} has no label {label}")
-                elif name not in OF_PROMETHEUS and label not in ALWAYS:
-                    found += [f"{who}: {label} of {name} is never {one}" for one in unheard(sign, value, known(name, label))]
-    return found
+                if label not in labels | COMMON_LABELS:
+                    errors.append(f"{title}: {name} has no label {label}")
+                elif name not in PROMETHEUS_METRICS and label not in COMMON_LABELS:
+                    errors += [f"{title}: {label} of {name} is never {missing}" for missing in unmatched(sign, value, label_values(name, label))]
+    return errors
 
 
-def unheard(sign, value, heard):
-    """Values of a matcher that no series has; of a pattern, each of its alternatives."""
+def unmatched(sign, value, existing):
+    """Returns the value of a matcher, or the alternatives of its pattern, that no series has."""
     value = value.replace("\\\\", "\\")
     if sign in ("=", "!="):
-        return [] if value in heard or value == "" else [value]
+        return [] if value in existing or value == "" else [value]
     group = re.fullmatch(r"(.*)\(([^()]*)\)(.*)", value)
-    patterns = [group[1] + one + group[3] for one in group[2].split("|")] if group else value.split("|")
-    return [one for one in patterns if not any(re.fullmatch(one, each) for each in heard)]
+    patterns = [group[1] + alternative + group[3] for alternative in group[2].split("|")] if group else value.split("|")
+    return [pattern for pattern in patterns if not any(re.fullmatch(pattern, series_value) for series_value in existing)]
 
 
-# ---- a running product
+# ---- a running demo and a worker
 
 
 def free_ports(count):
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    with ExitStack() as open_sockets:
+        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for listener in sockets:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in sockets]
 
 
-def ask(url, token=None, body=None, timeout=20):
-    request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())
+def request(url, token=None, body=None, timeout=20):
+    """Sends a request. Returns the status and the text of the response."""
+    message = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())
     if token:
-        request.add_header("Authorization", f"Bearer {token}")
+        message.add_header("Authorization", f"Bearer {token}")
     if body is not None:
-        request.add_header("Content-Type", "application/json")
+        message.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(message, timeout=timeout) as response:
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
-def until(what, look, seconds):
+def wait_for(description, condition, seconds):
+    """Waits until `condition` returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
+        result = condition()
+        if result:
+            return result
         time.sleep(0.2)
-    raise RuntimeError(f"{what} did not come within {seconds} s")
+    raise RuntimeError(f"not within {seconds} s: {description}")
 
 
 def end(process, sign=signal.SIGTERM):
@@ -424,18 +426,19 @@ def end(process, sign=signal.SIGTERM):
 
 
 def environment(**more):
-    ours = ("DATABASE_", "WHOOP_", "TOKEN_", "API_", "AUTH_", "PG", "RUST_LOG", "LOG_FORMAT", "METRICS_FILE")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) or name == "PG_BIN_DIR"}
-    return kept | more
+    """Returns the caller's environment without settings of the programs and of PostgreSQL, plus `more`."""
+    settings = ("DATABASE_", "WHOOP_", "TOKEN_", "API_", "AUTH_", "PG", "RUST_LOG", "LOG_FORMAT", "METRICS_FILE")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(settings) or name == "PG_BIN_DIR"}
+    return inherited | more
 
 
-def export(demo, stack):
-    """Starts the demo and a worker, has them do a little of everything, and reads what they export."""
-    exported = Exported()
-    there = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    there.chmod(0o755)
+def collect_metrics(demo, stack):
+    """Starts the demo and a worker, makes them perform every kind of work, and reads their metrics."""
+    exported = ExportedMetrics()
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    folder.chmod(0o755)
     api_port, sim_port, pg_port = free_ports(3)
-    log = there / "demo.log"
+    log = folder / "demo.log"
     with log.open("w") as out:
         process = subprocess.Popen(
             [demo, "--api-port", str(api_port), "--sim-port", str(sim_port), "--days", "60", "--people", "1"],
@@ -443,65 +446,65 @@ def export(demo, stack):
         )
     stack.callback(end, process)
 
-    def ready():
+    def is_ready():
         if process.poll() is not None:
             raise RuntimeError("the demo ended: " + log.read_text()[-2000:])
         return re.search(r"Bearer (\S+)' '?(http://\S+?)/api/v1/whoop/daily-data/([^\s'?]+)", log.read_text())
 
-    token, base, member = until("the demo", ready, 60).groups()
+    token, base, member = wait_for("the demo is ready", is_ready, 60).groups()
     sim = re.search(r"simulator +(http://\S+)", log.read_text()).group(1)
-    of = f"{base}/api/v1/whoop"
+    api = f"{base}/api/v1/whoop"
     today = date.today()
     span = f"from={today - timedelta(20)}&to={today}"
     for path in (f"range/{member}?{span}", f"changes/{member}?since=0", f"sync-status/{member}", f"daily-data/{member}"):
-        ask(f"{of}/{path}", token)
-    ask(f"{of}/daily-data/{member}")
-    _, records = ask(f"{of}/records/sleep/{member}?{span}&limit=1", token)
+        request(f"{api}/{path}", token)
+    request(f"{api}/daily-data/{member}")
+    _, records = request(f"{api}/records/sleep/{member}?{span}&limit=1", token)
     record = json.loads(records)["records"][0]
-    # A webhook, and with it a change whose delay is known.
-    ask(f"{sim}/_sim/edit", body={"whoop_user_id": record["user_id"], "data_type": "sleep", "op": "patch",
+    # The edit causes a webhook, and with it a change whose delay is measured.
+    request(f"{sim}/_sim/edit", body={"whoop_user_id": record["user_id"], "data_type": "sleep", "op": "patch",
                                   "id": record["id"], "merge": {"score": {"respiratory_rate": 17.5}}})
 
-    def changed():
-        # Long counts are taken every ten seconds.
-        text = ask(f"{base}/metrics")[1]
+    def has_database_metrics():
+        # The API computes the metrics that take long queries only every ten seconds.
+        text = request(f"{base}/metrics")[1]
         return "whoop_change_delay_seconds{" in text and "whoop_sync_age_seconds{" in text
 
-    until("the first change", changed, 40)
+    wait_for("the metrics of the first change", has_database_metrics, 40)
     # WHOOP returns status 503, a token expires, and WHOOP limits the rate. Days before the look-back are
     # read for each request, even if the newest days are fresh.
     def read_back(data_type, expected):
         def is_counted():
             # A request starts nothing while an earlier one is still running.
-            ask(f"{of}/sync/{member}", token, {"data_types": [data_type], "from": f"{today - timedelta(45)}"})
-            return expected in ask(f"{base}/metrics")[1]
+            request(f"{api}/sync/{member}", token, {"data_types": [data_type], "from": f"{today - timedelta(45)}"})
+            return expected in request(f"{base}/metrics")[1]
 
-        until(expected, is_counted, 40)
+        wait_for(f"a metric with {expected}", is_counted, 40)
 
-    ask(f"{sim}/_sim/faults", body=[{"route": "workout", "kind": "status", "status": 503, "times": 1}])
+    request(f"{sim}/_sim/faults", body=[{"route": "workout", "kind": "status", "status": 503, "times": 1}])
     read_back("workout", 'outcome="server_error"')
-    ask(f"{sim}/_sim/expire", body={})
+    request(f"{sim}/_sim/expire", body={})
     read_back("cycle", 'endpoint="oauth/token (refresh)"')
-    ask(f"{sim}/_sim/faults", body=[{"route": "recovery", "kind": "rate_limited", "times": 1}])
+    request(f"{sim}/_sim/faults", body=[{"route": "recovery", "kind": "rate_limited", "times": 1}])
     read_back("recovery", 'outcome="rate_limited"')
-    exported.read(ask(f"{base}/metrics")[1])
-    exported.know_routes(json.loads(ask(f"{base}/openapi.json")[1])["paths"])
-    exported.read(textfile(Path(demo).parent / "sync-worker", there, pg_port, stack))
+    exported.read(request(f"{base}/metrics")[1])
+    exported.add_routes(json.loads(request(f"{base}/openapi.json")[1])["paths"])
+    exported.read(worker_textfile(Path(demo).parent / "sync-worker", folder, pg_port, stack))
     return exported
 
 
-def textfile(worker, there, port, stack):
-    """What a run leaves for node-exporter, of a database with nobody in it."""
-    folder = there / "pg"
+def worker_textfile(worker, parent, port, stack):
+    """Starts a run on a database without members, and returns the textfile that it writes for node-exporter."""
+    folder = parent / "pg"
     folder.mkdir()
     account = {}
     if os.getuid() == 0:
         # PostgreSQL refuses root.
-        user = next((pwd.getpwnam(name) for name in ("postgres", "nobody") if any(one.pw_name == name for one in pwd.getpwall())), None)
+        user = next((pwd.getpwnam(name) for name in ("postgres", "nobody") if any(entry.pw_name == name for entry in pwd.getpwall())), None)
         os.chown(folder, user.pw_uid, user.pw_gid)
         account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    places = [os.environ.get("PG_BIN_DIR"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: -int(one.parent.name.split(".")[0]))), *os.get_exec_path()]
-    programs = next(Path(one) for one in places if one and (Path(one) / "initdb").is_file() and (Path(one) / "postgres").is_file())
+    candidates = [os.environ.get("PG_BIN_DIR"), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name.split(".")[0]))), *os.get_exec_path()]
+    programs = next(Path(path) for path in candidates if path and (Path(path) / "initdb").is_file() and (Path(path) / "postgres").is_file())
     subprocess.run([programs / "initdb", "--no-sync", "--username=worker", "--auth=trust", "--encoding=UTF8", "--locale=C",
                     "--pgdata", folder / "data"], check=True, capture_output=True, cwd=folder, env=environment(), **account)
     server = subprocess.Popen([programs / "postgres", "-D", folder / "data", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
@@ -512,8 +515,8 @@ def textfile(worker, there, port, stack):
         DATABASE_URL=f"postgres://worker@127.0.0.1:{port}/postgres?sslmode=disable", TOKEN_KEYS="k1:" + b64encode(secrets.token_bytes(32)).decode(),
         WHOOP_CLIENT_ID="none", WHOOP_CLIENT_SECRET="none-of-any-app-there-is", WHOOP_REDIRECT_URL="http://127.0.0.1/none",
         WHOOP_API_URL="http://127.0.0.1:1/", WHOOP_OAUTH_URL="http://127.0.0.1:1/")
-    until("PostgreSQL", lambda: subprocess.run([worker, "migrate"], capture_output=True, env=settings).returncode == 0, 30)
-    file = there / "run.prom"
+    wait_for("the migration", lambda: subprocess.run([worker, "migrate"], capture_output=True, env=settings).returncode == 0, 30)
+    file = parent / "run.prom"
     subprocess.run([worker, "run", "--slot", "night", "--metrics-file", file], check=True, capture_output=True, env=settings, timeout=60)
     return file.read_text()
 
@@ -526,7 +529,7 @@ def breaking(file, old, new):
         path = folder / file
         text = path.read_text()
         if old not in text:
-            raise RuntimeError(f"{file} has no {old!r}: the copy would be whole")
+            raise RuntimeError(f"{file} has no {old!r}, so the copy would not be broken")
         path.write_text(text.replace(old, new, 1))
 
     return apply
@@ -534,50 +537,50 @@ def breaking(file, old, new):
 
 def break_panel(change):
     def apply(folder):
-        whole = dashboard(folder)
-        change([panel for panel in whole["panels"] if panel["type"] != "row"])
-        (folder / DASHBOARD).write_text(json.dumps(whole))
+        content = dashboard(folder)
+        change([panel for panel in content["panels"] if panel["type"] != "row"])
+        (folder / DASHBOARD).write_text(json.dumps(content))
 
     return apply
 
 
-def broken(exported):
-    """Of each check, copies that it must not let pass."""
+def broken_copies(exported):
+    """Returns tuples: the name of a check, the check, the fault, and a function that breaks the copy."""
     exist = lambda folder: metrics_exist(folder, exported)
     return [
         ("promtool config", config, "an unknown setting", breaking(CONFIG, "scrape_timeout:", "scrape_timeouts:")),
         ("promtool config", config, "another target", breaking(CONFIG, "api:8081", "api:9090")),
-        ("promtool rules", rules, "a query that is none", breaking(RULES, "max by (status) (", "max by (status) ((")),
-        ("promtool rules", rules, "a text that is no template", breaking(RULES, "{{ $labels.instance }}", "{{ $labels.instance }")),
-        ("promtool tests", short_tests, "a threshold ten times as high", breaking(RULES, '{window="day"} < 500', '{window="day"} < 50')),
-        ("promtool tests", short_tests, "an alert that comes at once", breaking(RULES, "== 0\n        for: 2m", "== 0\n        for: 0m")),
+        ("promtool rules", rules, "an invalid query", breaking(RULES, "max by (status) (", "max by (status) ((")),
+        ("promtool rules", rules, "an invalid template", breaking(RULES, "{{ $labels.instance }}", "{{ $labels.instance }")),
+        ("promtool tests", short_tests, "a threshold ten times too low", breaking(RULES, '{window="day"} < 500', '{window="day"} < 50')),
+        ("promtool tests", short_tests, "an alert that fires at once", breaking(RULES, "== 0\n        for: 2m", "== 0\n        for: 0m")),
         ("alerts", alert_shape, "an unknown severity", breaking(RULES, "severity: critical", "severity: fatal")),
-        ("alerts", alert_shape, "another heading", breaking(RULES, "#whoopapidown", "#whoopdown")),
-        ("alerts tested", alerts_tested, "an alert without a test that fires", breaking(TESTS[0], 'alertname="WhoopPoolExhausted"', 'alertname="WhoopApiAbsent"')),
+        ("alerts", alert_shape, "a wrong runbook_url", breaking(RULES, "#whoopapidown", "#whoopdown")),
+        ("alerts tested", alerts_tested, "an alert that fires in no test", breaking(TESTS[0], 'alertname="WhoopPoolExhausted"', 'alertname="WhoopApiAbsent"')),
         ("alerts tested", alerts_tested, "an alert without any test", breaking(RULES, "- alert: WhoopApiDown", "- alert: WhoopOther")),
-        ("queries", queries, "a query that is none", break_panel(lambda panels: panels[0]["targets"][0].update(expr="sum(rate(up))"))),
-        ("dashboard", dashboard_shape, "an id twice", break_panel(lambda panels: panels[1].update(id=panels[0]["id"]))),
+        ("queries", queries, "an invalid query", break_panel(lambda panels: panels[0]["targets"][0].update(expr="sum(rate(up))"))),
+        ("dashboard", dashboard_shape, "two panels with one id", break_panel(lambda panels: panels[1].update(id=panels[0]["id"]))),
         ("dashboard", dashboard_shape, "no title", break_panel(lambda panels: panels[0].update(title=""))),
         ("dashboard", dashboard_shape, "no unit", break_panel(lambda panels: panels[0]["fieldConfig"]["defaults"].pop("unit"))),
         ("dashboard", dashboard_shape, "another datasource", break_panel(lambda panels: panels[0]["targets"][0]["datasource"].update(uid="other"))),
-        ("dashboard", dashboard_shape, "a panel over another", break_panel(lambda panels: panels[1].update(gridPos=panels[0]["gridPos"]))),
-        ("dashboard", dashboard_shape, "a datasource of another name", breaking(DATASOURCES, "uid: whoop-prometheus", "uid: prometheus")),
-        ("metrics", exist, "a metric in the rules that is none", breaking(RULES, "whoop_database_up{", "whoop_database_alive{")),
-        ("metrics", exist, "a counter without its ending", breaking(RULES, "rate(whoop_http_requests_total{", "rate(whoop_http_requests{")),
-        ("metrics", exist, "a label that is none", breaking(RULES, 'window="day"', 'span="day"')),
-        ("metrics", exist, "a value that never comes", breaking(RULES, 'state="waiting"', 'state="queued"')),
-        ("metrics", exist, "a route that is none", breaking(RULES, "(range|records|", "(span|records|")),
-        ("metrics", exist, "a metric of the API's and the run's", breaking(RULES, 'whoop_users{job="whoop-api"}', "whoop_users")),
-        ("metrics", exist, "a metric in the dashboard that is none", break_panel(lambda panels: panels[0]["targets"][0].update(expr="max(whoop_database{job=\"whoop-api\"})"))),
-        ("book", book, "an alert without a heading", breaking(BOOK, "\n### WhoopApiDown\n", "\n### WhoopApiGone\n")),
-        ("book", book, "a heading without an alert", breaking(RULES, "- alert: WhoopApiDown", "- alert: WhoopOther")),
-        ("book", book, "a section that does not say what to do", breaking(BOOK, "**Do.**", "")),
-        ("book", book, "a link to nowhere", breaking(BOOK, "](#first-install)", "](#last-install)")),
+        ("dashboard", dashboard_shape, "overlapping panels", break_panel(lambda panels: panels[1].update(gridPos=panels[0]["gridPos"]))),
+        ("dashboard", dashboard_shape, "a datasource with another uid", breaking(DATASOURCES, "uid: whoop-prometheus", "uid: prometheus")),
+        ("metrics", exist, "an unknown metric in the rules", breaking(RULES, "whoop_database_up{", "whoop_database_alive{")),
+        ("metrics", exist, "a counter without its suffix", breaking(RULES, "rate(whoop_http_requests_total{", "rate(whoop_http_requests{")),
+        ("metrics", exist, "an unknown label", breaking(RULES, 'window="day"', 'span="day"')),
+        ("metrics", exist, "an unknown label value", breaking(RULES, 'state="waiting"', 'state="queued"')),
+        ("metrics", exist, "an unknown route", breaking(RULES, "(range|records|", "(span|records|")),
+        ("metrics", exist, "a metric without a job", breaking(RULES, 'whoop_users{job="whoop-api"}', "whoop_users")),
+        ("metrics", exist, "an unknown metric in the dashboard", break_panel(lambda panels: panels[0]["targets"][0].update(expr="max(whoop_database{job=\"whoop-api\"})"))),
+        ("runbook", runbook, "an alert without a heading", breaking(RUNBOOK, "\n### WhoopApiDown\n", "\n### WhoopApiGone\n")),
+        ("runbook", runbook, "a heading without an alert", breaking(RULES, "- alert: WhoopApiDown", "- alert: WhoopOther")),
+        ("runbook", runbook, "a section without an action", breaking(RUNBOOK, "**Do.**", "")),
+        ("runbook", runbook, "a broken link", breaking(RUNBOOK, "](#first-install)", "](#last-install)")),
     ]
 
 
-def copy_of(folder):
-    for file in (RULES, *TESTS, CONFIG, DASHBOARD, DATASOURCES, PROVIDERS, BOOK):
+def copy_files(folder):
+    for file in (RULES, *TESTS, CONFIG, DASHBOARD, DATASOURCES, PROVIDERS, RUNBOOK):
         target = folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, target)
@@ -586,12 +589,12 @@ def copy_of(folder):
 def main(demo):
     failed = 0
 
-    def line(name, found, detail=""):
+    def line(name, errors, detail=""):
         nonlocal failed
-        failed += bool(found)
-        print(f"{'FAILED' if found else 'ok':<6} {name}{': ' + detail if detail else ''}", flush=True)
-        for one in found[:20]:
-            print(f"       {one}", flush=True)
+        failed += bool(errors)
+        print(f"{'FAILED' if errors else 'ok':<6} {name}{': ' + detail if detail else ''}", flush=True)
+        for error in errors[:20]:
+            print(f"       {error}", flush=True)
 
     def attempt(check, *arguments):
         try:
@@ -602,30 +605,30 @@ def main(demo):
     line("promtool config", attempt(config, ROOT), CONFIG)
     line("promtool rules", attempt(rules, ROOT), RULES)
     line("promtool tests", attempt(tests, ROOT), ", ".join(TESTS))
-    line("alerts", attempt(alert_shape, ROOT), f"{len(alerts(ROOT))} with severity, texts and a runbook")
-    line("alerts tested", attempt(alerts_tested, ROOT), "each fires in one test and keeps still in another")
+    line("alerts", attempt(alert_shape, ROOT), f"{len(alerts(ROOT))} with severity, texts and runbook_url")
+    line("alerts tested", attempt(alerts_tested, ROOT), "each fires in one test and does not fire in another")
     line("queries", attempt(queries, ROOT), f"{len(list(dashboard_queries(ROOT)))} of the dashboard")
     line("dashboard", attempt(dashboard_shape, ROOT), DASHBOARD)
     exported = None
     with ExitStack() as stack:
         try:
-            exported = export(demo, stack)
+            exported = collect_metrics(demo, stack)
         except (OSError, RuntimeError, StopIteration, subprocess.SubprocessError, ValueError, KeyError, IndexError) as error:
             line("metrics", [f"{type(error).__name__}: {error}"])
     if exported:
-        line("metrics", attempt(metrics_exist, ROOT, exported), f"a running product exports {len(exported.labels)} names, and every one that is asked for")
-    line("book", attempt(book, ROOT), f"{BOOK} has a section for each alert")
-    for name, check, what, apply in broken(exported) if exported else []:
-        with tempfile.TemporaryDirectory() as there:
-            copy_of(Path(there))
-            unbroken = attempt(apply, Path(there))
-            noticed = not unbroken and attempt(check, Path(there))
-        line(f"broken copy ({name})", unbroken or ([] if noticed else ["it was not noticed"]), what)
+        line("metrics", attempt(metrics_exist, ROOT, exported), f"the programs export {len(exported.labels)} metrics, among them every one that is used")
+    line("runbook", attempt(runbook, ROOT), f"{RUNBOOK} has a section for each alert")
+    for name, check, fault, apply in broken_copies(exported) if exported else []:
+        with tempfile.TemporaryDirectory() as temporary:
+            copy_files(Path(temporary))
+            edit_errors = attempt(apply, Path(temporary))
+            is_detected = not edit_errors and attempt(check, Path(temporary))
+        line(f"broken copy ({name})", edit_errors or ([] if is_detected else ["the check did not detect it"]), fault)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    # Whatever was started ends also where somebody ends this.
+    # At SIGTERM, exit normally, so that the processes that were started are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         sys.exit(main(sys.argv[1]))

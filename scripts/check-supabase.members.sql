@@ -1,5 +1,5 @@
--- Two members for scripts/check-supabase: Alice with two rows of everything, Bob with one,
--- and at least one row in each table that is nobody's business.
+-- Test data for scripts/check-supabase: two rows in each members' table for Alice, one for Bob,
+-- and at least one row in each table that the Data API must not read.
 
 \set alice 11111111-1111-4111-8111-111111111111
 \set bob 22222222-2222-4222-8222-222222222222

@@ -1,6 +1,6 @@
-"""Signs webhooks as WHOOP does, so that the fuzzer gets past the signature.
+"""Signs webhooks as WHOOP does, so that the API accepts the fuzzer's webhooks.
 
-Without WHOOP_CLIENT_SECRET nothing is signed, and every webhook ends with 401.
+Without WHOOP_CLIENT_SECRET nothing is signed, and the API answers every webhook with 401.
 """
 
 import base64
@@ -16,8 +16,8 @@ from schemathesis.core.parameters import ParameterLocation
 SECRET = os.environ.get("WHOOP_CLIENT_SECRET", "").encode()
 
 
-def signed(request):
-    """Called with the request as it goes out, so the signature is of its very bytes."""
+def sign(request):
+    """Signs the exact bytes that are sent: called with the prepared request."""
     timestamp = str(int(time.time() * 1000))
     body = request.body or b""
     body = body.encode() if isinstance(body, str) else body
@@ -32,6 +32,6 @@ def before_call(context, case, kwargs):
     if not SECRET or case.path != "/webhooks/whoop" or case.method != "POST" or case.meta is None:
         return
     headers = case.meta.components.get(ParameterLocation.HEADER)
-    # A header that was left out or spoilt on purpose stays so.
+    # A header that the fuzzer omitted or corrupted on purpose is not replaced.
     if headers is None or headers.mode == GenerationMode.POSITIVE:
-        kwargs["auth"] = signed
+        kwargs["auth"] = sign

@@ -1,53 +1,55 @@
--- Spreads the members over the nodes of a Citus cluster: all rows of one member on one
--- node, so that a day, a span, a sync and an erasure stay on that node. When this is worth
--- it, what it costs and what has not been tried: docs/growing.md. On a Citus 12 or newer,
--- on the coordinator, as the role that owns the tables, with no API and no worker running:
+-- Distributes the members over the nodes of a Citus cluster. All rows of one member are on one
+-- node, so that a day, a range, a sync and an erasure use only that node. docs/growing.md
+-- describes when this pays off, its costs, and what has not been tested. Run it with Citus 12 or
+-- newer, on the coordinator, as the role that owns the tables, while no API and no worker runs:
 --
---   CREATE EXTENSION citus;                     -- before, and the nodes added
+--   CREATE EXTENSION citus;                     -- first; then add the nodes
 --   DATABASE_URL=… sync-worker migrate --serving-role whoop_serve
 --   psql "$DATABASE_URL" -f deploy/citus/distribute.sql
 --
--- May be run again, as after a migration that adds a table. Each table is a transaction of
--- its own: one that fails leaves those before it distributed, and the next run goes on.
+-- It can be run again, for example after a migration that adds a table. Each table is distributed
+-- in a transaction of its own. If one fails, the tables before it remain distributed, and the next
+-- run continues with the others.
 --
--- Local to the coordinator, as no statement joins them with a member's rows:
+-- These tables stay local to the coordinator, because no statement joins them with a member's rows:
 --
---   whoop_call_budget   local: one row, replaced many times a minute. On every node it
---                       would be written to all of them at once.
---   whoop_sync_run      local: a run is of all members.
---   whoop_oauth_states  local: found by the hash of the state before anybody knows whose
---                       it is; minutes old.
---   whoop_unconfirmed_connect  local: found by the hash of a word; minutes old.
---   whoop_revocation    local: says not whose.
---   whoop_erasure       local: receipts that name nobody.
---   whoop_service_key   local: keys are of backends, not of members.
+--   whoop_call_budget   local: one row, replaced many times a minute. As a reference table every
+--                       change would be written to all nodes.
+--   whoop_sync_run      local: a run concerns all members.
+--   whoop_oauth_states  local: found by the hash of the state, before the member is known;
+--                       deleted after minutes.
+--   whoop_unconfirmed_connect  local: found by the hash of the confirmation word; deleted after
+--                       minutes.
+--   whoop_revocation    local: does not name the member.
+--   whoop_erasure       local: receipts do not name the member.
+--   whoop_service_key   local: keys belong to backends, not to members.
 --   whoop_audit         local: a row may concern no member, and the trail is read as a whole.
 --   whoop_adopted       local: digests that outlive their members.
---   predecessor_…, __diesel_schema_migrations: the schema's own.
+--   predecessor_…, __diesel_schema_migrations: not members' data of this service.
 
 \set ON_ERROR_STOP on
 
--- Citus takes no subquery in a policy. The subquery is there to have the function called
--- once a statement; without it the comparison goes into the index all the same.
+-- Citus allows no subquery in a policy. The subquery makes PostgreSQL call the function only once
+-- per statement; without it the comparison still uses the index.
 DO $$
 DECLARE
-    one RECORD;
+    own_rows RECORD;
 BEGIN
-    FOR one IN
+    FOR own_rows IN
         SELECT p.polname AS policy, c.oid::regclass AS name
         FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
         WHERE c.relnamespace = 'public'::regnamespace AND p.polname = c.relname || '_own_rows'
           AND p.polqual::TEXT LIKE '%{SUBLINK%'
     LOOP
-        EXECUTE format('ALTER POLICY %I ON %s USING (user_id = whoop_current_member())', one.policy, one.name);
+        EXECUTE format('ALTER POLICY %I ON %s USING (user_id = whoop_current_member())', own_rows.policy, own_rows.name);
     END LOOP;
 END
 $$;
 SELECT create_distributed_function('whoop_accepted_client_ids()');
 SELECT create_distributed_function('whoop_current_member()');
 
--- The member first: everything else has a foreign key to it, which holds only where both
--- rows lie on the same node.
+-- whoop_users first: the other tables have a foreign key to it, and Citus supports foreign keys
+-- only between rows on the same node.
 SELECT create_distributed_table('whoop_users', 'user_id', colocate_with => 'none')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'whoop_users'::regclass);
 
@@ -57,7 +59,7 @@ FROM unnest(ARRAY['whoop_tokens', 'whoop_refresh', 'whoop_cycle', 'whoop_recover
                   'whoop_change']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = name::regclass) \gexec
 
--- On every node: draining the inbox joins members with the events of their WHOOP account, which
--- may be that of two members on two nodes.
+-- A reference table, which is on every node: the processing of the webhook inbox joins members with
+-- the events of their WHOOP account, and two members on different nodes may share an account.
 SELECT create_reference_table('whoop_webhook_event')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'whoop_webhook_event'::regclass);

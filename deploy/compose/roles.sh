@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Once, while the database is set up: the role that owns the tables and the one that
-# serves (docs/postgresql-roles.md). PostgreSQL's own image runs what it finds in
-# /docker-entrypoint-initdb.d.
+# Creates the role that owns the tables and the role that the API and the worker use
+# (docs/postgresql-roles.md). The image of PostgreSQL runs the scripts in
+# /docker-entrypoint-initdb.d once, when it creates the database.
 set -euo pipefail
 
-# Read from the environment, as a command line is seen by everybody on the machine.
+# psql reads the passwords from the environment, because every process can read a command line.
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname "$POSTGRES_DB" <<'SQL'
 \getenv owner_password OWNER_PASSWORD
 \getenv serving_password SERVING_PASSWORD

@@ -1,20 +1,20 @@
--- Optional: ends what Supabase's Data API may do with the tables that an older service
--- left and `sync-worker migrate` set aside (`predecessor_…`). They keep their rules
--- otherwise, and some hold WHOOP's tokens in plain text. As `postgres`, once the older
--- service is off:
+-- Optional: removes all privileges of Supabase's Data API on the tables of the legacy service,
+-- which `sync-worker migrate` has renamed to `predecessor_…`. Without this script they keep their
+-- privileges and policies, and some contain WHOOP's tokens in plain text. Run it as `postgres`
+-- when the legacy service is stopped:
 --
 --   psql "$DIRECT_URL" -f deploy/supabase/close-predecessor.sql
 --
--- Their owner goes on reading them. Nothing brings these privileges back by itself.
+-- The owner of the tables can still read them. No later step grants these privileges again.
 
 \set ON_ERROR_STOP on
 
 DO $$
 DECLARE
     api_role TEXT;
-    theirs RECORD;
+    legacy_table RECORD;
 BEGIN
-    FOR theirs IN
+    FOR legacy_table IN
         SELECT format('%I', renamed) AS name FROM predecessor_set_aside
         WHERE kind IN ('table', 'view', 'materialized view', 'foreign table')
           AND to_regclass(format('public.%I', renamed)) IS NOT NULL
@@ -22,7 +22,7 @@ BEGIN
         FOR api_role IN
             SELECT rolname FROM pg_roles WHERE rolname IN ('anon', 'authenticated', 'service_role')
         LOOP
-            EXECUTE format('REVOKE ALL ON TABLE public.%s FROM PUBLIC, %I', theirs.name, api_role);
+            EXECUTE format('REVOKE ALL ON TABLE public.%s FROM PUBLIC, %I', legacy_table.name, api_role);
         END LOOP;
     END LOOP;
 END

@@ -1,28 +1,28 @@
--- FOR A LOCAL TRIAL ONLY. A stand-in for what every Supabase project already has: its
--- roles, who is a member of whom, an `auth` schema with uid(), jwt() and role(), the
--- privileges that new tables get by default. Never run it in a project.
+-- FOR LOCAL TESTS ONLY. Never run this in a Supabase project. It creates a stand-in for what
+-- every project already has: the roles and their memberships, a schema `auth` with uid(), jwt()
+-- and role(), and the default privileges of new tables.
 --
 --   psql -U supabase_admin -v project=older -v password=… -d DATABASE -f deploy/supabase/local-roles.sql
 --
--- As a superuser, in a database of its own. `project` is
---   older  made before 30 May 2026: whatever is new in `public` belongs to the API's roles
---   newer  nothing does; every new table gets row-level security by an event trigger
+-- Run it as a superuser, in a new database. `project` is
+--   older  created before 30 May 2026: new objects in `public` are granted to the API's roles
+--   newer  no default privileges; an event trigger enables row-level security on every new table
 --
--- What is real here are names, attributes and memberships. What is not: Supabase's
--- extensions, its reserved roles, its services.
+-- Names, attributes and memberships are those of Supabase. Its extensions, its reserved roles
+-- and its services are missing.
 
 \set ON_ERROR_STOP on
 SELECT :'project' = 'older' AS is_older \gset
 
--- Roles are the cluster's, so the second database finds them.
-SELECT format('CREATE ROLE %s', wanted) FROM (VALUES
-    -- No superuser. It passes row-level security all the same.
+-- Roles belong to the cluster, so they already exist for the second database.
+SELECT format('CREATE ROLE %s', definition) FROM (VALUES
+    -- Not a superuser, but exempt from row-level security.
     ('postgres', 'postgres LOGIN NOSUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS'),
     ('anon', 'anon NOLOGIN'),
     ('authenticated', 'authenticated NOLOGIN'),
     ('service_role', 'service_role NOLOGIN BYPASSRLS'),
     ('authenticator', 'authenticator LOGIN NOINHERIT')
-) AS roles (name, wanted)
+) AS roles (name, definition)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
 ALTER ROLE postgres PASSWORD :'password';
@@ -34,7 +34,7 @@ SET client_min_messages = warning;
 GRANT anon, authenticated, service_role TO authenticator;
 GRANT anon, authenticated, service_role TO postgres WITH ADMIN OPTION;
 
--- Whoever owns the database owns `public`: its schema belongs to pg_database_owner.
+-- The owner of the database also owns the schema `public`, which belongs to pg_database_owner.
 SELECT format('ALTER DATABASE %I OWNER TO postgres', current_database()) \gexec
 CREATE SCHEMA extensions;
 GRANT USAGE ON SCHEMA public, extensions TO postgres, anon, authenticated, service_role;
@@ -51,14 +51,14 @@ CREATE FUNCTION extensions.secure_new_tables() RETURNS event_trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog
 AS $$
 DECLARE
-    made RECORD;
+    new_table RECORD;
 BEGIN
-    FOR made IN
+    FOR new_table IN
         SELECT object_identity FROM pg_event_trigger_ddl_commands()
         WHERE command_tag IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO')
           AND object_type IN ('table', 'partitioned table') AND schema_name = 'public'
     LOOP
-        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', made.object_identity);
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', new_table.object_identity);
     END LOOP;
 END
 $$;
@@ -77,6 +77,6 @@ AS $$ SELECT (auth.jwt() ->> 'sub')::UUID $$;
 CREATE FUNCTION auth.role() RETURNS TEXT LANGUAGE sql STABLE
 AS $$ SELECT auth.jwt() ->> 'role' $$;
 
--- What Realtime reads. Empty, as in a new project.
+-- The publication of Realtime, without tables, as in a new project.
 CREATE PUBLICATION supabase_realtime;
 ALTER PUBLICATION supabase_realtime OWNER TO postgres;

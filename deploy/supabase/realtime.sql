@@ -1,28 +1,29 @@
--- Optional: lets Supabase Realtime tell a signed-in member of their own changes, by
--- the rows of `whoop_change`. Once, as `postgres`:
+-- Optional: adds `whoop_change` to Supabase Realtime, so that a signed-in member receives their
+-- own changes. Run it once, as `postgres`:
 --
 --   psql "$DIRECT_URL" -f deploy/supabase/realtime.sql
 --
--- Realtime asks row-level security who may hear of a new row, but of no deleted one: a
--- deletion goes to whoever listens, with the primary key, and that names the member.
--- This service deletes changes after 30 days and whenever a member is erased. So this
--- refuses as long as the publication carries deletions.
+-- Realtime applies row-level security to new rows, but not to deleted ones: it sends a deletion
+-- to every listener, with the primary key, which contains the member's id. This service deletes
+-- changes after 30 days and when a member is erased. Therefore this script refuses while the
+-- publication publishes deletions.
 
 \set ON_ERROR_STOP on
 
 DO $$
 DECLARE
-    publishes RECORD;
+    publication RECORD;
 BEGIN
-    SELECT pubdelete, pubtruncate INTO publishes
+    SELECT pubdelete, pubtruncate INTO publication
     FROM pg_publication WHERE pubname = 'supabase_realtime';
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no publication supabase_realtime: is this a Supabase project?';
+        RAISE EXCEPTION 'the publication supabase_realtime does not exist'
+            USING HINT = 'Run this script only in a Supabase project.';
     END IF;
-    IF publishes.pubdelete OR publishes.pubtruncate THEN
-        RAISE EXCEPTION 'supabase_realtime publishes deletions, and those are told to everybody'
-            USING HINT = 'If no table of your project needs them: ALTER PUBLICATION supabase_realtime '
-                         'SET (publish = ''insert, update''). Else follow the API''s /events, which needs none of this.';
+    IF publication.pubdelete OR publication.pubtruncate THEN
+        RAISE EXCEPTION 'supabase_realtime publishes deletions, and Realtime sends these to every listener'
+            USING HINT = 'If no table of your project needs deletions: ALTER PUBLICATION supabase_realtime '
+                         'SET (publish = ''insert, update''). Otherwise use the API''s /events, which does not need Realtime.';
     END IF;
     IF NOT EXISTS (SELECT FROM pg_publication_tables
                    WHERE pubname = 'supabase_realtime' AND schemaname = 'public'

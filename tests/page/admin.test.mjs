@@ -79,7 +79,7 @@ for (const viewport of Object.keys(VIEWPORTS)) {
     it('has the doctor look, for one call to WHOOP', async () => {
       const before = await stage.calls();
       await page.getByRole('button', { name: 'Look now' }).click();
-      await page.getByRole('cell', { name: 'no run was ever finished' }).waitFor();
+      await page.getByRole('cell', { name: 'no run has ever finished' }).waitFor();
       const { api, oauth } = await stage.calls();
       // Whether WHOOP knows the app is asked at the token endpoint, which counts for no quota.
       assert.deepEqual([api - before.api, oauth - before.oauth], [1, 1]);

@@ -1,30 +1,30 @@
-// Keeps the device's copy like the database: 30 days whole, a year in brief.
+// Keeps the copy on this device up to date: 30 complete days, and a year of day summaries.
 
 import { api, Problem } from './api.js';
-import { back, plus } from './dates.js';
+import { datesUntil, plus } from './dates.js';
 
 const DAYS = 30;
 const YEAR = 365;
-const AT_ONCE = 200;
+const CHANGES_PER_PAGE = 200;
 
 export const dayKey = (date) => `day ${date}`;
 
-/** Keeps a day, if it is the box's own member's. */
-export const keepDay = (box, day) =>
-  day.user_id === box.user && box.put(dayKey(day.date), { day, at: new Date().toISOString() });
+/** Stores a day, if it belongs to the member of the copy. */
+export const storeDay = (copy, day) =>
+  day.user_id === copy.user && copy.put(dayKey(day.date), { day, at: new Date().toISOString() });
 
-/** The dates that changed since the last time; null if everything has to be read. */
-async function changedDates(box) {
-  const known = await box.get('position');
-  if (!known) return null;
+/** The dates that changed since the stored position of the change feed; null if everything has to be read. */
+async function changedDates(copy) {
+  const position = await copy.get('position');
+  if (!position) return null;
   const dates = new Set();
-  let { since, counted } = known;
+  let { since, counted } = position;
   for (;;) {
     let page;
     try {
-      page = await api.changes(since, AT_ONCE, counted);
+      page = await api.changes(since, CHANGES_PER_PAGE, counted);
     } catch (error) {
-      // Too long ago, or all was erased meanwhile.
+      // The position is too old, or the member was erased since.
       if (error instanceof Problem && error.status === 410) return null;
       throw error;
     }
@@ -38,44 +38,45 @@ async function changedDates(box) {
   }
 }
 
-/** Where the changes stand now, before anything is read. */
-async function position() {
+/** The current position of the change feed. */
+async function fetchPosition() {
   try {
     const { latest, counted_since: counted } = await api.changes(0, 1);
     return { since: latest, counted };
   } catch (error) {
-    // The first ones are no longer kept; the answer says where they stand all the same.
+    // The oldest changes were deleted; this response also has the newest sequence number.
     if (error instanceof Problem && error.status === 410) return { since: error.latest };
     throw error;
   }
 }
 
 /**
- * Reads what changed into the box, and hands over the year's brief days.
- * Throws Away or a Problem, and goes on from there the next time.
+ * Stores everything that changed in the copy, and passes the day summaries of the year to `onTrend`.
+ * Throws `Unreachable` or `Problem`; the next call then repeats the unfinished part.
  */
-export async function catchUp(box, today, onTrend) {
-  const found = await changedDates(box);
-  const next = found?.position ?? (await position());
-  const window = back(today, DAYS);
-  const there = new Set(await box.keys());
-  for (const date of window) {
-    if (found && there.has(dayKey(date)) && !found.dates.has(date)) continue;
+export async function catchUp(copy, today, onTrend) {
+  const changed = await changedDates(copy);
+  // Before any data is read, so that a change during the reads is read again the next time.
+  const next = changed?.position ?? (await fetchPosition());
+  const dates = datesUntil(today, DAYS);
+  const storedKeys = new Set(await copy.keys());
+  for (const date of dates) {
+    if (changed && storedKeys.has(dayKey(date)) && !changed.dates.has(date)) continue;
     const day = await api.day(date, 'never');
-    await keepDay(box, day);
+    await storeDay(copy, day);
   }
-  const oldest = window.at(-1);
-  for (const key of there) {
-    if (key.startsWith('day ') && key < dayKey(oldest)) await box.remove(key);
+  const oldest = dates.at(-1);
+  for (const key of storedKeys) {
+    if (key.startsWith('day ') && key < dayKey(oldest)) await copy.remove(key);
   }
-  let trend = await box.get('trend');
-  if (!found || found.dates.size > 0 || trend?.to !== today) {
+  let trend = await copy.get('trend');
+  if (!changed || changed.dates.size > 0 || trend?.to !== today) {
     trend = await api.range(plus(today, 1 - YEAR), today);
-    // Somebody else signed in meanwhile.
-    if (trend.user_id !== box.user) return;
-    await box.put('trend', trend);
+    // Another member has signed in meanwhile.
+    if (trend.user_id !== copy.user) return;
+    await copy.put('trend', trend);
   }
   onTrend(trend);
-  // Last: whoever is interrupted before reads these changes once more.
-  await box.put('position', next);
+  // At the end, so that an interrupted call is repeated with the same changes.
+  await copy.put('position', next);
 }

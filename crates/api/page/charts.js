@@ -1,13 +1,13 @@
-// One chart, by uPlot, that a keyboard and a screen reader can read too.
+// A chart of one metric, drawn by uPlot. It can also be read with a keyboard and a screen reader.
 
 import { el } from './dom.js';
 import { numeric, short } from './dates.js';
 import { ownScript } from './trusted.js';
-import { locale, say } from './words.js';
+import { locale, translate } from './words.js';
 
 let library = null;
 
-/** Loads uPlot when a chart is wanted; false where this build has none. */
+/** Loads uPlot at the first call. Resolves to false if this build does not have it. */
 export function loadCharts() {
   library ??= new Promise((resolve) => {
     document.head.append(
@@ -21,17 +21,17 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 const seconds = (date) => Date.parse(`${date}T00:00:00Z`) / 1000;
 
-/** Draws into a place; gives back what takes it away again. */
-function plot(place, metric, days, onCursor) {
+/** Draws the chart into a container. Returns the chart and a function that removes it. */
+function plot(container, metric, days, onCursor) {
   const text = colour('--quiet');
   const line = colour('--line');
   const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: '12px system-ui' };
   const dates = days.map((day) => seconds(day.date));
   const tick = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'numeric', timeZone: 'UTC' });
-  const size = () => ({ width: place.clientWidth, height: place.clientHeight });
+  const size = () => ({ width: container.clientWidth, height: container.clientHeight });
   const chart = new window.uPlot({
     ...size(),
-    // A date is a date, wherever the browser is.
+    // UTC, so that the dates do not depend on the browser's time zone.
     tzDate: (at) => window.uPlot.tzDate(new Date(at * 1000), 'Etc/UTC'),
     padding: [8, 8, 0, 0],
     legend: { show: false },
@@ -48,80 +48,80 @@ function plot(place, metric, days, onCursor) {
       points: { show: days.length <= 31, size: 5, fill: colour(metric.colour) },
     }],
     hooks: { setCursor: [(self) => onCursor(self.cursor.idx ?? null)] },
-  }, [dates, days.map((day) => metric.of(day))], place);
-  const sized = new ResizeObserver(() => chart.setSize(size()));
-  sized.observe(place);
+  }, [dates, days.map((day) => metric.value(day))], container);
+  const resizeObserver = new ResizeObserver(() => chart.setSize(size()));
+  resizeObserver.observe(container);
   return {
     chart,
     end: () => {
-      sized.disconnect();
+      resizeObserver.disconnect();
       chart.destroy();
     },
   };
 }
 
 function summary(metric, days) {
-  const values = days.map(metric.of).filter((value) => value !== null);
-  if (values.length === 0) return say('trendNothing');
+  const values = days.map(metric.value).filter((value) => value !== null);
+  if (values.length === 0) return translate('trendNothing');
   const average = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return say('trendAverage', {
-    average: metric.say(average),
-    lowest: metric.say(Math.min(...values)),
-    highest: metric.say(Math.max(...values)),
+  return translate('trendAverage', {
+    average: metric.format(average),
+    lowest: metric.format(Math.min(...values)),
+    highest: metric.format(Math.max(...values)),
   });
 }
 
 function table(metric, days) {
   const rows = [...days].reverse().map((day) =>
-    el('tr', {}, el('th', { scope: 'row' }, numeric(day.date)), el('td', { class: 'n' }, metric.of(day) === null ? '–' : metric.say(metric.of(day)))));
-  return el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': say(metric.name) },
+    el('tr', {}, el('th', { scope: 'row' }, numeric(day.date)), el('td', { class: 'n' }, metric.value(day) === null ? '–' : metric.format(metric.value(day)))));
+  return el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': translate(metric.name) },
     el('table', { class: 'plain' },
-      el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, say('date')), el('th', { scope: 'col', class: 'n' }, say(metric.name)))),
+      el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, translate('date')), el('th', { scope: 'col', class: 'n' }, translate(metric.name)))),
       el('tbody', {}, rows)));
 }
 
-/** A metric's card; `days` are brief days, the oldest first. */
-export function chartCard(metric, days, drawn) {
+/** The card of a metric. `days` are day summaries, the oldest first; without `hasCharts` it shows only the table. */
+export function chartCard(metric, days, hasCharts) {
   const id = `trend-${metric.name}`;
-  const whole = summary(metric, days);
-  const place = el('div', { class: 'plot', 'aria-hidden': 'true' });
-  const read = el('p', { class: 'read quiet small', id: `${id}-read`, 'aria-live': 'polite' }, whole);
-  let at = null;
-  const tell = (index) => {
-    at = index;
+  const summaryText = summary(metric, days);
+  const container = el('div', { class: 'plot', 'aria-hidden': 'true' });
+  const readout = el('p', { class: 'read quiet small', id: `${id}-read`, 'aria-live': 'polite' }, summaryText);
+  let current = null;
+  const readOut = (index) => {
+    current = index;
     const day = days[index];
-    read.textContent = day ? `${short(day.date)}: ${metric.of(day) === null ? say('noData') : metric.say(metric.of(day))}` : whole;
+    readout.textContent = day ? `${short(day.date)}: ${metric.value(day) === null ? translate('noData') : metric.format(metric.value(day))}` : summaryText;
   };
   let drawing = null;
-  const key = (event) => {
+  const onKey = (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
     event.preventDefault();
     event.stopPropagation();
-    const index = Math.min(Math.max((at ?? (step > 0 ? -1 : days.length)) + step, 0), days.length - 1);
+    const index = Math.min(Math.max((current ?? (step > 0 ? -1 : days.length)) + step, 0), days.length - 1);
     if (drawing) {
       const left = drawing.chart.valToPos(seconds(days[index].date), 'x');
       drawing.chart.setCursor({ left, top: 10 });
     }
-    tell(index);
+    readOut(index);
   };
   const focusable = el('div', {
-    role: 'group', tabindex: 0, 'aria-label': `${say(metric.name)}: ${whole}. ${say('chartKeys')}`,
-    onkeydown: key, onblur: () => tell(null),
-  }, place);
-  const behind = el('details', {
-    ontoggle: () => behind.open && behind.children.length === 1 && behind.append(table(metric, days)),
-  }, el('summary', {}, say('asTable')));
-  if (!drawn) {
-    behind.open = true;
+    role: 'group', tabindex: 0, 'aria-label': `${translate(metric.name)}: ${summaryText}. ${translate('chartKeys')}`,
+    onkeydown: onKey, onblur: () => readOut(null),
+  }, container);
+  const tableDetails = el('details', {
+    ontoggle: () => tableDetails.open && tableDetails.children.length === 1 && tableDetails.append(table(metric, days)),
+  }, el('summary', {}, translate('asTable')));
+  if (!hasCharts) {
+    tableDetails.open = true;
     focusable.hidden = true;
   }
-  const card = el('section', { class: 'card chart', 'aria-labelledby': id }, el('h3', { id }, say(metric.name)), focusable, read, behind);
+  const card = el('section', { class: 'card chart', 'aria-labelledby': id }, el('h3', { id }, translate(metric.name)), focusable, readout, tableDetails);
   return {
     card,
-    /** Once the card is on the page, and has a width. */
+    /** Draws the chart. Call it when the card is in the document, because it needs a width. */
     draw: () => {
-      if (drawn) drawing = plot(place, metric, days, tell);
+      if (hasCharts) drawing = plot(container, metric, days, readOut);
     },
     end: () => drawing?.end(),
   };

@@ -1,14 +1,14 @@
-// Confirms a connect that came back with a one-time word (CONNECT_CONFIRM=required): only the
-// member who is signed in here may be the one who began it.
+// Confirms a connect for which the callback returned a one-time word (CONNECT_CONFIRM=required).
+// The API accepts the word only from the member who began the connect.
 
 import { api, Problem } from './api.js';
 
 const CHANNEL = 'whoop-connect-confirm';
 
-/** How long a window without a token waits for one that has it. */
-const PATIENCE = 20_000;
+/** Milliseconds that a window without a token waits for a window that has it. */
+const TIMEOUT_MS = 20_000;
 
-/** Hands the word in as the member who is signed in. The word of the failure, or null. */
+/** Confirms the connect as the signed-in member. Returns the code of the error, or null. */
 export async function confirm(word) {
   try {
     await api.confirm(word);
@@ -18,8 +18,8 @@ export async function confirm(word) {
   }
 }
 
-/** In the window that has the token: confirms for the window that WHOOP was opened in. */
-export function confirmForOthers(isSignedIn) {
+/** In a window with a token: confirms connects for windows without a token. */
+export function confirmForOtherWindows(isSignedIn) {
   const channel = new BroadcastChannel(CHANNEL);
   channel.addEventListener('message', async ({ data }) => {
     if (typeof data?.word !== 'string' || !isSignedIn()) return;
@@ -27,8 +27,8 @@ export function confirmForOthers(isSignedIn) {
   });
 }
 
-/** In the window that WHOOP was opened in: has the word handed in by the one that has the token. */
-export function confirmElsewhere(word) {
+/** In the window in which WHOOP was opened, which has no token: asks a window with a token to confirm. */
+export function confirmInOtherWindow(word) {
   return new Promise((resolve) => {
     const channel = new BroadcastChannel(CHANNEL);
     const end = (error) => {
@@ -36,9 +36,9 @@ export function confirmElsewhere(word) {
       channel.close();
       resolve(error);
     };
-    const timer = setTimeout(end, PATIENCE, 'not_confirmed');
+    const timer = setTimeout(end, TIMEOUT_MS, 'not_confirmed');
     channel.addEventListener('message', ({ data }) => {
-      // Of several windows one confirms it, and the others find it used.
+      // With several windows, one confirms it, and for the others the word is already used.
       if (data?.of === word && data.error !== 'unknown_confirm') end(data.error);
     });
     channel.postMessage({ word });

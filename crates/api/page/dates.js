@@ -1,11 +1,11 @@
-// Calendar dates as the API writes them, YYYY-MM-DD, and how people read them.
+// Calendar dates in the API's format, YYYY-MM-DD, and their display texts.
 
 import { locale } from './words.js';
 
 const noon = (date) => new Date(`${date}T12:00:00Z`);
 const iso = (instant) => instant.toISOString().slice(0, 10);
 
-/** The date where the device is; the member's own is the API's to say. */
+/** The date in the device's time zone. Only the API knows the member's own date. */
 export function deviceToday() {
   const now = new Date();
   return iso(new Date(now.getTime() - now.getTimezoneOffset() * 60_000));
@@ -19,22 +19,22 @@ export function plus(date, days) {
   return iso(other);
 }
 
-/** The last so many dates, the newest first. */
-export const back = (from, days) => Array.from({ length: days }, (_, i) => plus(from, -i));
+/** A number of dates that ends with `last`, the newest first. */
+export const datesUntil = (last, days) => Array.from({ length: days }, (_, i) => plus(last, -i));
 
 export const monthOf = (date) => date.slice(0, 7);
 
-/** The first of a month so many months from that of a date. */
+/** The first day of the date's month, or of a month before (negative) or after it. */
 export function firstOfMonth(date, months = 0) {
   const first = noon(`${monthOf(date)}-01`);
   first.setUTCMonth(first.getUTCMonth() + months);
   return iso(first);
 }
 
-/** 0 for Monday. */
+/** The day of the week, 0 for Monday. */
 export const weekday = (date) => (noon(date).getUTCDay() + 6) % 7;
 
-/** Made when first needed: each takes a millisecond or two. */
+/** Creates the formatter at its first use, because that takes one or two milliseconds. */
 const format = (options) => {
   let formatter = null;
   return (date) => {
@@ -50,8 +50,8 @@ export const monthName = format({ month: 'long', year: 'numeric' });
 export const weekdayName = format({ weekday: 'short' });
 
 /**
- * A time of day where the member was, as WHOOP's offset says (`+02:00`); without an
- * offset, where the browser is.
+ * The time of day in the member's time zone, by the record's UTC offset (`+02:00`). Without an
+ * offset, the time in the browser's time zone.
  */
 export function time(instant, offset) {
   if (!instant) return '';
@@ -59,11 +59,11 @@ export function time(instant, offset) {
   const options = { hour: '2-digit', minute: '2-digit' };
   if (!parts) return new Intl.DateTimeFormat(locale, options).format(new Date(instant));
   const minutes = (parts[1] === '-' ? -1 : 1) * (parts[2] * 60 + Number(parts[3]));
-  const there = new Date(Date.parse(instant) + minutes * 60_000);
-  return new Intl.DateTimeFormat(locale, { ...options, timeZone: 'UTC' }).format(there);
+  const shifted = new Date(Date.parse(instant) + minutes * 60_000);
+  return new Intl.DateTimeFormat(locale, { ...options, timeZone: 'UTC' }).format(shifted);
 }
 
-/** When something was, for a person: the time alone if it was today. */
+/** The display text of a past instant: only the time if it was today, otherwise also the date. */
 export function moment(instant) {
   const at = new Date(instant);
   const today = at.toDateString() === new Date().toDateString();

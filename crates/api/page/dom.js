@@ -1,12 +1,12 @@
-// Elements, without a framework.
+// Creates and updates elements, without a framework.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** An element: `el('p', { class: 'quiet', onclick: f }, 'text', another)`. */
+/** Creates an HTML element: `el('p', { class: 'quiet', onclick: f }, 'text', another)`. */
 export const el = (name, attributes, ...children) =>
   fill(document.createElement(name), attributes, children);
 
-/** The same, of SVG. */
+/** Creates an SVG element in the same way. */
 export const svg = (name, attributes, ...children) =>
   fill(document.createElementNS(SVG, name), attributes, children);
 
@@ -20,16 +20,16 @@ function fill(element, attributes, children) {
   return element;
 }
 
-const shown = new WeakMap();
+const shownKeys = new WeakMap();
 
 /**
- * Fills a place, unless it already shows just this: what did not change must not
- * flicker, lose its focus, or be read out again.
+ * Replaces the children of a container with the result of `create`, unless it already shows
+ * `content`: unchanged elements must not flicker, lose the focus, or be read out again.
  */
-export function show(place, what, make) {
-  const key = JSON.stringify(what);
-  if (shown.get(place) === key) return;
-  shown.set(place, key);
-  const made = make();
-  place.replaceChildren(...[made].flat(Infinity).filter(Boolean));
+export function showIfChanged(container, content, create) {
+  const key = JSON.stringify(content);
+  if (shownKeys.get(container) === key) return;
+  shownKeys.set(container, key);
+  const children = create();
+  container.replaceChildren(...[children].flat(Infinity).filter(Boolean));
 }

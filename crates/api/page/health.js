@@ -1,392 +1,394 @@
-// The Health page: what is known of a member's day, and how it stands.
+// The Health page: its state, how the state is shown, and when data is loaded.
 
-import { api, Away, Problem } from './api.js';
+import { api, Problem, Unreachable } from './api.js';
 import { cardsOf, isEmpty } from './cards.js';
-import { catchUp, dayKey, keepDay } from './catch-up.js';
-import { confirm, confirmElsewhere, confirmForOthers } from './confirm.js';
+import { catchUp, dayKey, storeDay } from './catch-up.js';
+import { confirm, confirmForOtherWindows, confirmInOtherWindow } from './confirm.js';
 import { deviceToday, isDate, long, moment, numeric, plus, short } from './dates.js';
-import { el, show } from './dom.js';
-import { Box, glance, lastMember } from './kept.js';
-import { follow } from './live.js';
+import { el, showIfChanged } from './dom.js';
+import { lastMember, lastShownDay, LocalCopy } from './kept.js';
+import { followEvents } from './live.js';
 import { session } from './session.js';
 import * as states from './states.js';
 import { ownScript } from './trusted.js';
-import { say } from './words.js';
+import { translate } from './words.js';
 
-/** How often the first sync is looked at. */
-const LOOK_EVERY = 700;
-/** Looks at which nothing goes on, before it is taken to be over. */
-const LOOKS_IDLE = 10;
-/** What WHOOP is asked longer for is worth a word. */
-const SLOW = 1_500;
-/** A page that stays open looks so often whether its day is still as it should be. */
-const LOOK_AGAIN = 5 * 60_000;
-/** How often a server that was away is asked again. */
-const ASK_AGAIN = 5_000;
+/** Interval of status requests during the first sync. */
+const FIRST_SYNC_POLL_MS = 700;
+/** Number of status requests without a running sync after which the first sync counts as ended. */
+const FIRST_SYNC_IDLE_POLLS = 10;
+/** Time after which a notice says that WHOOP is still being read. */
+const SLOW_AFTER_MS = 1_500;
+/** Interval at which an open page loads its day again. */
+const RELOAD_INTERVAL_MS = 5 * 60_000;
+/** Pause before the next request to a server that did not answer. */
+const RETRY_INTERVAL_MS = 5_000;
 
-/** What this device keeps of the member. */
-let box = null;
+/** The copy of the member's data on this device. */
+let copy = null;
 
-const place = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const parameters = new URLSearchParams(location.search);
 
-/** The callback's word for a connect that failed; `other` for a word that it does not send. */
-function refusedWith() {
+/** The error code of a failed connect from the address; `other` for a status that the callback never sends. */
+function connectError() {
   if (parameters.has('error')) return parameters.get('error') || 'other';
   return ['connected', 'confirm', null].includes(parameters.get('status')) ? null : 'other';
 }
 
-/** Everything that is shown follows from this. */
-const now = {
-  /** `starting`, `signed-out`, `came-back`, `connect`, `first-sync` or `day`. */
+/** The state of the page. Everything that is shown depends only on it. */
+const state = {
+  /** `starting`, `signed-out`, `connect-result`, `connect`, `first-sync` or `day`. */
   phase: 'starting',
   expired: false,
-  /** The word of a connect that failed, from the address. */
-  error: refusedWith(),
-  /** The date that is looked at; null for the member's today. */
+  /** The error code of a failed connect, from the address. */
+  error: connectError(),
+  /** The date that is shown; null for the member's today. */
   date: isDate(parameters.get('date')) ? parameters.get('date') : null,
-  /** The member's today, as the API told it last. */
+  /** The member's today, from the API's last response for it. */
   today: null,
   day: null,
-  /** When this device got the day. */
+  /** When this device received the day. */
   at: null,
   connection: null,
-  /** `online`, `offline` or `away`. */
+  /** `online`, `offline` or `unreachable`. */
   network: 'online',
   problem: null,
   status: null,
   trend: null,
-  /** WHOOP is being asked; for long enough to say so above the day. */
+  /** The API is reading WHOOP. */
   busy: false,
+  /** It has been reading WHOOP for longer than SLOW_AFTER_MS. */
   slow: false,
   connecting: false,
   link: null,
 };
 
-function change(what) {
-  Object.assign(now, what);
+function setState(changes) {
+  Object.assign(state, changes);
   draw();
 }
 
-const shownDate = () => now.date ?? now.today ?? now.day?.date ?? null;
+const shownDate = () => state.date ?? state.today ?? state.day?.date ?? null;
 
-// ---- what is seen
+// ---- drawing the state
 
 function draw() {
-  document.title = say('title');
-  document.querySelector('h1').textContent = say('title');
-  document.body.dataset.phase = now.phase;
-  const inDay = now.phase === 'day';
+  document.title = translate('title');
+  document.querySelector('h1').textContent = translate('title');
+  document.body.dataset.phase = state.phase;
+  const inDay = state.phase === 'day';
   drawFreshness(inDay);
   drawDates(inDay && shownDate() !== null);
   drawNotice(inDay);
   drawMain();
-  drawFoot(inDay);
+  drawFooter(inDay);
   drawTrend(inDay);
 }
 
-/** After the day, which people come for. */
+/** Draws the trend only after the day, which is more important. */
 async function drawTrend(inDay) {
-  place('trend').hidden = !inDay || !now.trend;
-  if (!inDay || !now.trend || (!now.day && now.network === 'online')) return;
+  byId('trend').hidden = !inDay || !state.trend;
+  if (!inDay || !state.trend || (!state.day && state.network === 'online')) return;
   const { showTrend } = await import('./trend.js');
-  if (now.trend) showTrend(place('trend'), now.trend.days);
+  if (state.trend) showTrend(byId('trend'), state.trend.days);
 }
 
 function drawFreshness(inDay) {
-  const synced = now.day?.meta.last_synced_at;
-  const text = inDay && now.day ? (synced ? say('lastSynced', { when: moment(synced) }) : say('neverSynced')) : '';
-  show(place('freshness'), text, () => text);
-  const button = place('refresh');
-  button.hidden = !inDay || now.connection !== 'connected' || now.network !== 'online';
-  button.disabled = now.busy;
-  button.textContent = say(now.busy ? 'refreshing' : 'refresh');
+  const synced = state.day?.meta.last_synced_at;
+  const text = inDay && state.day ? (synced ? translate('lastSynced', { when: moment(synced) }) : translate('neverSynced')) : '';
+  showIfChanged(byId('freshness'), text, () => text);
+  const button = byId('refresh');
+  button.hidden = !inDay || state.connection !== 'connected' || state.network !== 'online';
+  button.disabled = state.busy;
+  button.textContent = translate(state.busy ? 'refreshing' : 'refresh');
 }
 
 function drawDates(inDay) {
-  const nav = place('dates');
+  const nav = byId('dates');
   nav.hidden = !inDay;
   if (!inDay) return;
   const date = shownDate();
-  const latest = now.today ?? (date > deviceToday() ? date : deviceToday());
-  // A device that was offline over midnight knows no newer day.
-  const isToday = date === now.today && (now.network === 'online' || date >= deviceToday());
-  const name = isToday ? `${say('today')}, ${short(date)}` : short(date);
-  show(nav, [date, latest, isToday], () => [
-    el('button', { type: 'button', id: 'previous', 'aria-label': say('previousDay'), onclick: () => go(plus(shownDate(), -1)) }, '‹'),
-    el('button', { type: 'button', class: 'day', id: 'choose', 'aria-haspopup': 'dialog', 'aria-label': `${name}. ${say('chooseDate', { date: long(date) })}`, onclick: choose }, name),
-    el('button', { type: 'button', id: 'next', 'aria-label': say('nextDay'), disabled: date >= latest, onclick: () => go(plus(shownDate(), 1)) }, '›'),
-    date === latest ? null : el('button', { type: 'button', id: 'today', onclick: () => go(null) }, say('today')),
+  const latest = state.today ?? (date > deviceToday() ? date : deviceToday());
+  // A device that was offline at midnight does not know the new today.
+  const isToday = date === state.today && (state.network === 'online' || date >= deviceToday());
+  const name = isToday ? `${translate('today')}, ${short(date)}` : short(date);
+  showIfChanged(nav, [date, latest, isToday], () => [
+    el('button', { type: 'button', id: 'previous', 'aria-label': translate('previousDay'), onclick: () => goToDate(plus(shownDate(), -1)) }, '‹'),
+    el('button', { type: 'button', class: 'day', id: 'choose', 'aria-haspopup': 'dialog', 'aria-label': `${name}. ${translate('chooseDate', { date: long(date) })}`, onclick: chooseDate }, name),
+    el('button', { type: 'button', id: 'next', 'aria-label': translate('nextDay'), disabled: date >= latest, onclick: () => goToDate(plus(shownDate(), 1)) }, '›'),
+    date === latest ? null : el('button', { type: 'button', id: 'today', onclick: () => goToDate(null) }, translate('today')),
   ]);
 }
 
 function drawNotice(inDay) {
-  const notice = inDay || now.problem || now.network !== 'online' ? states.noticeOf(now) : null;
-  show(place('notice'), notice, () => notice && states.noticeBox(notice, { again: load, refresh: () => load('force'), connect, reconnect: connect }));
+  const notice = inDay || state.problem || state.network !== 'online' ? states.noticeOf(state) : null;
+  showIfChanged(byId('notice'), notice, () => notice && states.noticeBox(notice, { again: load, refresh: () => load('force'), connect, reconnect: connect }));
 }
 
 function drawMain() {
-  const main = place('main');
-  switch (now.phase) {
+  const main = byId('main');
+  switch (state.phase) {
     case 'starting':
-      return show(main, 'starting', () => el('p', { class: 'quiet center' }, say('loading')));
+      return showIfChanged(main, 'starting', () => el('p', { class: 'quiet center' }, translate('loading')));
     case 'signed-out':
-      return show(main, ['signed-out', now.expired], () => states.signedOut(now.expired));
-    case 'came-back':
-      return show(main, ['came-back', now.error], () => states.cameBack({ connected: !now.error, error: now.error }));
+      return showIfChanged(main, ['signed-out', state.expired], () => states.signedOut(state.expired));
+    case 'connect-result':
+      return showIfChanged(main, ['connect-result', state.error], () => states.connectResult({ connected: !state.error, error: state.error }));
     case 'connect': {
-      const { error, connecting: busy, link } = now;
-      return show(main, ['connect', error, busy, link, session.name], () => states.connectCard({ error, busy, link, connect, who: session.name }));
+      const { error, connecting: busy, link } = state;
+      return showIfChanged(main, ['connect', error, busy, link, session.name], () => states.connectCard({ error, busy, link, connect, who: session.name }));
     }
     case 'first-sync':
-      return show(main, ['first-sync', now.status?.data_types], () => states.firstSync(now.status));
+      return showIfChanged(main, ['first-sync', state.status?.data_types], () => states.firstSync(state.status));
     default:
       return drawDay(main);
   }
 }
 
 function drawDay(main) {
-  const { day } = now;
+  const { day } = state;
   if (!day) {
-    const absent = now.network !== 'online';
-    return show(main, ['no day', absent], () => (absent ? states.nothingKept() : el('p', { class: 'quiet center' }, say('loading'))));
+    const isOffline = state.network !== 'online';
+    return showIfChanged(main, ['no day', isOffline], () => (isOffline ? states.notOnDevice() : el('p', { class: 'quiet center' }, translate('loading'))));
   }
   if (isEmpty(day)) {
-    const dayBefore = day.date === now.today ? () => go(plus(day.date, -1)) : null;
-    const mayRead = now.connection === 'connected' && now.network === 'online' && !now.busy;
-    const read = mayRead ? () => load('force') : null;
-    return show(main, ['empty', day.date, day.missing, day.meta.sync, Boolean(dayBefore), mayRead], () => states.emptyDay(day, { dayBefore, read }));
+    const showDayBefore = day.date === state.today ? () => goToDate(plus(day.date, -1)) : null;
+    const canRead = state.connection === 'connected' && state.network === 'online' && !state.busy;
+    const readNow = canRead ? () => load('force') : null;
+    return showIfChanged(main, ['empty', day.date, day.missing, day.meta.sync, Boolean(showDayBefore), canRead], () => states.emptyDay(day, { showDayBefore, readNow }));
   }
-  // Each card in a place of its own: one that did not change stays as it is.
-  show(main, 'cards', () => el('div', { class: 'cards', id: 'cards' }));
-  const cards = place('cards');
+  // Each card has a container of its own, so that unchanged cards are not replaced.
+  showIfChanged(main, 'cards', () => el('div', { class: 'cards', id: 'cards' }));
+  const cards = byId('cards');
   const wanted = cardsOf(day);
   for (const slot of [...cards.children]) {
     if (!wanted.some(([name]) => name === slot.dataset.card)) slot.remove();
   }
   if (!performance.getEntriesByName('day').length) performance.mark('day');
-  wanted.forEach(([name, what, make], index) => {
+  wanted.forEach(([name, content, create], index) => {
     let slot = cards.querySelector(`[data-card="${name}"]`);
     if (!slot) {
       slot = el('div', { 'data-card': name });
       cards.insertBefore(slot, cards.children[index] ?? null);
     }
-    show(slot, what, make);
+    showIfChanged(slot, content, create);
   });
 }
 
-function drawFoot(inDay) {
-  const foot = place('foot');
+function drawFooter(inDay) {
+  const foot = byId('foot');
   foot.hidden = !inDay;
-  const { status, connection } = now;
+  const { status, connection } = state;
   const history = status && connection === 'connected'
     ? status.backfill.complete
-      ? say('historyAll')
-      : status.backfill.stored_from && say('historySoFar', { date: numeric(status.backfill.stored_from.slice(0, 10)) })
+      ? translate('historyAll')
+      : status.backfill.stored_from && translate('historySoFar', { date: numeric(status.backfill.stored_from.slice(0, 10)) })
     : null;
-  const mayLeave = inDay && ['connected', 'reauth_required'].includes(connection) && now.network === 'online';
+  const canDisconnect = inDay && ['connected', 'reauth_required'].includes(connection) && state.network === 'online';
   const who = session.name;
-  show(foot, [history, mayLeave, who], () => [
-    who ? el('span', { class: 'quiet small' }, say('signedInAs', { who })) : null,
+  showIfChanged(foot, [history, canDisconnect, who], () => [
+    who ? el('span', { class: 'quiet small' }, translate('signedInAs', { who })) : null,
     history ? el('span', { class: 'quiet small' }, history) : null,
-    mayLeave ? el('button', { type: 'button', class: 'danger', id: 'disconnect', onclick: disconnect }, say('disconnect')) : null,
+    canDisconnect ? el('button', { type: 'button', class: 'danger', id: 'disconnect', onclick: disconnect }, translate('disconnect')) : null,
   ]);
 }
 
-// ---- what is done
+// ---- actions
 
-function go(date, remember = true) {
-  if (date && now.today && date > now.today) return;
-  const wanted = date === now.today ? null : date;
-  if (remember) history.pushState({}, '', wanted ? `?date=${wanted}` : location.pathname);
-  Object.assign(now, { date: wanted, error: null });
+function goToDate(date, addToHistory = true) {
+  if (date && state.today && date > state.today) return;
+  const wanted = date === state.today ? null : date;
+  if (addToHistory) history.pushState({}, '', wanted ? `?date=${wanted}` : location.pathname);
+  Object.assign(state, { date: wanted, error: null });
   load();
 }
 
-async function choose() {
+async function chooseDate() {
   const { openCalendar } = await import('./calendar.js');
   openCalendar({
     date: shownDate(),
-    today: now.today ?? shownDate(),
-    known: now.trend?.days.map((day) => [day.date, day]) ?? [],
-    choose: (date) => go(date),
+    today: state.today ?? shownDate(),
+    known: state.trend?.days.map((day) => [day.date, day]) ?? [],
+    onChoose: (date) => goToDate(date),
   });
 }
 
-/** Something is wrong: says what, and keeps on showing what there is. */
+/** Handles an error: shows a notice, and the data stays on the screen. */
 function fail(error) {
-  if (error instanceof Away) {
-    const phase = now.phase === 'starting' ? 'day' : now.phase;
-    change({ phase, network: navigator.onLine ? 'away' : 'offline', busy: false, connecting: false });
-    askAgain();
+  if (error instanceof Unreachable) {
+    const phase = state.phase === 'starting' ? 'day' : state.phase;
+    setState({ phase, network: navigator.onLine ? 'unreachable' : 'offline', busy: false, connecting: false });
+    scheduleRetry();
   } else if (error instanceof Problem && error.status === 401) {
     signOut();
-  } else if (error instanceof Problem && error.status === 400 && now.date) {
-    // A date that the address names, and the member cannot have: one to come.
+  } else if (error instanceof Problem && error.status === 400 && state.date) {
+    // The date in the address is in the future.
     history.replaceState({}, '', location.pathname);
-    go(null, false);
+    goToDate(null, false);
   } else if (error instanceof Problem) {
     const { status, message: text } = error;
-    change({ network: 'online', problem: { status, text }, busy: false, connecting: false });
-    if (status === 503) askAgain();
+    setState({ network: 'online', problem: { status, text }, busy: false, connecting: false });
+    if (status === 503) scheduleRetry();
   } else {
     throw error;
   }
 }
 
-let again = null;
+let retryTimer = null;
 
-function askAgain() {
-  clearTimeout(again);
-  again = setTimeout(() => now.phase === 'day' && load(), ASK_AGAIN);
+function scheduleRetry() {
+  clearTimeout(retryTimer);
+  retryTimer = setTimeout(() => state.phase === 'day' && load(), RETRY_INTERVAL_MS);
 }
 
 function signOut() {
-  stop();
+  stopFollowing();
   session.end();
-  change({ phase: 'signed-out', expired: true, day: null, trend: null, problem: null });
+  setState({ phase: 'signed-out', expired: true, day: null, trend: null, problem: null });
 }
 
-/** Whether WHOOP may have more than what is stored. */
-const isWorthAsking = ({ meta, missing }) =>
+/** Whether WHOOP may have newer data than the database. */
+const mayBeOutdated = ({ meta, missing }) =>
   meta.connection === 'connected' && (meta.stale || Object.values(missing).includes('not_synced'));
 
 let loading = null;
 
 /**
- * Shows the day: what this device kept, at once; what is stored, in milliseconds; and
- * then, where it is due, what WHOOP has.
+ * Shows the day: first the copy on this device, then the stored day from the API, and then, if it
+ * may be outdated, the day after the API has read WHOOP.
  */
 async function load(refresh = 'auto') {
   loading?.abort();
-  const mine = (loading = new AbortController());
-  const { signal } = mine;
-  const { date } = now;
-  clearTimeout(again);
+  loading = new AbortController();
+  const { signal } = loading;
+  const { date } = state;
+  clearTimeout(retryTimer);
   try {
     if (refresh !== 'force') {
-      const asked = api.day(date, 'never', signal);
-      asked.catch(() => {}); // seen below, when what is kept is shown
-      await showKept(date, signal);
-      const stored = await asked;
+      const request = api.day(date, 'never', signal);
+      request.catch(() => {}); // handled below, after the copy of this device is shown
+      await showCopy(date, signal);
+      const stored = await request;
       if (signal.aborted) return;
-      take(stored, date);
-      if (now.phase === 'day' && date !== null && (now.today ?? '') < deviceToday()) learnToday(signal);
-      if (!isWorthAsking(stored)) return;
+      showFetched(stored, date);
+      if (state.phase === 'day' && date !== null && (state.today ?? '') < deviceToday()) fetchToday(signal);
+      if (!mayBeOutdated(stored)) return;
     }
-    change({ busy: true, slow: false });
-    setTimeout(() => !signal.aborted && now.busy && change({ slow: true }), SLOW);
+    setState({ busy: true, slow: false });
+    setTimeout(() => !signal.aborted && state.busy && setState({ slow: true }), SLOW_AFTER_MS);
     const fresh = await api.day(date, refresh === 'force' ? 'force' : 'auto', signal);
     if (signal.aborted) return;
-    now.busy = false;
-    take(fresh, date);
+    state.busy = false;
+    showFetched(fresh, date);
   } catch (error) {
     if (signal.aborted) return;
-    now.busy = false;
-    // An older day than one would wish, rather than none.
-    if (!now.day) await showKept(date, signal, true);
+    state.busy = false;
+    // The copy of this device, even if it is out of date.
+    if (!state.day) await showCopy(date, signal, true);
     if (!signal.aborted) fail(error);
   }
 }
 
-/** Somebody who begins with another date has not been told yet which one is today. */
-async function learnToday(signal) {
+/** Asks the API for the member's today, which is not known yet if the page opens with another date. */
+async function fetchToday(signal) {
   try {
     const { date, user_id: user } = await api.day(null, 'never', signal);
-    if (user !== session.user || date === now.today) return;
-    box.put('today', date);
-    change({ today: date });
-    catchUpSoon();
+    if (user !== session.user || date === state.today) return;
+    copy.put('today', date);
+    setState({ today: date });
+    startCatchUp();
   } catch (error) {
-    if (!signal.aborted && !(error instanceof Away)) console.warn('today is not known:', error);
+    if (!signal.aborted && !(error instanceof Unreachable)) console.warn('could not fetch today:', error);
   }
 }
 
-async function showKept(date, signal, anyway = false) {
-  // Online, a day that is over is not shown for the moment until today's is there.
-  const isOver = date === null && now.today < deviceToday() && navigator.onLine && !anyway;
-  const key = isOver ? null : (date ?? now.today);
-  const found = key && (await box.get(dayKey(key)));
+/** Shows the copy on this device. Yesterday is shown for today only with `allowOld` or offline. */
+async function showCopy(date, signal, allowOld = false) {
+  // Online, the API's response with the new today follows within a moment.
+  const isOver = date === null && state.today < deviceToday() && navigator.onLine && !allowOld;
+  const key = isOver ? null : (date ?? state.today);
+  const stored = key && (await copy.get(dayKey(key)));
   if (signal.aborted) return;
-  if (now.day && now.day.date === key && now.network === 'online') return;
-  if (found) change({ phase: 'day', day: found.day, at: found.at, connection: found.day.meta.connection });
-  else if (now.phase === 'day' && now.day?.date !== key) change({ day: null, at: null });
+  if (state.day && state.day.date === key && state.network === 'online') return;
+  if (stored) setState({ phase: 'day', day: stored.day, at: stored.at, connection: stored.day.meta.connection });
+  else if (state.phase === 'day' && state.day?.date !== key) setState({ day: null, at: null });
 }
 
-/** A day came from the API. */
-function take(day, date) {
-  // Asked for somebody who has left meanwhile.
+/** Shows a day that the API has returned for the requested date, and stores it on this device. */
+function showFetched(day, date) {
+  // The request was made for a member who is no longer signed in.
   if (day.user_id !== session.user) return;
   const { connection } = day.meta;
-  const nothing = isEmpty(day) && day.meta.last_synced_at === null;
-  const was = now.network;
-  Object.assign(now, { connection, network: 'online', problem: null });
-  if (connection === 'never_connected') return startAnew();
-  if (date === null && now.today !== day.date) {
-    now.today = day.date;
-    box.put('today', day.date);
+  const isUnread = isEmpty(day) && day.meta.last_synced_at === null;
+  const previousNetwork = state.network;
+  Object.assign(state, { connection, network: 'online', problem: null });
+  if (connection === 'never_connected') return resetToConnect();
+  if (date === null && state.today !== day.date) {
+    state.today = day.date;
+    copy.put('today', day.date);
   }
-  Object.assign(now, { day, at: new Date().toISOString() });
-  if (!nothing) {
-    keepDay(box, day);
-    glance.keep(session.user, now.today, day);
+  Object.assign(state, { day, at: new Date().toISOString() });
+  if (!isUnread) {
+    storeDay(copy, day);
+    lastShownDay.store(session.user, state.today, day);
   }
-  if (connection === 'connected' && day.meta.last_synced_at === null && now.phase !== 'day') return watchFirstSync();
-  change({ phase: 'day' });
-  start();
-  if (was !== 'online') catchUpSoon();
+  if (connection === 'connected' && day.meta.last_synced_at === null && state.phase !== 'day') return watchFirstSync();
+  setState({ phase: 'day' });
+  startFollowing();
+  if (previousNetwork !== 'online') startCatchUp();
 }
 
 async function watchFirstSync() {
-  start();
-  // Where nobody reads any more, the day says why.
-  for (let idle = 0; idle < LOOKS_IDLE;) {
+  startFollowing();
+  // When no sync is running any more, the day shows the reasons for missing parts.
+  for (let idle = 0; idle < FIRST_SYNC_IDLE_POLLS;) {
     try {
       const status = await api.status();
       if (states.isFirstSyncOver(status)) break;
-      change({ phase: 'first-sync', status, connecting: false, link: null, error: null });
+      setState({ phase: 'first-sync', status, connecting: false, link: null, error: null });
       idle = status.syncing ? 0 : idle + 1;
     } catch (error) {
-      if (!(error instanceof Away)) return fail(error);
+      if (!(error instanceof Unreachable)) return fail(error);
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
-    if (now.phase !== 'first-sync') return;
+    await new Promise((resolve) => setTimeout(resolve, FIRST_SYNC_POLL_MS));
+    if (state.phase !== 'first-sync') return;
   }
-  // A day without a record is one, too.
-  Object.assign(now, { phase: 'day', day: null, connecting: false, link: null });
+  // Show the day even if it has no record.
+  Object.assign(state, { phase: 'day', day: null, connecting: false, link: null });
   load();
 }
 
 async function connect() {
-  // Opened at once, while the browser still knows that somebody asked for it.
-  const window_ = session.lasting ? null : open('about:blank', '_blank');
-  change({ connecting: true, error: null });
+  // The window is opened at once, because browsers allow this only directly after a click.
+  const whoopWindow = session.survivesReload ? null : open('about:blank', '_blank');
+  setState({ connecting: true, error: null });
   try {
     const { authorization_url: url } = await api.connect('/');
-    if (session.lasting) return location.assign(url);
-    if (window_) {
-      window_.opener = null;
-      window_.location = url;
+    if (session.survivesReload) return location.assign(url);
+    if (whoopWindow) {
+      whoopWindow.opener = null;
+      whoopWindow.location = url;
     }
-    change({ phase: now.phase === 'day' ? 'day' : 'connect', link: url });
-    start();
+    setState({ phase: state.phase === 'day' ? 'day' : 'connect', link: url });
+    startFollowing();
   } catch (error) {
-    window_?.close();
-    change({ connecting: false });
+    whoopWindow?.close();
+    setState({ connecting: false });
     fail(error);
   }
 }
 
 function disconnect() {
   const erase = el('input', { type: 'checkbox', id: 'erase' });
-  const dialog = el('dialog', { 'aria-labelledby': 'leave', onclose: () => dialog.remove() },
-    el('h2', { id: 'leave' }, say('disconnectSure')),
-    el('p', {}, say('disconnectWhy')),
-    el('p', {}, el('label', {}, erase, ' ', say('erase'))),
+  const dialog = el('dialog', { 'aria-labelledby': 'disconnect-title', onclose: () => dialog.remove() },
+    el('h2', { id: 'disconnect-title' }, translate('disconnectSure')),
+    el('p', {}, translate('disconnectWhy')),
+    el('p', {}, el('label', {}, erase, ' ', translate('erase'))),
     el('p', {},
-      el('button', { type: 'button', class: 'danger', onclick: leave }, say('disconnect')), ' ',
-      el('button', { type: 'button', onclick: () => dialog.close() }, say('cancel'))));
-  async function leave() {
+      el('button', { type: 'button', class: 'danger', onclick: confirmDisconnect }, translate('disconnect')), ' ',
+      el('button', { type: 'button', onclick: () => dialog.close() }, translate('cancel'))));
+  async function confirmDisconnect() {
     dialog.close();
     try {
       await api.disconnect(erase.checked);
@@ -400,190 +402,193 @@ function disconnect() {
 }
 
 /**
- * Nothing is stored of the member, whoever erased it and wherever: then nothing is here,
- * whatever is under way. Only afterwards is it said.
+ * The server has no data of the member, because they never connected or were erased, perhaps on
+ * another device: deletes the copy on this device too, and then offers to connect.
  */
-async function startAnew() {
-  if (now.phase !== 'connect') {
-    stop();
-    box = box.anew();
-    Object.assign(now, { day: null, trend: null, status: null, today: null });
-    const mine = box;
-    await mine.opened;
-    if (mine !== box) return;
+async function resetToConnect() {
+  if (state.phase !== 'connect') {
+    stopFollowing();
+    copy = copy.replaceWithEmpty();
+    Object.assign(state, { day: null, trend: null, status: null, today: null });
+    const emptyCopy = copy;
+    await emptyCopy.ready;
+    if (emptyCopy !== copy) return;
   }
-  change({ phase: 'connect' });
+  setState({ phase: 'connect' });
 }
 
-// ---- what happens by itself
+// ---- updates without an action of the member
 
 let following = null;
 
-/** Follows the member's changes, and keeps the device's copy like them. */
-function start() {
+/** Receives the member's events, and keeps the shown day and the copy on this device up to date. */
+function startFollowing() {
   if (following) return;
   following = new AbortController();
-  follow(following.signal, {
-    up: () => {
-      if (now.phase === 'day' && now.network !== 'online') load();
-      else if (now.phase !== 'first-sync') catchUpSoon();
+  followEvents(following.signal, {
+    opened: () => {
+      if (state.phase === 'day' && state.network !== 'online') load();
+      else if (state.phase !== 'first-sync') startCatchUp();
     },
-    down: () => now.phase === 'day' && change({ network: navigator.onLine ? 'away' : 'offline' }),
+    unreachable: () => state.phase === 'day' && setState({ network: navigator.onLine ? 'unreachable' : 'offline' }),
     refused: signOut,
     day: ({ date }) => {
-      if (now.phase === 'day' && date === shownDate()) refreshShown();
-      catchUpSoon();
+      if (state.phase === 'day' && date === shownDate()) reloadShownDay();
+      startCatchUp();
     },
     connection: ({ connection }) => {
-      const was = now.connection;
-      now.connection = connection;
-      if (now.phase === 'connect' && connection === 'connected') watchFirstSync();
-      else if (was && was !== connection) load();
+      const previous = state.connection;
+      state.connection = connection;
+      if (state.phase === 'connect' && connection === 'connected') watchFirstSync();
+      else if (previous && previous !== connection) load();
     },
     reset: () => {
-      box.remove('position').then(catchUpSoon);
+      copy.remove('position').then(startCatchUp);
       load();
     },
   });
 }
 
-function stop() {
+function stopFollowing() {
   loading?.abort();
   following?.abort();
   following = null;
 }
 
-/** The day that is looked at changed in the database. */
-async function refreshShown() {
-  const { date } = now;
+/** Loads the shown day again after it has changed in the database. */
+async function reloadShownDay() {
+  const { date } = state;
   const signal = loading?.signal;
   try {
     const day = await api.day(date, 'never', signal);
-    // Somebody who went to another day meanwhile wants that one.
-    if (date === now.date && signal === loading?.signal) take(day, date);
+    // The member may have gone to another day meanwhile.
+    if (date === state.date && signal === loading?.signal) showFetched(day, date);
   } catch (error) {
     if (!signal?.aborted) fail(error);
   }
 }
 
-let catching = null;
-let onceMore = false;
+let isCatchingUp = false;
+let catchUpAgain = false;
 
-/** Catches up, once at a time; what came meanwhile is caught up with afterwards. */
-function catchUpSoon() {
-  if (!now.today || !session.user) return;
-  if (catching) {
-    onceMore = true;
+/** Updates the copy on this device. If an update is already running, another one follows it. */
+function startCatchUp() {
+  if (!state.today || !session.user) return;
+  if (isCatchingUp) {
+    catchUpAgain = true;
     return;
   }
-  const mine = box;
-  catching = (async () => {
+  isCatchingUp = true;
+  const updatedCopy = copy;
+  (async () => {
     do {
-      onceMore = false;
+      catchUpAgain = false;
       try {
-        await catchUp(mine, now.today, (trend) => mine === box && change({ trend }));
+        await catchUp(updatedCopy, state.today, (trend) => updatedCopy === copy && setState({ trend }));
         const status = await api.status();
-        if (mine === box) change({ status });
+        if (updatedCopy === copy) setState({ status });
       } catch (error) {
-        if (!(error instanceof Away)) console.warn('not caught up:', error);
-        onceMore = mine !== box;
+        if (!(error instanceof Unreachable)) console.warn('could not update the copy on this device:', error);
+        catchUpAgain = updatedCopy !== copy;
         break;
       }
-    } while (onceMore && mine === box);
-    catching = null;
-    // For whoever signed in meanwhile.
-    if (onceMore) catchUpSoon();
+    } while (catchUpAgain && updatedCopy === copy);
+    isCatchingUp = false;
+    // For a member who has signed in meanwhile.
+    if (catchUpAgain) startCatchUp();
   })();
 }
 
-// ---- how it begins
+// ---- start of the page
 
-async function begin() {
-  session.begin();
-  place('refresh').addEventListener('click', () => load('force'));
+async function start() {
+  session.start();
+  byId('refresh').addEventListener('click', () => load('force'));
   const { user } = session;
   if (parameters.has('status') || parameters.has('error')) {
     history.replaceState({}, '', location.pathname);
     const word = parameters.get('confirm');
-    // Only the window that has the token can confirm the connect.
-    if (word) now.error = user ? await confirm(word) : await confirmElsewhere(word);
-    if (!user) return change({ phase: 'came-back' });
+    // Only a window with a token can confirm the connect.
+    if (word) state.error = user ? await confirm(word) : await confirmInOtherWindow(word);
+    if (!user) return setState({ phase: 'connect-result' });
   }
-  confirmForOthers(() => Boolean(session.user));
-  if (!user) return withoutToken();
-  await openBox(user);
+  confirmForOtherWindows(() => Boolean(session.user));
+  if (!user) return startWithoutToken();
+  await openCopy(user);
   await load();
 }
 
-/** What this device has of a member: first the day seen last, then everything. */
-async function openBox(user) {
-  const seen = glance.of(user, now.date);
-  if (seen) change({ phase: 'day', day: seen.day, at: seen.at, today: seen.today, connection: seen.day.meta.connection });
-  const mine = (box = Box.of(user));
-  const [trend = null, today = null] = await Promise.all([mine.get('trend'), mine.get('today')]);
-  if (mine !== box) return;
-  Object.assign(now, { trend, today: now.today ?? today });
+/** Opens the member's copy on this device. Shows first the last shown day, which is available at once. */
+async function openCopy(user) {
+  const last = lastShownDay.find(user, state.date);
+  if (last) setState({ phase: 'day', day: last.day, at: last.at, today: last.today, connection: last.day.meta.connection });
+  const opened = LocalCopy.open(user);
+  copy = opened;
+  const [trend = null, today = null] = await Promise.all([opened.get('trend'), opened.get('today')]);
+  if (opened !== copy) return;
+  Object.assign(state, { trend, today: state.today ?? today });
 }
 
-/** Nobody is signed in; offline the member who was here last sees what was kept. */
-async function withoutToken() {
+/** No member is signed in. Offline, the page shows the copy of the last member on this device. */
+async function startWithoutToken() {
   const user = lastMember();
-  if (navigator.onLine || !user) return change({ phase: 'signed-out' });
-  await openBox(user);
-  change({ phase: 'day', network: 'offline' });
-  await showKept(now.date, new AbortController().signal, true);
+  if (navigator.onLine || !user) return setState({ phase: 'signed-out' });
+  await openCopy(user);
+  setState({ phase: 'day', network: 'offline' });
+  await showCopy(state.date, new AbortController().signal, true);
 }
 
-session.onHandedOver(restart);
+session.onNewToken(restart);
 
+/** Starts again with the token that the app has passed. */
 async function restart() {
-  stop();
-  box?.close();
-  Object.assign(now, {
+  stopFollowing();
+  copy?.close();
+  Object.assign(state, {
     phase: 'starting', expired: false, day: null, at: null, today: null, trend: null, status: null, problem: null, error: null,
     network: 'online', connection: null, connecting: false, link: null,
   });
   draw();
-  await openBox(session.user);
+  await openCopy(session.user);
   load();
 }
 
 addEventListener('popstate', () => {
   const date = new URLSearchParams(location.search).get('date');
-  now.date = isDate(date) ? date : null;
-  if (now.phase === 'day') load();
+  state.date = isDate(date) ? date : null;
+  if (state.phase === 'day') load();
 });
-addEventListener('online', () => now.phase === 'day' && session.user && load());
-addEventListener('offline', () => now.phase === 'day' && change({ network: 'offline' }));
+addEventListener('online', () => state.phase === 'day' && session.user && load());
+addEventListener('offline', () => state.phase === 'day' && setState({ network: 'offline' }));
 addEventListener('colours', draw);
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden && now.phase === 'day' && session.user) load();
+  if (!document.hidden && state.phase === 'day' && session.user) load();
 });
 setInterval(() => {
-  if (!document.hidden && now.phase === 'day' && session.user && !now.busy) load();
-}, LOOK_AGAIN);
+  if (!document.hidden && state.phase === 'day' && session.user && !state.busy) load();
+}, RELOAD_INTERVAL_MS);
 addEventListener('keydown', (event) => {
-  if (now.phase !== 'day' || event.altKey || event.ctrlKey || event.metaKey || document.querySelector('dialog[open]')) return;
+  if (state.phase !== 'day' || event.altKey || event.ctrlKey || event.metaKey || document.querySelector('dialog[open]')) return;
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (step && shownDate() && !event.target.closest('input, select, [role="region"]')) go(plus(shownDate(), step));
+  if (step && shownDate() && !event.target.closest('input, select, [role="region"]')) goToDate(plus(shownDate(), step));
 });
 
-// A swipe, as on the phone: to the right for the day before.
-let touched = null;
-place('main').addEventListener('touchstart', ({ touches }) => {
-  touched = touches.length === 1 ? { x: touches[0].clientX, y: touches[0].clientY } : null;
+// Swiping to the right shows the previous day, to the left the next day.
+let touchStart = null;
+byId('main').addEventListener('touchstart', ({ touches }) => {
+  touchStart = touches.length === 1 ? { x: touches[0].clientX, y: touches[0].clientY } : null;
 }, { passive: true });
-place('main').addEventListener('touchend', ({ changedTouches }) => {
-  if (!touched || now.phase !== 'day' || !shownDate()) return;
-  const x = changedTouches[0].clientX - touched.x;
-  const y = changedTouches[0].clientY - touched.y;
-  touched = null;
-  if (Math.abs(x) > 60 && Math.abs(y) < 40) go(plus(shownDate(), x > 0 ? -1 : 1));
+byId('main').addEventListener('touchend', ({ changedTouches }) => {
+  if (!touchStart || state.phase !== 'day' || !shownDate()) return;
+  const x = changedTouches[0].clientX - touchStart.x;
+  const y = changedTouches[0].clientY - touchStart.y;
+  touchStart = null;
+  if (Math.abs(x) > 60 && Math.abs(y) < 40) goToDate(plus(shownDate(), x > 0 ? -1 : 1));
 }, { passive: true });
 
 navigator.serviceWorker?.register(ownScript('/sw.js'), { scope: '/', updateViaCache: 'none' }).catch((error) => {
-  console.warn('this browser will not open the page offline:', error);
+  console.warn('the page will not open offline in this browser:', error);
 });
 
 draw();
-begin();
+start();

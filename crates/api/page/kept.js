@@ -1,94 +1,97 @@
-// What this device keeps of one member, for when there is no network.
+// The copy of one member's data on this device, for use without a network.
 
 import { deviceToday } from './dates.js';
-import { device } from './storage.js';
+import { deviceStorage } from './storage.js';
 
+// These names are stored on devices; a change would orphan the stored data.
 const STORE = 'kept';
-const LAST = 'health-member';
-const GLANCE = 'health-glance';
-const name = (user) => `health:${user}`;
+const LAST_MEMBER = 'health-member';
+const LAST_SHOWN_DAY = 'health-glance';
+const databaseName = (user) => `health:${user}`;
 
-function request(work) {
+/** The result of an IndexedDB request as a promise. */
+function resultOf(request) {
   return new Promise((resolve, reject) => {
-    work.onsuccess = () => resolve(work.result);
-    work.onerror = () => reject(work.error);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
   });
 }
 
-/** Whose data was kept last; null if nobody's. */
-export const lastMember = () => device.get(LAST);
+/** The id of the member whose data is on this device, or null. */
+export const lastMember = () => deviceStorage.get(LAST_MEMBER);
 
 /**
- * The day that was shown last, where it can be had at once: the database's way takes as
- * long as all the rest of opening the page.
+ * The day that was shown last, in the local storage, which can be read synchronously. Opening
+ * IndexedDB takes as long as everything else at the start of the page.
  */
-export const glance = {
-  keep(user, today, day) {
-    // Another window may have made this device somebody else's.
-    if (lastMember() === user) device.set(GLANCE, JSON.stringify({ user, today, day, at: new Date().toISOString() }));
+export const lastShownDay = {
+  store(user, today, day) {
+    // In another window, another member may have signed in.
+    if (lastMember() === user) deviceStorage.set(LAST_SHOWN_DAY, JSON.stringify({ user, today, day, at: new Date().toISOString() }));
   },
-  /** If it is this member's and this date's; null stands for today, if that is not over. */
-  of(user, date) {
-    const seen = JSON.parse(device.get(GLANCE) ?? 'null');
-    if (seen?.user !== user) return null;
-    const wanted = date ?? (seen.today >= deviceToday() ? seen.today : null);
-    return seen.day.date === wanted ? seen : null;
+  /** The stored day, if it has this member and date. The date null stands for today, unless that day is over. */
+  find(user, date) {
+    const stored = JSON.parse(deviceStorage.get(LAST_SHOWN_DAY) ?? 'null');
+    if (stored?.user !== user) return null;
+    const wanted = date ?? (stored.today >= deviceToday() ? stored.today : null);
+    return stored.day.date === wanted ? stored : null;
   },
-  forget: () => device.remove(GLANCE),
+  remove: () => deviceStorage.remove(LAST_SHOWN_DAY),
 };
 
-/** Everything of a member leaves the device. */
-async function erase(user) {
-  glance.forget();
-  await request(indexedDB.deleteDatabase(name(user))).catch(() => {});
+/** Deletes all data of a member on this device. */
+async function deleteData(user) {
+  lastShownDay.remove();
+  await resultOf(indexedDB.deleteDatabase(databaseName(user))).catch(() => {});
 }
 
 /**
- * One member's box, there at once and opened meanwhile. What is still under way when it is
- * closed is written nowhere.
+ * The copy of one member's data. It can be used at once, and its database opens in the background.
+ * After `close` nothing more is written.
  */
-export class Box {
+export class LocalCopy {
   #opening;
   #closed = false;
 
-  constructor(user, before) {
+  /** Opens the database after the promise `precondition` has resolved. */
+  constructor(user, precondition) {
     this.user = user;
-    this.#opening = this.#open(before).catch((error) => {
-      console.warn('this device keeps nothing:', error);
+    this.#opening = this.#open(precondition).catch((error) => {
+      console.warn('this device cannot store data:', error);
       return null;
     });
   }
 
-  /** A member's box; what was another's leaves the device. */
-  static of(user) {
+  /** Opens the copy of a member, and deletes that of another member. */
+  static open(user) {
     const other = lastMember();
-    device.set(LAST, user);
-    return new Box(user, other && other !== user ? erase(other) : null);
+    deviceStorage.set(LAST_MEMBER, user);
+    return new LocalCopy(user, other && other !== user ? deleteData(other) : null);
   }
 
-  async #open(before) {
-    await before;
-    const opening = indexedDB.open(name(this.user), 1);
+  async #open(precondition) {
+    await precondition;
+    const opening = indexedDB.open(databaseName(this.user), 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
-    const database = await request(opening);
-    // Another window wants to delete it.
+    const database = await resultOf(opening);
+    // Another window wants to delete the database, which requires that this one closes it.
     database.onversionchange = () => this.close();
     return database;
   }
 
-  /** Done when it can be used, and what was there before it is gone. */
-  get opened() {
+  /** Resolves when the database is open and old data is deleted. */
+  get ready() {
     return this.#opening;
   }
 
-  /** A browser that keeps nothing (a private window, a full disk) must not stop the page. */
-  async #attempt(mode, work) {
+  /** Errors are only logged: the page must work in a browser that cannot store data (a private window, a full disk). */
+  async #attempt(mode, operation) {
     const database = await this.#opening;
     if (!database || this.#closed) return undefined;
     try {
-      return await request(work(database.transaction(STORE, mode).objectStore(STORE)));
+      return await resultOf(operation(database.transaction(STORE, mode).objectStore(STORE)));
     } catch (error) {
-      console.warn('this device keeps nothing:', error);
+      console.warn('this device cannot store data:', error);
       return undefined;
     }
   }
@@ -114,8 +117,8 @@ export class Box {
     (await this.#opening)?.close();
   }
 
-  /** The same member's next box, with nothing in it. */
-  anew() {
-    return new Box(this.user, this.close().then(() => erase(this.user)));
+  /** Closes this copy, deletes its data, and returns an empty copy for the same member. */
+  replaceWithEmpty() {
+    return new LocalCopy(this.user, this.close().then(() => deleteData(this.user)));
   }
 }

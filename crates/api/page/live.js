@@ -1,26 +1,26 @@
-// What happens to the member's days, as it happens: server-sent events.
+// Receives the member's server-sent events.
 //
-// Read with fetch, because the browser's own EventSource cannot send a token.
+// It uses fetch, because the browser's EventSource cannot send a token.
 
 import { address, problemOf } from './api.js';
 import { session } from './session.js';
 
-const SOONEST = 1_000;
-const LATEST = 30_000;
-/** Twice the server's sign of life. */
-const SILENCE = 35_000;
-/** A stream that was open for so long was no quarrel over the last place. */
-const LASTED = 10_000;
+const MIN_RETRY_MS = 1_000;
+const MAX_RETRY_MS = 30_000;
+/** Timeout for a stream without data: more than twice the server's interval of keep-alive comments. */
+const SILENCE_TIMEOUT_MS = 35_000;
+/** A stream that was open for longer than this was not closed because the member has too many streams. */
+const STABLE_AFTER_MS = 10_000;
 
-/** The events of a stream, as they come. */
-async function* events(body) {
+/** Yields the events of a stream. */
+async function* readEvents(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   try {
     for (;;) {
       let timer;
       const silence = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error('silence')), SILENCE);
+        timer = setTimeout(() => reject(new Error('no data before the timeout')), SILENCE_TIMEOUT_MS);
       });
       const { done, value } = await Promise.race([reader.read(), silence]).finally(() => clearTimeout(timer));
       if (done) return;
@@ -42,37 +42,41 @@ async function* events(body) {
   }
 }
 
-/** Follows until the signal; tells `up`, `down`, `refused`, `day`, `connection`, `reset`. */
-export async function follow(signal, tell) {
-  let last = null;
-  let pause = SOONEST;
+/**
+ * Receives events until the signal is aborted, and connects again after errors. Calls the handlers
+ * `opened`, `unreachable` and `refused`, and those of the events: `day`, `connection`, `reset`.
+ */
+export async function followEvents(signal, handlers) {
+  let lastEventId = null;
+  let pause = MIN_RETRY_MS;
   while (!signal.aborted) {
-    let answered = false;
-    let opened = null;
+    let hasResponse = false;
+    let openedAt = null;
     try {
       const headers = { authorization: `Bearer ${session.token}` };
-      if (last !== null) headers['last-event-id'] = last;
+      if (lastEventId !== null) headers['last-event-id'] = lastEventId;
       const response = await fetch(address('events'), { headers, cache: 'no-store', signal });
-      answered = true;
+      hasResponse = true;
       if (!response.ok) {
         const problem = await problemOf(response);
-        if (problem.status === 401 || problem.status === 403) return tell.refused(problem);
+        if (problem.status === 401 || problem.status === 403) return handlers.refused(problem);
         throw problem;
       }
-      opened = performance.now();
-      tell.up();
-      for await (const event of events(response.body)) {
-        last = event.id ?? last;
-        tell[event.name]?.(event.data);
+      openedAt = performance.now();
+      handlers.opened();
+      for await (const event of readEvents(response.body)) {
+        lastEventId = event.id ?? lastEventId;
+        handlers[event.name]?.(event.data);
       }
     } catch {
       if (signal.aborted) return;
-      // One that broke is opened again first; a proxy ends them too.
-      if (!answered) tell.down();
+      // A stream that broke off does not mean that the server is unreachable: a proxy may have
+      // closed it. The next attempt shows this.
+      if (!hasResponse) handlers.unreachable();
     }
-    // One that soon ends again may have been ended for another's sake: of a member's
-    // streams the server keeps only so many.
-    if (opened !== null && performance.now() - opened > LASTED) pause = SOONEST;
+    // The server limits the streams per member and closes the oldest. A stream that ends soon may
+    // have been closed for this reason, so the pause is reset only after a longer time.
+    if (openedAt !== null && performance.now() - openedAt > STABLE_AFTER_MS) pause = MIN_RETRY_MS;
     await new Promise((resolve) => {
       const wake = () => {
         clearTimeout(timer);
@@ -83,6 +87,6 @@ export async function follow(signal, tell) {
       addEventListener('online', wake);
       signal.addEventListener('abort', wake, { once: true });
     });
-    pause = Math.min(pause * 2, LATEST);
+    pause = Math.min(pause * 2, MAX_RETRY_MS);
   }
 }

@@ -1,18 +1,17 @@
-// Who looks: the member's JWT, handed over in the address's fragment.
+// The session: the member's JWT, which the app passes in the fragment of the address.
 //
-// The fragment never leaves the browser, and is taken out of the address at once. The
-// token lives in this page's memory; the app hands it over again after a reload. On a
-// developer's own machine the tab keeps it, so that a reload and the way over WHOOP's
-// pages do not lose it.
+// The browser never sends the fragment to a server, and the page removes it from the address at
+// once. The token is only in the page's memory, so the app passes it again after a reload. On a
+// developer's own machine the tab stores it, so that it survives a reload and WHOOP's pages.
 
-import { tab } from './storage.js';
+import { tabStorage } from './storage.js';
 
 const KEY = 'health-token';
 const onOwnMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
 
 let token = null;
 
-/** What a JWT says; null for what is none. Its signature is the API's to check. */
+/** The claims of a JWT, or null if the text is not a JWT. Only the API checks the signature. */
 function claimsOf(jwt) {
   try {
     const bytes = atob(jwt.split('.')[1].replaceAll('-', '+').replaceAll('_', '/'));
@@ -24,42 +23,43 @@ function claimsOf(jwt) {
   }
 }
 
-const handedOver = () => new URLSearchParams(location.hash.slice(1)).get('token');
+const tokenInAddress = () => new URLSearchParams(location.hash.slice(1)).get('token');
 
-function take() {
-  const handed = handedOver();
-  if (!handed) return false;
+/** Moves the token from the address into the session. Returns whether there was a valid JWT. */
+function takeTokenFromAddress() {
+  const passed = tokenInAddress();
+  if (!passed) return false;
   history.replaceState(history.state, '', location.pathname + location.search);
-  // What is no token at all says nothing of who is signed in.
-  if (!claimsOf(handed)) return false;
-  token = handed;
-  if (onOwnMachine) tab.set(KEY, handed);
+  // A text that is not a JWT does not replace the session.
+  if (!claimsOf(passed)) return false;
+  token = passed;
+  if (onOwnMachine) tabStorage.set(KEY, passed);
   return true;
 }
 
 export const session = {
-  /** Whether a token outlives a reload here. */
-  lasting: onOwnMachine,
+  /** Whether the token survives a reload of the page. */
+  survivesReload: onOwnMachine,
   get token() {
     return token;
   },
   get user() {
     return token && (claimsOf(token)?.sub ?? null);
   },
-  /** By what a person knows whose page this is: a link can hand over anybody's token. */
+  /** The name by which a person recognizes whose page this is, because a link can contain any person's token. */
   get name() {
     const claims = token && claimsOf(token);
     return claims && (typeof claims.email === 'string' && claims.email ? claims.email : claims.sub);
   },
-  begin() {
-    if (!take() && onOwnMachine) token = tab.get(KEY);
+  start() {
+    if (!takeTokenFromAddress() && onOwnMachine) token = tabStorage.get(KEY);
   },
   end() {
     token = null;
-    tab.remove(KEY);
+    tabStorage.remove(KEY);
   },
-  /** The app may hand over a newer token at any time: `location.hash = '#token=…'`. */
-  onHandedOver(then) {
-    addEventListener('hashchange', () => take() && then());
+  /** Calls `listener` when the app passes a newer token: `location.hash = '#token=…'`. */
+  onNewToken(listener) {
+    addEventListener('hashchange', () => takeTokenFromAddress() && listener());
   },
 };

@@ -1,11 +1,11 @@
-// The browser's storage, where it has one: it may be forbidden, or not be there at all.
+// The browser's storage. It may be forbidden or missing; then reads return null and writes do nothing.
 
-const guarded = (name) => {
+const safeStorage = (name) => {
   const attempt = (work) => {
     try {
       return work(globalThis[name]) ?? null;
     } catch (error) {
-      console.warn(`no ${name}:`, error);
+      console.warn(`${name} is not available:`, error);
       return null;
     }
   };
@@ -16,7 +16,7 @@ const guarded = (name) => {
   };
 };
 
-/** Of this device, until it is removed. */
-export const device = guarded('localStorage');
-/** Of this tab. */
-export const tab = guarded('sessionStorage');
+/** Storage of this device; values remain until they are removed. */
+export const deviceStorage = safeStorage('localStorage');
+/** Storage of this tab. */
+export const tabStorage = safeStorage('sessionStorage');

@@ -1,32 +1,34 @@
-// Opens the page without a network. Data is not kept here but by the page, by member.
+// The service worker: stores the files of the page, so that it opens without a network. The page
+// itself stores the data of each member.
 
-// The page's files and a name for this build of them.
+// Sets self.PAGE: the page's files with their digests, and the name of this build.
 importScripts('/page/files.js');
 
 const SHELL = '/';
 const CACHE = `page-${self.PAGE.build}`;
 const FILES = Object.keys(self.PAGE.files);
 
-/** A file as it is in this build; throws if a server of another build answered. */
-async function take(url, tag) {
+/** Fetches a file of this build; throws if a server with another build answered. */
+async function fetchFile(url, expectedDigest) {
   const response = await fetch(new Request(url, { cache: 'reload' }));
   const digest = await crypto.subtle.digest('SHA-256', await response.clone().arrayBuffer());
-  const found = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
-  if (!response.ok || !found.startsWith(tag)) throw new Error(`${url} is not of this build`);
+  const hex = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  if (!response.ok || !hex.startsWith(expectedDigest)) throw new Error(`${url} is not from this build`);
   return [url, response];
 }
 
 self.addEventListener('install', (event) => {
-  // Where the browser can, it takes the files out of the cache without waking this up.
+  // Browsers that support static routes read the files from the cache without starting this worker.
   event.addRoutes?.(FILES.map((pathname) => ({
     condition: { urlPattern: { pathname } },
     source: { cacheName: CACHE },
   }))).catch(() => {});
   event.waitUntil((async () => {
-    // All of one build, or none: the browser tries again, and the old one stays meanwhile.
-    const taken = await Promise.all([take(SHELL, self.PAGE.shell), ...FILES.map((url) => take(url, self.PAGE.files[url]))]);
+    // Either all files of one build or none: after an error the browser keeps the old worker and
+    // tries again later.
+    const fetched = await Promise.all([fetchFile(SHELL, self.PAGE.shell), ...FILES.map((url) => fetchFile(url, self.PAGE.files[url]))]);
     const cache = await caches.open(CACHE);
-    await Promise.all(taken.map(([url, response]) => cache.put(url, response)));
+    await Promise.all(fetched.map(([url, response]) => cache.put(url, response)));
     await self.skipWaiting();
   })());
 });
@@ -42,10 +44,10 @@ self.addEventListener('activate', (event) => {
 self.addEventListener('fetch', (event) => {
   const url = new URL(event.request.url);
   const isShell = event.request.mode === 'navigate' && url.pathname === SHELL;
-  const isOurs = url.origin === location.origin && (isShell || FILES.includes(url.pathname));
-  if (event.request.method !== 'GET' || !isOurs) return;
+  const isOwnFile = url.origin === location.origin && (isShell || FILES.includes(url.pathname));
+  if (event.request.method !== 'GET' || !isOwnFile) return;
   event.respondWith((async () => {
-    const found = await caches.match(isShell ? SHELL : url.pathname, { cacheName: CACHE });
-    return found ?? fetch(event.request);
+    const cached = await caches.match(isShell ? SHELL : url.pathname, { cacheName: CACHE });
+    return cached ?? fetch(event.request);
   })());
 });

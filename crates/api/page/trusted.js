@@ -1,14 +1,13 @@
-// Addresses of this server's own scripts, as Trusted Types take them: the policy of the
-// page loads a script from no other address that is made by a script.
+// The Trusted Types policy for the scripts that the page loads at run time: only this server's own.
 
-const OWN = ['/sw.js', '/page/vendor/uPlot.iife.min.js'];
+const OWN_SCRIPTS = ['/sw.js', '/page/vendor/uPlot.iife.min.js'];
 
 const policy = globalThis.trustedTypes?.createPolicy('own-scripts', {
   createScriptURL: (path) => {
-    if (!OWN.includes(path)) throw new TypeError(`${path} is no script of this page`);
+    if (!OWN_SCRIPTS.includes(path)) throw new TypeError(`${path} is not a script of this page`);
     return path;
   },
 });
 
-/** The address of one of these scripts, for where the browser asks for a trusted one. */
+/** Returns the address of one of these scripts, as a trusted address if the browser supports them. */
 export const ownScript = (path) => policy?.createScriptURL(path) ?? path;

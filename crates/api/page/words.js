@@ -1,16 +1,16 @@
-// Every word of the page, in English and German, by the browser's language.
+// All texts of the page in English and German. The browser's language decides which are shown.
 
 const english = {
   title: 'Health',
   loading: 'Loading …',
   refresh: 'Refresh',
-  refreshing: 'Asking WHOOP …',
+  refreshing: 'Updating …',
   lastSynced: 'Last synced {when}',
   neverSynced: 'Not synced yet',
   previousDay: 'Previous day',
   nextDay: 'Next day',
   today: 'Today',
-  chooseDate: 'Choose another date than {date}',
+  chooseDate: 'Choose a date other than {date}',
   previousMonth: 'Previous month',
   nextMonth: 'Next month',
   close: 'Close',
@@ -18,58 +18,58 @@ const english = {
   hasNoData: 'no data',
 
   signedOut: 'You are not signed in',
-  signedOutWhy: 'Open this page from your app: it hands over who you are.',
-  expired: 'Your sign-in has ended. Open this page from your app again.',
+  signedOutWhy: 'Open this page from your app, which signs you in.',
+  expired: 'Your sign-in has expired. Open this page from your app again.',
   connectTitle: 'Connect your WHOOP',
-  connectWhy: 'Your recovery, sleep, strain and workouts are then read from WHOOP and kept in your own database. You can disconnect at any time.',
-  connectFor: 'It is kept for {who}. If that is not you, do not connect.',
+  connectWhy: 'Your recovery, sleep, strain and workouts are then read from WHOOP and stored by the service of this app. You can disconnect at any time.',
+  connectFor: 'The data is stored for {who}. If that is not you, do not connect.',
   signedInAs: 'Signed in as {who}',
   connect: 'Connect WHOOP',
   reconnect: 'Reconnect WHOOP',
   connecting: 'Opening WHOOP …',
-  connectElsewhere: 'WHOOP was opened in another window. Allow access there; this page goes on by itself.',
+  connectElsewhere: 'WHOOP was opened in another window. Allow access there; this page then continues by itself.',
   openWhoop: 'Open WHOOP',
   connectedClose: 'WHOOP is connected',
   connectedCloseWhy: 'You can close this window and go back.',
   notConnected: 'WHOOP was not connected',
   'error.access_denied': 'Access was not allowed at WHOOP.',
   'error.request_forbidden': 'Access was not allowed at WHOOP.',
-  'error.used_state': 'This way to connect was used already. Begin again.',
-  'error.expired_state': 'It took too long. Begin again.',
-  'error.quota_spent': 'WHOOP takes no more requests of this app for now. Try again later.',
+  'error.used_state': 'This connect link was already used. Start again.',
+  'error.expired_state': 'Connecting took too long. Start again.',
+  'error.quota_spent': 'WHOOP currently accepts no more requests from this app. Try again later.',
   'error.whoop_unavailable': 'WHOOP does not answer at the moment. Try again later.',
-  'error.service_refused': 'WHOOP refuses this service at the moment. Whoever runs it has to see to it.',
-  'error.other_whoop_account': 'This is another WHOOP account than the one whose data is kept here.',
-  'error.invalid_code': 'WHOOP did not accept the way back. Begin again.',
-  'error.confirm_mismatch': 'Somebody else began this connect. Nothing was connected. Begin again here.',
-  'error.confirm_expired': 'It took too long. Begin again.',
-  'error.unknown_confirm': 'This way to connect was used already. Begin again.',
-  'error.permission_ended': 'WHOOP took the permission back. Begin again.',
-  'error.not_confirmed': 'The connect could not be confirmed. Open this page where you are signed in, and begin again.',
-  'error.other': 'Something went wrong. Begin again, or try again later.',
+  'error.service_refused': 'WHOOP refuses this service at the moment. Its operator has to fix this.',
+  'error.other_whoop_account': 'This is not the WHOOP account whose data is stored here.',
+  'error.invalid_code': 'WHOOP did not accept the authorization code. Start again.',
+  'error.confirm_mismatch': 'Another person started this connect. Nothing was connected. Start again here.',
+  'error.confirm_expired': 'Connecting took too long. Start again.',
+  'error.unknown_confirm': 'This confirmation was already used or is not valid. Start again.',
+  'error.permission_ended': 'WHOOP has ended the permission. Start again.',
+  'error.not_confirmed': 'The connect could not be confirmed. Open this page where you are signed in, and start again.',
+  'error.other': 'Something went wrong. Start again, or try again later.',
   firstSync: 'Reading your data from WHOOP',
   firstSyncWhy: 'This takes a few seconds. Older data follows in the background.',
-  firstSyncDone: '{done} of {all} kinds read',
+  firstSyncDone: '{done} of {all} data types read',
   firstSyncRecords: '{n} records',
   firstSyncFailed: 'failed: {why}',
   notGranted: 'not allowed at WHOOP',
   waiting: 'waiting',
 
   reauthTitle: 'WHOOP has to be connected again',
-  reauthWhy: 'WHOOP no longer accepts the permission. What was read stays; nothing new comes until you reconnect.',
+  reauthWhy: 'WHOOP no longer accepts the permission. Your stored data is kept; there is no new data until you reconnect.',
   disconnectedTitle: 'WHOOP is disconnected',
-  disconnectedWhy: 'You see what was kept. Nothing new comes until you connect again.',
+  disconnectedWhy: 'You see the stored data. There is no new data until you connect again.',
   offlineTitle: 'You are offline',
-  offlineWhy: 'You see what this device kept, as of {when}.',
-  offlineNothing: 'This device kept nothing of this day.',
-  awayTitle: 'The server does not answer',
-  awayWhy: 'You see what this device kept, as of {when}.',
+  offlineWhy: 'You see the data on this device, as of {when}.',
+  offlineNothing: 'This device has no data for this day.',
+  unreachableTitle: 'The server does not answer',
+  unreachableWhy: 'You see the data on this device, as of {when}.',
   staleTitle: 'This may be out of date',
   staleWhy: 'Last synced {when}.',
   failedTitle: 'WHOOP does not answer',
-  failedWhy: 'You see what is stored, last synced {when}. It is tried again by itself.',
-  quotaTitle: 'WHOOP takes no more requests for now',
-  quotaWhy: 'The limit for this app is used up. You see what is stored, last synced {when}; the next sync follows by itself.',
+  failedWhy: 'You see the stored data, last synced {when}. The next attempt follows automatically.',
+  quotaTitle: 'WHOOP accepts no more requests for now',
+  quotaWhy: 'The limit for this app is used up. You see the stored data, last synced {when}; the next sync follows automatically.',
   limitTitle: 'Too many requests',
   limitWhy: 'Wait a moment, then try again.',
   troubleTitle: 'This could not be loaded',
@@ -79,16 +79,16 @@ const english = {
 
   noData: 'No data',
   noDataWhy: 'WHOOP recorded nothing on this day.',
-  noDataToday: 'WHOOP has recorded nothing of today yet. It begins with the night.',
+  noDataToday: 'WHOOP has recorded nothing for today yet. At WHOOP, a day begins when you sleep.',
   showDayBefore: 'Show the day before',
   readNow: 'Read it from WHOOP now',
-  'missing.pending_score': 'WHOOP is still working out the score.',
+  'missing.pending_score': 'WHOOP is still calculating the score.',
   'missing.unscorable': 'WHOOP could not score this: there was too little data.',
-  'missing.not_recorded': 'WHOOP recorded none.',
+  'missing.not_recorded': 'WHOOP recorded nothing.',
   'missing.not_synced': 'Not read from WHOOP yet.',
   'missing.not_granted': 'You did not allow this at WHOOP. Connecting again can add it.',
   'missing.reauth_required': 'Not read: WHOOP has to be connected again.',
-  'missing.quota': 'Not read yet: the limit of WHOOP for this app is used up.',
+  'missing.quota': 'Not read yet: WHOOP’s limit for this app is used up.',
 
   recovery: 'Recovery',
   'band.green': 'green',
@@ -113,7 +113,7 @@ const english = {
   rem: 'REM',
   strain: 'Strain',
   strainOf: 'Strain {strain} of 21',
-  cycleOpen: 'The day is still running.',
+  cycleOpen: 'The day has not ended yet.',
   energy: 'Energy',
   averageHeartRate: 'Average heart rate',
   maxHeartRate: 'Highest heart rate',
@@ -137,17 +137,17 @@ const english = {
   trendNothing: 'no data in these days',
   asTable: 'As a table',
   date: 'Date',
-  chartKeys: 'Left and right arrow keys read out single days.',
-  chartsMissing: 'This build has no charts; the tables show the same.',
+  chartKeys: 'Use the left and right arrow keys to read single days.',
+  chartsMissing: 'This build has no charts; the tables show the same data.',
   none: 'none',
   sleepHours: 'Sleep',
 
-  historySoFar: 'History is stored back to {date} and still being read.',
-  historyAll: 'All of your history is stored.',
+  historySoFar: 'Your history is stored back to {date}; older data is still being read.',
+  historyAll: 'Your complete history is stored.',
   disconnect: 'Disconnect WHOOP',
   disconnectSure: 'Disconnect WHOOP?',
-  disconnectWhy: 'The permission at WHOOP ends. What was read stays unless you delete it.',
-  erase: 'Also delete everything that is stored of me',
+  disconnectWhy: 'This ends the permission at WHOOP. The stored data is kept unless you delete it.',
+  erase: 'Also delete everything that is stored about me',
   cancel: 'Cancel',
 };
 
@@ -172,7 +172,7 @@ const german = {
   signedOutWhy: 'Öffne diese Seite aus deiner App: sie sagt, wer du bist.',
   expired: 'Deine Anmeldung ist abgelaufen. Öffne diese Seite noch einmal aus deiner App.',
   connectTitle: 'Verbinde dein WHOOP',
-  connectWhy: 'Erholung, Schlaf, Belastung und Trainings werden dann von WHOOP gelesen und in deiner eigenen Datenbank aufbewahrt. Du kannst die Verbindung jederzeit beenden.',
+  connectWhy: 'Erholung, Schlaf, Belastung und Trainings werden dann von WHOOP gelesen und vom Dienst dieser App gespeichert. Du kannst die Verbindung jederzeit beenden.',
   connectFor: 'Aufbewahrt wird es für {who}. Bist du das nicht, dann verbinde nicht.',
   signedInAs: 'Angemeldet als {who}',
   connect: 'WHOOP verbinden',
@@ -185,16 +185,16 @@ const german = {
   notConnected: 'WHOOP wurde nicht verbunden',
   'error.access_denied': 'Der Zugriff wurde bei WHOOP nicht erlaubt.',
   'error.request_forbidden': 'Der Zugriff wurde bei WHOOP nicht erlaubt.',
-  'error.used_state': 'Dieser Weg wurde schon benutzt. Beginne noch einmal.',
+  'error.used_state': 'Dieser Verbindungslink wurde schon benutzt. Beginne noch einmal.',
   'error.expired_state': 'Es hat zu lange gedauert. Beginne noch einmal.',
   'error.quota_spent': 'WHOOP nimmt gerade keine Anfragen dieser App mehr an. Versuche es später.',
   'error.whoop_unavailable': 'WHOOP antwortet gerade nicht. Versuche es später.',
   'error.service_refused': 'WHOOP lehnt diesen Dienst gerade ab. Wer ihn betreibt, muss danach sehen.',
   'error.other_whoop_account': 'Das ist ein anderes WHOOP-Konto als das, dessen Daten hier liegen.',
-  'error.invalid_code': 'WHOOP hat den Rückweg nicht angenommen. Beginne noch einmal.',
+  'error.invalid_code': 'WHOOP hat den Code der Freigabe nicht angenommen. Beginne noch einmal.',
   'error.confirm_mismatch': 'Jemand anderes hat diese Verbindung begonnen. Es wurde nichts verbunden. Beginne hier noch einmal.',
   'error.confirm_expired': 'Es hat zu lange gedauert. Beginne noch einmal.',
-  'error.unknown_confirm': 'Dieser Weg wurde schon benutzt. Beginne noch einmal.',
+  'error.unknown_confirm': 'Diese Bestätigung wurde schon benutzt oder ist ungültig. Beginne noch einmal.',
   'error.permission_ended': 'WHOOP hat die Erlaubnis zurückgenommen. Beginne noch einmal.',
   'error.not_confirmed': 'Die Verbindung konnte nicht bestätigt werden. Öffne diese Seite dort, wo du angemeldet bist, und beginne noch einmal.',
   'error.other': 'Etwas ist schiefgegangen. Beginne noch einmal oder versuche es später.',
@@ -213,8 +213,8 @@ const german = {
   offlineTitle: 'Du bist offline',
   offlineWhy: 'Du siehst, was dieses Gerät aufbewahrt hat, Stand {when}.',
   offlineNothing: 'Von diesem Tag hat dieses Gerät nichts aufbewahrt.',
-  awayTitle: 'Der Server antwortet nicht',
-  awayWhy: 'Du siehst, was dieses Gerät aufbewahrt hat, Stand {when}.',
+  unreachableTitle: 'Der Server antwortet nicht',
+  unreachableWhy: 'Du siehst, was dieses Gerät aufbewahrt hat, Stand {when}.',
   staleTitle: 'Das ist vielleicht nicht mehr aktuell',
   staleWhy: 'Zuletzt abgeglichen: {when}.',
   failedTitle: 'WHOOP antwortet nicht',
@@ -230,7 +230,7 @@ const german = {
 
   noData: 'Keine Daten',
   noDataWhy: 'WHOOP hat an diesem Tag nichts aufgezeichnet.',
-  noDataToday: 'WHOOP hat von heute noch nichts aufgezeichnet. Es beginnt mit der Nacht.',
+  noDataToday: 'WHOOP hat von heute noch nichts aufgezeichnet. Bei WHOOP beginnt ein Tag, wenn du schläfst.',
   showDayBefore: 'Den Tag davor zeigen',
   readNow: 'Jetzt von WHOOP lesen',
   'missing.pending_score': 'WHOOP berechnet den Wert noch.',
@@ -304,23 +304,23 @@ const german = {
 
 const wanted = navigator.languages?.[0] ?? 'en';
 
-/** Numbers and dates go by the browser's own region: `en-GB`, `de-AT`. */
+/** The locale of numbers and dates: the browser's own region, such as `en-GB` or `de-AT`. */
 export const locale = /^(de|en)\b/i.test(wanted) ? wanted : 'en-GB';
 
 const words = /^de\b/i.test(locale) ? german : english;
 document.documentElement.lang = words === german ? 'de' : 'en';
 
-/** A text by its name; `{n}` and the like are filled in. */
-export function say(name, values = {}) {
+/** Returns the text with this name, and replaces placeholders such as `{n}` by the values. */
+export function translate(name, values = {}) {
   const text = words[name] ?? english[name] ?? name;
-  return text.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+  return text.replace(/\{(\w+)\}/g, (placeholder, key) => values[key] ?? placeholder);
 }
 
-export const has = (name) => name in english;
+export const hasText = (name) => name in english;
 
 const formats = [];
 
-/** A number with so many decimals, for people; null stays null. */
+/** Formats a number with a fixed number of decimals; null stays null. */
 export function number(value, decimals = 0) {
   if (value === null || value === undefined) return null;
   formats[decimals] ??= new Intl.NumberFormat(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
@@ -329,7 +329,7 @@ export function number(value, decimals = 0) {
 
 export const percent = (value) => (value === null || value === undefined ? null : `${number(value)} %`);
 
-/** Milliseconds as hours and minutes; minutes are cut as the API cuts them. */
+/** Formats milliseconds as hours and minutes, rounded down like the API does. */
 export function duration(milli) {
   if (milli === null || milli === undefined) return null;
   const minutes = Math.floor(milli / 60_000);

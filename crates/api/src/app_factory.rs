@@ -44,7 +44,7 @@ impl AppFactory {
             InitError = (),
         > + use<>,
     > {
-        let surface = self.routes;
+        let served_routes = self.routes;
         App::new()
             .app_data(web::Data::new(reads))
             // The middleware that is added last runs first.
@@ -65,11 +65,11 @@ impl AppFactory {
                 let problem = Problem::invalid(
                     "invalid-query",
                     "query",
-                    format!("the query cannot be read: {error}"),
+                    format!("the query string is invalid: {error}"),
                 );
                 let response = problem.error_response();
                 InternalError::from_response(error, response).into()
             }))
-            .configure(move |config| routes::configure(config, surface))
+            .configure(move |config| routes::configure(config, served_routes))
     }
 }

@@ -69,10 +69,10 @@ impl ListenerConfig {
     /// Binds the address. Each worker calls `reads` once.
     fn bind(
         self,
-        site: AppFactory,
+        app_factory: AppFactory,
         reads: impl Fn() -> ReadPool + Send + Clone + 'static,
     ) -> Result<BoundServer, ApiStartError> {
-        let server = HttpServer::new(move || site.build_app(reads()))
+        let server = HttpServer::new(move || app_factory.build_app(reads()))
             // The binary handles the signals itself.
             .disable_signals()
             // A response in several parts, such as an event or a compressed day, must not wait for
@@ -115,18 +115,20 @@ impl Application {
         let auth = Authenticator::new(&cli.auth, cli.listens_on_loopback(), &clock, &background)?;
         auth.warn_at_start();
         let workers = worker_count(cli);
-        let limit = match cli.database_statement_timeout_seconds {
+        let statement_timeout = match cli.database_statement_timeout_seconds {
             0 => None,
             seconds => Some(Duration::from_secs(seconds.into())),
         };
-        let shares = PoolSizes::of(cli.database.database_pool_size.into(), workers);
-        let database = cli.database.pool(None, shares.engine, limit)?;
+        let pool_sizes = PoolSizes::of(cli.database.database_pool_size.into(), workers);
+        let database = cli
+            .database
+            .pool(None, pool_sizes.engine, statement_timeout)?;
         let read_url = cli.database_read_url.clone();
         // Created here, so that an invalid address is reported when the process starts.
-        let to_look = cli.database.pool(read_url.as_ref(), 1, limit)?;
+        let lag_check_pool = cli.database.pool(read_url.as_ref(), 1, statement_timeout)?;
         warn_if_unverified("DATABASE_URL", &database);
         if read_url.is_some() {
-            warn_if_unverified("DATABASE_READ_URL", &to_look);
+            warn_if_unverified("DATABASE_READ_URL", &lag_check_pool);
         }
         let settings = EngineSettings {
             freshness: cli.freshness.interval(),
@@ -136,23 +138,23 @@ impl Application {
             ..EngineSettings::default()
         };
         let engine = cli.whoop.engine(database, clock, settings)?;
-        let served = CancellationToken::new();
-        let (audit, audit_writer) = AuditQueue::new(engine.clone(), served.clone());
+        let all_served = CancellationToken::new();
+        let (audit, audit_writer) = AuditQueue::new(engine.clone(), all_served.clone());
         background.spawn(audit_writer);
         let connections = usize::from(cli.database.database_pool_size);
         let capacity = ConnectionCapacity::new(open_files::limit(), workers, connections);
-        let inbox = Arc::new(Notify::new());
+        let webhook_arrived = Arc::new(Notify::new());
         let hub = Arc::new(EventHub::new(capacity.max_streams));
         background.spawn(run_webhook_drain(
             engine.clone(),
-            Arc::clone(&inbox),
+            Arc::clone(&webhook_arrived),
             background.stop_token(),
         ));
         background.spawn(run_revocations(engine.clone(), background.stop_token()));
         background.spawn(first_syncs::resume(engine.clone(), background.stop_token()));
         background.spawn(finish_refreshes(
             engine.clone(),
-            served.clone(),
+            all_served.clone(),
             background.stop_token(),
         ));
         background.spawn(events::watch_members(
@@ -165,7 +167,7 @@ impl Application {
         if let Some(replica) = &replica {
             background.spawn(reads::watch_replica(
                 engine.clone(),
-                to_look,
+                lag_check_pool,
                 Arc::clone(replica),
                 cli.database.supports_listen(),
                 background.stop_token(),
@@ -183,7 +185,7 @@ impl Application {
             request_limiter: RequestRateLimiter::per_minute(cli.api_requests_per_minute),
             export_permits: ExportPermits::default(),
             background_syncs: OnePerMember::default(),
-            webhook_arrived: inbox,
+            webhook_arrived,
             audit,
             key_uses: KeyUses::default(),
             event_hub: hub,
@@ -203,8 +205,12 @@ impl Application {
         let database_args = cli.database.clone();
         let reads = move || {
             // Each worker has a pool of its own, because its connections belong to this thread.
-            let pool = database_args.pool(read_url.as_ref(), shares.worker.max(1), limit);
-            let pool = pool.ok().filter(|_| shares.worker > 0);
+            let pool = database_args.pool(
+                read_url.as_ref(),
+                pool_sizes.worker.max(1),
+                statement_timeout,
+            );
+            let pool = pool.ok().filter(|_| pool_sizes.worker > 0);
             ReadPool::new(pool, replica.clone())
         };
         let public = ListenerConfig {
@@ -215,7 +221,7 @@ impl Application {
         }
         .bind(public, reads)?;
         let operations = cli.api_ops_listen.map(|address| {
-            let site = AppFactory {
+            let app_factory = AppFactory {
                 routes: ServedRoutes {
                     members: false,
                     operations: true,
@@ -234,13 +240,13 @@ impl Application {
                 workers: 1,
                 connections_per_worker: OPERATIONS_CONNECTIONS,
             };
-            listener.bind(site, || ReadPool::new(None, None))
+            listener.bind(app_factory, || ReadPool::new(None, None))
         });
         Ok(Self {
             public,
             operations: operations.transpose()?,
             background,
-            all_served: served,
+            all_served,
         })
     }
 
@@ -279,20 +285,20 @@ impl Application {
                 None => Ok(()),
             }
         };
-        let served = futures::future::try_join(self.public.server, operations).await;
+        let result = futures::future::try_join(self.public.server, operations).await;
         self.all_served.cancel();
         self.background.shut_down().await;
-        served.map(|_| ())
+        result.map(|_| ())
     }
 }
 
 /// Waits, after the last request, for token refreshes that no caller waits for.
 async fn finish_refreshes(
     engine: whoop_sync::Engine,
-    served: CancellationToken,
+    all_served: CancellationToken,
     stop: CancellationToken,
 ) {
-    served.cancelled().await;
+    all_served.cancelled().await;
     engine.finish_refreshes(&stop).await;
 }
 

@@ -60,7 +60,7 @@ struct DroppedRows {
 }
 
 impl DroppedRows {
-    fn record_drop(&self, rows: u64, why: &str) {
+    fn record_drop(&self, rows: u64, reason: &str) {
         self.rows.fetch_add(rows, Ordering::Relaxed);
         let mut unreported = self
             .unreported
@@ -73,7 +73,7 @@ impl DroppedRows {
         {
             unreported.1 = Some(Instant::now());
             let rows = mem::take(&mut unreported.0);
-            tracing::error!(rows, why, "audit rows lost");
+            tracing::error!(rows, why = reason, "audit rows lost");
         }
     }
 }
@@ -87,22 +87,16 @@ impl fmt::Debug for AuditQueue {
 }
 
 impl AuditQueue {
-    /// Returns the queue and the task that writes its rows. The task ends after `served` is
-    /// cancelled and the queue is empty.
+    /// Returns the queue and the task that writes its rows. The task ends after `all_served`
+    /// is cancelled and the queue is empty.
     pub(crate) fn new(
         engine: Engine,
-        served: CancellationToken,
+        all_served: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (to, from) = mpsc::channel(QUEUE_CAPACITY);
-        let lost = Arc::new(DroppedRows::default());
-        let writer = write_batches(engine, from, Arc::clone(&lost), served);
-        (
-            Self {
-                sender: to,
-                dropped: lost,
-            },
-            writer,
-        )
+        let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+        let dropped = Arc::new(DroppedRows::default());
+        let writer = write_batches(engine, receiver, Arc::clone(&dropped), all_served);
+        (Self { sender, dropped }, writer)
     }
 
     /// Number of rows that were dropped since the process started.
@@ -114,42 +108,40 @@ impl AuditQueue {
     fn push(&self, entry: AuditEntry) {
         match self.sender.try_send(entry) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self
-                .dropped
-                .record_drop(1, "too many wait for the database"),
-            Err(TrySendError::Closed(_)) => self.dropped.record_drop(1, "the process is ending"),
+            Err(TrySendError::Full(_)) => self.dropped.record_drop(1, "the queue is full"),
+            Err(TrySendError::Closed(_)) => self.dropped.record_drop(1, "the process is stopping"),
         }
     }
 }
 
 async fn write_batches(
     engine: Engine,
-    mut from: mpsc::Receiver<AuditEntry>,
-    lost: Arc<DroppedRows>,
-    served: CancellationToken,
+    mut receiver: mpsc::Receiver<AuditEntry>,
+    dropped: Arc<DroppedRows>,
+    all_served: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH_SIZE);
     loop {
         tokio::select! {
             biased;
-            rows = from.recv_many(&mut batch, BATCH_SIZE) => {
+            rows = receiver.recv_many(&mut batch, BATCH_SIZE) => {
                 if rows == 0 {
                     return;
                 }
-                write_batch(&engine, &batch, &lost).await;
+                write_batch(&engine, &batch, &dropped).await;
                 batch.clear();
             }
             // Rows that are already in the queue are still received after the close.
-            () = served.cancelled(), if !from.is_closed() => from.close(),
+            () = all_served.cancelled(), if !receiver.is_closed() => receiver.close(),
         }
     }
 }
 
-async fn write_batch(engine: &Engine, batch: &[AuditEntry], lost: &DroppedRows) {
+async fn write_batch(engine: &Engine, batch: &[AuditEntry], dropped: &DroppedRows) {
     let mut attempt = 1;
     while let Err(error) = engine.write_audit(batch).await {
         if attempt == MAX_ATTEMPTS || !error.is_transient() {
-            lost.record_drop(batch.len() as u64, "the database refused them");
+            dropped.record_drop(batch.len() as u64, "the database did not store them");
             tracing::error!(
                 rows = batch.len(),
                 error = &error as &dyn std::error::Error,
@@ -183,18 +175,18 @@ pub(crate) async fn record_request<B: MessageBody>(
 ) -> Result<ServiceResponse<B>, Error> {
     let response = next.call(request).await?;
     let request = response.request();
-    let called = caller::request_caller(request);
-    let Some((state, called)) = request.app_data::<web::Data<AppState>>().zip(called) else {
+    let caller = caller::request_caller(request);
+    let Some((state, caller)) = request.app_data::<web::Data<AppState>>().zip(caller) else {
         return Ok(response);
     };
-    let Some(name) = &called.key_name else {
+    let Some(name) = &caller.key_name else {
         return Ok(response);
     };
     let status = response.status();
-    state.metrics.note_key(name, called.outcome, status);
+    state.metrics.note_key(name, caller.outcome, status);
     // A caller with an expired or revoked key read nothing, and must not be able to fill the table.
-    let is_ended = matches!(called.outcome, Some("expired" | "revoked"));
-    if is_ended || called.is_audited {
+    let has_ended_key = matches!(caller.outcome, Some("expired" | "revoked"));
+    if has_ended_key || caller.is_audited {
         return Ok(response);
     }
     let pattern = request.match_pattern().unwrap_or_default();
@@ -204,7 +196,7 @@ pub(crate) async fn record_request<B: MessageBody>(
     let entry = caller::audit_actor(request)
         .entry(action_name(method, &pattern), state.engine.clock().now())
         .with_detail(&detail);
-    let entry = match &called.user_id {
+    let entry = match &caller.user_id {
         Some(user_id) => entry.about(user_id.as_str()),
         None => entry,
     };
@@ -215,11 +207,11 @@ pub(crate) async fn record_request<B: MessageBody>(
     let written = state
         .run_on_engine(|engine| async move { engine.write_audit(&[entry]).await })
         .await;
-    if let Err(problem) = written.and_then(|done| done.map_err(Problem::from)) {
+    if let Err(problem) = written.and_then(|result| result.map_err(Problem::from)) {
         state
             .audit
             .dropped
-            .record_drop(1, "the database refused it");
+            .record_drop(1, "the database did not store it");
         tracing::error!(%problem, "audit row not written");
     }
     Ok(response)

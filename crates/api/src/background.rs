@@ -56,7 +56,10 @@ impl BackgroundTasks {
         self.stop();
         self.tasks.close();
         if let Err(Elapsed { .. }) = timeout(STOP_TIMEOUT, self.tasks.wait()).await {
-            tracing::warn!(left = self.tasks.len(), "ending in the middle of a sync");
+            tracing::warn!(
+                left = self.tasks.len(),
+                "stopped before all background tasks ended"
+            );
         }
     }
 }

@@ -56,7 +56,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
                 Problem::invalid(
                     "invalid-body",
                     "body",
-                    format!("the body is not the JSON expected: {error}"),
+                    format!("the body is not valid for this route: {error}"),
                 )
             })
         })
@@ -76,7 +76,7 @@ pub(crate) fn read_body(
             Ok(Ok(Err(_))) => Err(Problem::invalid(
                 "invalid-body",
                 "body",
-                "the body could not be read to its end",
+                "the body could not be read completely",
             )),
             Ok(Err(_)) => Err(body_too_large()),
             Err(_) => Err(Problem::invalid(
@@ -96,7 +96,7 @@ fn body_too_large() -> Problem {
         StatusCode::PAYLOAD_TOO_LARGE,
         "body-too-large",
         "The body is too large",
-        format!("a body has at most {MAX_BODY_BYTES} bytes"),
+        format!("a request body may have at most {MAX_BODY_BYTES} bytes"),
     )
     .with_field("body")
 }

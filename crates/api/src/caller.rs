@@ -54,10 +54,10 @@ impl RequestCaller {
     }
 
     fn with_key_holder(holder: Arc<KeyHolder>) -> Self {
-        let called = Self::new(Some(&holder.name));
+        let caller = Self::new(Some(&holder.name));
         Self {
             holder: Some(holder),
-            ..called
+            ..caller
         }
     }
 
@@ -76,14 +76,14 @@ pub(crate) fn request_caller(request: &HttpRequest) -> Option<RequestCaller> {
 }
 
 /// Stores the caller of a request. From then on the request's log lines name the caller.
-fn set_caller(request: &HttpRequest, called: RequestCaller) {
-    tracing::Span::current().record("caller", tracing::field::display(called.log_name()));
-    request.extensions_mut().insert(called);
+fn set_caller(request: &HttpRequest, caller: RequestCaller) {
+    tracing::Span::current().record("caller", tracing::field::display(caller.log_name()));
+    request.extensions_mut().insert(caller);
 }
 
-fn update_caller(request: &HttpRequest, with: impl FnOnce(&mut RequestCaller)) {
-    if let Some(called) = request.extensions_mut().get_mut::<RequestCaller>() {
-        with(called);
+fn update_caller(request: &HttpRequest, update: impl FnOnce(&mut RequestCaller)) {
+    if let Some(caller) = request.extensions_mut().get_mut::<RequestCaller>() {
+        update(caller);
     }
 }
 
@@ -92,17 +92,17 @@ fn update_caller(request: &HttpRequest, with: impl FnOnce(&mut RequestCaller)) {
 pub(crate) fn note_member(request: &HttpRequest, state: &AppState, user_id: &UserId) {
     let pseudonym = state.engine.log_pseudonym(user_id.as_str());
     tracing::Span::current().record("member", tracing::field::display(pseudonym));
-    update_caller(request, |called| called.user_id = Some(user_id.clone()));
+    update_caller(request, |caller| caller.user_id = Some(user_id.clone()));
 }
 
 /// Stores the reason for refusing a known key.
 pub(crate) fn note_outcome(request: &HttpRequest, outcome: &'static str) {
-    update_caller(request, |called| called.outcome = Some(outcome));
+    update_caller(request, |caller| caller.outcome = Some(outcome));
 }
 
 /// Records that the route has written its own row to the audit trail.
 pub(crate) fn note_audited(request: &HttpRequest) {
-    update_caller(request, |called| called.is_audited = true);
+    update_caller(request, |caller| caller.is_audited = true);
 }
 
 /// Returns the holder of the request's service key; `None` for a member.
@@ -115,7 +115,7 @@ pub(crate) fn audit_actor(request: &HttpRequest) -> Actor {
     let extensions = request.extensions();
     let key = extensions
         .get::<RequestCaller>()
-        .and_then(|one| one.key_name.as_deref());
+        .and_then(|caller| caller.key_name.as_deref());
     let actor = key.map_or_else(Actor::member, Actor::key);
     let id = extensions.get::<RequestId>().map(RequestId::as_str);
     actor.in_request(id.unwrap_or_default())
@@ -186,14 +186,14 @@ fn accept_key(
         }
     }
     state.key_uses.record(state, digest, row, now);
-    let left = |at: DateTime<Utc>| (at - now).to_std().unwrap_or(Duration::ZERO);
+    let time_until = |at: DateTime<Utc>| (at - now).to_std().unwrap_or(Duration::ZERO);
     let holder = Arc::new(KeyHolder {
         name: row.name.clone(),
         scopes: row.scopes(),
-        remaining_lifetime: row.expires_at.map(left),
+        remaining_lifetime: row.expires_at.map(time_until),
         digest: Some(digest),
     });
-    update_caller(request, |called| called.holder = Some(Arc::clone(&holder)));
+    update_caller(request, |caller| caller.holder = Some(Arc::clone(&holder)));
     Ok(VerifiedCaller::Service(holder))
 }
 
@@ -224,11 +224,11 @@ impl KeyUses {
         }
         let engine = state.engine.clone();
         state.background.spawn(async move {
-            let noted = async {
+            let recorded = async {
                 let mut conn = engine.database.get().await?;
                 service_key::note_use(&mut conn, digest, now).await
             };
-            if let Err(error) = noted.await {
+            if let Err(error) = recorded.await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "use of a service key not recorded"
@@ -240,12 +240,12 @@ impl KeyUses {
     /// Whether this process has not recorded a use of this key within the last minute. Only keys in
     /// the database are passed, so the map remains small.
     fn is_due(&self, digest: KeyDigest, now: DateTime<Utc>) -> bool {
-        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = sent
+        let mut last_uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last_uses
             .get(&digest)
             .is_none_or(|at| now - *at >= USE_RECORDED_EVERY);
         if is_due {
-            sent.insert(digest, now);
+            last_uses.insert(digest, now);
         }
         is_due
     }

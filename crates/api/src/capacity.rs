@@ -49,12 +49,12 @@ impl ConnectionCapacity {
         });
         let connections_per_worker =
             (limit.saturating_sub(reserved) / workers).clamp(1, MAX_CONNECTIONS_PER_WORKER);
-        let streams = (connections_per_worker * workers * 3 / 4).clamp(1, MAX_STREAMS);
+        let max_streams = (connections_per_worker * workers * 3 / 4).clamp(1, MAX_STREAMS);
         Self {
             open_files,
             reserved,
             connections_per_worker,
-            max_streams: streams,
+            max_streams,
             workers,
         }
     }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_soft_limit_carries_fewer_streams_than_a_raised_one() {
+    fn a_usual_soft_limit_allows_fewer_streams_than_a_raised_one() {
         let usual = ConnectionCapacity::new(Some(1024), 2, 8);
         let raised = ConnectionCapacity::new(Some(65_536), 2, 8);
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_below_the_reserve_leaves_one_connection_for_each_worker() {
+    fn a_limit_below_the_reserve_still_allows_one_connection_per_worker() {
         let capacity = ConnectionCapacity::new(Some(20), 2, 8);
 
         assert_eq!(capacity.max_connections(), 2);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_leaves_the_usual_maximum() {
+    fn without_a_limit_the_default_maximum_applies() {
         let capacity = ConnectionCapacity::new(None, 2, 8);
 
         assert_eq!(capacity.connections_per_worker, 25_600);

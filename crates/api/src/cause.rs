@@ -39,7 +39,7 @@ impl ResponseCause {
 }
 
 /// Returns the error's text, followed by the texts of its sources that it does not already contain.
-fn error_chain(error: &dyn Error) -> String {
+pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -275,8 +275,8 @@ impl AuthArgs {
             let reason = ApiStartError::NoAuthOutsideLoopback.to_string();
             faults.push(SettingFault::unusable("--insecure-no-auth", &reason));
         }
-        let ways = ["AUTH_JWT_SECRET", "AUTH_JWKS_URL", "AUTH_SERVICE_KEYS"];
-        let is_unreadable = ways.iter().any(|name| unreadable.has(name));
+        let settings = ["AUTH_JWT_SECRET", "AUTH_JWKS_URL", "AUTH_SERVICE_KEYS"];
+        let is_unreadable = settings.iter().any(|name| unreadable.has(name));
         if !self.has_authentication() && !is_unreadable && !self.insecure_no_auth {
             let reason = ApiStartError::NoAuthentication.to_string();
             faults.push(SettingFault::unusable("AUTH_JWT_SECRET", &reason));

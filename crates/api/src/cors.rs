@@ -59,22 +59,24 @@ pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err(format!("an element of the list is empty; {EXAMPLE}"));
     }
-    let wrong = |reason: &str| Err(format!("`{text}` {reason}; {EXAMPLE}"));
+    let invalid = |reason: &str| Err(format!("`{text}` {reason}; {EXAMPLE}"));
     let Ok(url) = Url::parse(text) else {
-        return wrong("is no origin: it needs a scheme and a host");
+        return invalid("is not an origin: it needs a scheme and a host");
     };
     let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
-        return wrong("is no origin: it needs a scheme, `://` and a host");
+        return invalid("is not an origin: it needs a scheme, `://` and a host");
     };
     if !url.username().is_empty() || url.password().is_some() {
         // The address is not shown because it contains a password.
-        return Err(format!("an origin holds a name or a password; {EXAMPLE}"));
+        return Err(format!(
+            "an origin contains a user name or a password; {EXAMPLE}"
+        ));
     }
     if host.contains('*') {
-        return wrong("has a wildcard, which matches no browser's origin: name every host");
+        return invalid("has a wildcard, which matches no origin: list every host");
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return wrong("has more than scheme, host and port");
+        return invalid("has more than scheme, host and port");
     }
     // The origin is assembled here because `url` treats the origin of an app's own scheme
     // (`capacitor://localhost`) as opaque.
@@ -121,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_kept_as_browsers_send_it() {
+    fn an_origin_is_written_as_browsers_send_it() {
         for (text, sent) in [
             ("*", "*"),
             ("https://app.example", "https://app.example"),

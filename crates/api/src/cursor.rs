@@ -10,12 +10,12 @@ use crate::problem::Problem;
 /// Separator between the parts of a cursor. No part contains it.
 const SEPARATOR: char = '\n';
 
-pub(crate) fn encode(place: &PageCursor) -> String {
+pub(crate) fn encode(cursor: &PageCursor) -> String {
     let PageCursor {
         local_date,
         created_at,
         id,
-    } = place;
+    } = cursor;
     let micros = created_at.timestamp_micros();
     BASE64_URL_SAFE_NO_PAD.encode(format!("{local_date}{SEPARATOR}{micros}{SEPARATOR}{id}"))
 }
@@ -25,7 +25,7 @@ pub(crate) fn decode(text: &str) -> Result<PageCursor, Problem> {
         Problem::invalid(
             "invalid-cursor",
             "cursor",
-            "this is no cursor; hand back `next_cursor` as it was given",
+            "this is not a cursor of this API; send `next_cursor` of the previous page unchanged",
         )
     })
 }
@@ -34,17 +34,17 @@ fn parse_cursor(text: &str) -> Option<PageCursor> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     let mut parts = text.splitn(3, SEPARATOR);
-    let place = PageCursor {
+    let cursor = PageCursor {
         local_date: parts.next()?.parse().ok()?,
         created_at: DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?,
         id: parts.next()?.to_owned(),
     };
     // PostgreSQL accepts no NUL character in a text and has a smaller range of years than `chrono`.
-    let is_sound = !place.id.contains('\0') && place.id.len() < 200;
+    let is_valid_id = !cursor.id.contains('\0') && cursor.id.len() < 200;
     let years = 1970..10_000;
     let has_year = |year| years.contains(&year);
-    (is_sound && has_year(place.local_date.year()) && has_year(place.created_at.year()))
-        .then_some(place)
+    (is_valid_id && has_year(cursor.local_date.year()) && has_year(cursor.created_at.year()))
+        .then_some(cursor)
 }
 
 #[cfg(test)]
@@ -52,13 +52,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_and_what_is_none_is_refused() {
-        let there = PageCursor {
+    fn a_cursor_is_decoded_as_it_was_encoded_and_an_invalid_one_is_refused() {
+        let cursor = PageCursor {
             local_date: "2026-03-01".parse().unwrap(),
             created_at: "2026-03-01T08:00:00.123456Z".parse().unwrap(),
             id: "a-b\nc".to_owned(),
         };
-        assert_eq!(decode(&encode(&there)).unwrap(), there);
+        assert_eq!(decode(&encode(&cursor)).unwrap(), cursor);
         let forged = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
         for bad in [
             "",

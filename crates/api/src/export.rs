@@ -105,7 +105,7 @@ impl ExportWriter {
             table.write_record(&self.columns)?;
         }
         for item in items {
-            let (kind, row) = match item {
+            let (type_name, row) = match item {
                 ExportItem::Record(row) => {
                     self.records += 1;
                     (row.data_type().as_str(), row.to_flat_json()?)
@@ -117,7 +117,7 @@ impl ExportWriter {
                 ExportItem::Rejected(value) => ("rejected", json!({ "extra": value })),
                 ExportItem::Audit(value) => ("audit", json!({ "extra": value })),
             };
-            table.write_field(kind)?;
+            table.write_field(type_name)?;
             let cells = self
                 .columns
                 .iter()
@@ -145,8 +145,8 @@ fn cell(column: &str, value: &Value) -> String {
     }
 }
 
-fn with_type(kind: &str, mut value: Value) -> Value {
-    value["type"] = json!(kind);
+fn with_type(type_name: &str, mut value: Value) -> Value {
+    value["type"] = json!(type_name);
     value
 }
 
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_begins_like_a_formula_is_no_formula() {
+    fn a_text_that_begins_like_a_formula_is_escaped() {
         assert_eq!(
             cell("sport_name", &json!("=HYPERLINK(\"x\")")),
             "'=HYPERLINK(\"x\")"

@@ -10,11 +10,11 @@ const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Runs once when the process starts.
 pub(crate) async fn resume(engine: Engine, stop: CancellationToken) {
-    let job = SyncContext::scheduled(None, stop.clone());
-    while let Err(error) = engine.resume_first_syncs(&job).await {
+    let context = SyncContext::scheduled(None, stop.clone());
+    while let Err(error) = engine.resume_first_syncs(&context).await {
         tracing::debug!(
             error = error.error_chain(),
-            "members with a pending first sync could not be looked up"
+            "members with a pending first sync could not be listed"
         );
         tokio::select! {
             () = stop.cancelled() => return,

@@ -20,7 +20,7 @@ pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("cannot start")?;
+        .context("cannot start the async runtime")?;
     let url = format!("http://{}/healthz", probe_address(listen));
     runtime.block_on(async {
         let http = reqwest::Client::builder()
@@ -28,8 +28,9 @@ pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
             .tls_certs_only([])
             .timeout(REQUEST_TIMEOUT)
             .build()?;
-        let answer = http.get(&url).send().await?;
-        ensure!(answer.status() == 200, "{url} answers {}", answer.status());
+        let response = http.get(&url).send().await?;
+        let status = response.status();
+        ensure!(status == 200, "{url} returned status {status}");
         Ok(())
     })
 }
@@ -49,15 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_listens_everywhere_is_found_here() {
-        for (listen, here) in [
+    fn an_api_that_listens_on_all_addresses_is_probed_on_loopback() {
+        for (listen, probed) in [
             ("0.0.0.0:8080", "127.0.0.1:8080"),
             ("[::]:8080", "[::1]:8080"),
             ("10.0.0.7:80", "10.0.0.7:80"),
         ] {
             assert_eq!(
                 probe_address(listen.parse().unwrap()),
-                here.parse().unwrap()
+                probed.parse().unwrap()
             );
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn respond<T: Serialize>(mut response: HttpResponseBuilder, body: &T)
 
 fn serialization_failure(error: &serde_json::Error) -> HttpResponse {
     let mut response = HttpResponse::InternalServerError().finish();
-    let cause = ResponseCause::error("a body could not be written", error);
+    let cause = ResponseCause::error("response could not be serialized", error);
     response.extensions_mut().insert(cause);
     response
 }
@@ -93,7 +93,9 @@ pub(crate) fn matches_etag(request: &HttpRequest, tag: &EntityTag) -> bool {
     }
     match header::IfNoneMatch::parse(request) {
         Ok(header::IfNoneMatch::Any) => true,
-        Ok(header::IfNoneMatch::Items(known)) => known.iter().any(|one| one.weak_eq(tag)),
+        Ok(header::IfNoneMatch::Items(known_tags)) => {
+            known_tags.iter().any(|known| known.weak_eq(tag))
+        }
         Err(_) => false,
     }
 }
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_to_the_last_digit_and_no_further() {
+    fn numbers_are_exact_and_whole_numbers_have_no_decimal_point() {
         assert_eq!(
             text([82.0, -0.5, 31.813_562, 11912.0]),
             "[82,-0.5,31.813562,11912]"

@@ -21,20 +21,21 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     // These commands are parsed separately, because they do not need the settings that the server
     // requires.
-    let describe = Command::new("openapi").about("Prints the API's OpenAPI description");
-    let look = Command::new("healthcheck")
-        .about("Ends with 0 if the API that listens there is alive")
+    let openapi = Command::new("openapi").about("Prints the API's OpenAPI description");
+    let health = Command::new("healthcheck")
+        .about("Checks whether the API on this machine is alive: exit code 0 if it is, otherwise 1")
         .arg(
             Arg::new("listen")
                 .long("api-listen")
                 .env("API_LISTEN")
                 .default_value("127.0.0.1:8080")
                 .value_name("ADDRESS")
+                .help("Address that the API listens on")
                 .value_parser(value_parser!(SocketAddr)),
         );
     let command = ApiCli::command()
-        .subcommand(describe)
-        .subcommand(look)
+        .subcommand(openapi)
+        .subcommand(health)
         .subcommand_negates_reqs(true);
     let CommandLine { matches, faults } = match config::read_command_line(command) {
         Ok(line) => line,
@@ -52,7 +53,7 @@ fn run() -> anyhow::Result<()> {
             return Err(faults.into());
         }
         let listen: Option<&SocketAddr> = matches.get_one("listen");
-        return healthcheck(*listen.context("no address")?);
+        return healthcheck(*listen.context("--api-listen has no value")?);
     }
     let mut cli = ApiCli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     cli.unreadable = faults;

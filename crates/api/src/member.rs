@@ -129,7 +129,7 @@ async fn authorize_member(
     }
     let invalid = |reason: &str| Problem::invalid("invalid-user-id", "user_id", reason);
     let user_id = decode_path_segment(request.uri().path(), segments_after)
-        .ok_or_else(|| invalid("the path is not percent-encoded UTF-8"))?;
+        .ok_or_else(|| invalid("the user id in the path is not percent-encoded UTF-8"))?;
     if matches!(user_id.as_str(), "." | "..") {
         // Clients and proxies would resolve such a segment, which gives another path.
         return Err(invalid("a user id must not be `.` or `..`"));

@@ -166,7 +166,7 @@ impl ApiMetrics {
         let requests = Family::<RequestLabels, Counter>::default();
         registry.register(
             "http_requests",
-            "Requests answered, by method, route and status",
+            "Answered requests, by method, route and status",
             requests.clone(),
         );
         let durations = Family::<RouteLabel, Histogram>::new_with_constructor(|| {
@@ -175,67 +175,73 @@ impl ApiMetrics {
         });
         registry.register(
             "http_request_duration_seconds",
-            "From a request to the head of its answer",
+            "Time in seconds from the start of a request to the head of its response, by route",
             durations.clone(),
         );
         let key_requests = Family::<KeyRequestLabels, Counter>::default();
         registry.register(
             "service_key_requests",
-            "Requests with a known service key, by the name of the key and outcome: answered, insufficient_scope, expired, revoked, refused (other 4xx) or failed (5xx)",
+            "Requests with a known service key, by name of the key and outcome: answered, \
+             insufficient_scope, expired, revoked, refused (other 4xx) or failed (5xx)",
             key_requests.clone(),
         );
         let audit_dropped = Counter::default();
         registry.register(
             "audit_dropped",
-            "Rows of the audit trail that this process could not write",
+            "Rows of the audit trail that this process could not store",
             audit_dropped.clone(),
         );
         let users = Family::<MemberStatusLabel, Gauge>::default();
         registry.register(
             "users",
-            "Members by connection; reauth_required have to connect WHOOP again",
+            "Members, by status of their connection to WHOOP; members with the status \
+             reauth_required have to connect again",
             users.clone(),
         );
         let connections = Family::<PoolStateLabel, Gauge>::default();
         registry.register(
             "database_connections",
-            "Connections to PostgreSQL that syncs and writes share, the smaller half of DATABASE_POOL_SIZE, and who waits for one; what only reads has the others, one of each worker of the server",
+            "Connections of the pool that syncs and writes share, by state: in_use, idle and max; \
+             waiting is the number of requests that wait for one. The other connections of \
+             DATABASE_POOL_SIZE, at most half of them, are for reads and are not counted",
             connections.clone(),
         );
         let quota = Family::<QuotaWindowLabel, Gauge>::default();
         registry.register(
             "upstream_budget_remaining",
-            "Calls to WHOOP that are left of the app's quota, all processes together",
+            "Remaining calls of WHOOP's quota for all processes together, by window",
             quota.clone(),
         );
         let upstream_calls = Family::<UpstreamCallLabels, Counter>::default();
         registry.register(
             "upstream_calls",
-            "Requests of this process to WHOOP, by endpoint and what came of them",
+            "Requests of this process to WHOOP, by endpoint and outcome",
             upstream_calls.clone(),
         );
         let records = Family::<SyncRecordLabels, Counter>::default();
         registry.register(
             "sync_records",
-            "WHOOP's records that this process stored, by what became of them",
+            "WHOOP records that this process processed, by data type and outcome",
             records.clone(),
         );
         let ages = Family::<DataTypeLabel, Gauge<f64, AtomicU64>>::default();
         registry.register(
             "sync_age_seconds",
-            "Since a type was last read, of the member of whom that is longest ago among those seen in a week",
+            "Seconds since the last sync of the least recently synced active member, by data type; \
+             active members had an app request within 7 days",
             ages.clone(),
         );
         let events = Family::<EventStateLabel, Gauge>::default();
         registry.register(
             "webhook_events",
-            "WHOOP's webhooks of the last 30 days, by state",
+            "Webhook events that WHOOP sent within 30 days, by state",
             events.clone(),
         );
         let delays = Family::<QuantileLabel, Gauge<f64, AtomicU64>>::default();
         registry.register(
             "change_delay_seconds",
-            "From a change at WHOOP until it could be read here, of the last hour's changes",
+            "Delay in seconds from a change at WHOOP until it was stored here, over the changes of \
+             the last hour, by quantile",
             delays.clone(),
         );
         let streams = Gauge::default();
@@ -247,7 +253,7 @@ impl ApiMetrics {
         let database_up = Gauge::default();
         registry.register(
             "database_up",
-            "1 if PostgreSQL answered while these were read",
+            "1 if PostgreSQL answered during this scrape, otherwise 0",
             database_up.clone(),
         );
         Self {
@@ -270,12 +276,12 @@ impl ApiMetrics {
         }
     }
 
-    fn note_request(&self, method: &Method, route: String, status: u16, took: Duration) {
+    fn note_request(&self, method: &Method, route: String, status: u16, duration: Duration) {
         self.durations
             .get_or_create(&RouteLabel {
                 route: route.clone(),
             })
-            .observe(took.as_secs_f64());
+            .observe(duration.as_secs_f64());
         let request = RequestLabels {
             method: method_label(method),
             route,
@@ -388,13 +394,14 @@ impl ApiMetrics {
         }
     }
 
-    /// Sets the remaining quota; clears it if `left` is `None` because PostgreSQL did not answer.
-    fn note_quota(&self, left: Option<RemainingQuota>) {
-        let Some(left) = left else {
+    /// Sets the remaining quota; clears it if `remaining` is `None` because PostgreSQL did not
+    /// answer.
+    fn note_quota(&self, remaining: Option<RemainingQuota>) {
+        let Some(remaining) = remaining else {
             self.quota.clear();
             return;
         };
-        for (window, calls) in [("minute", left.minute), ("day", left.day)] {
+        for (window, calls) in [("minute", remaining.minute), ("day", remaining.day)] {
             self.quota
                 .get_or_create(&QuotaWindowLabel { window })
                 .set(i64::from(calls));
@@ -440,7 +447,7 @@ pub(crate) async fn observe_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let began = tokio::time::Instant::now();
+    let started_at = Instant::now();
     let state = request.app_data::<web::Data<AppState>>().cloned();
     let method = request.method().clone();
     let response = next.call(request).await;
@@ -452,7 +459,7 @@ pub(crate) async fn observe_request<B: MessageBody>(
         let route = route.unwrap_or_else(|| "none".to_owned());
         state
             .metrics
-            .note_request(&method, route, status.as_u16(), began.elapsed());
+            .note_request(&method, route, status.as_u16(), started_at.elapsed());
     }
     response
 }

@@ -35,14 +35,14 @@ mod tests {
     use super::*;
 
     #[actix_web::test]
-    async fn a_panic_is_a_500_and_the_next_request_is_served() {
+    async fn a_panic_is_answered_with_500_and_the_next_request_is_served() {
         async fn broken() -> HttpResponse {
-            panic!("a defect, made for this test");
+            panic!("deliberate panic of this test");
         }
         let app = App::new()
             .wrap(from_fn(contain))
             .route("/broken", web::get().to(broken))
-            .route("/whole", web::get().to(HttpResponse::NoContent));
+            .route("/intact", web::get().to(HttpResponse::NoContent));
         let app = init_service(app).await;
 
         for _ in 0..3 {
@@ -53,8 +53,8 @@ mod tests {
                 .unwrap();
             let answer = error.error_response();
             assert_eq!(answer.status(), 500);
-            let whole = TestRequest::get().uri("/whole").to_request();
-            assert_eq!(call_service(&app, whole).await.status(), 204);
+            let intact = TestRequest::get().uri("/intact").to_request();
+            assert_eq!(call_service(&app, intact).await.status(), 204);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::problem::Problem;
 
 /// Parses a date. Only the form `YYYY-MM-DD` is accepted.
 pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, Problem> {
-    let shape = text.len() == 10
+    let has_form = text.len() == 10
         && text
             .bytes()
             .enumerate()
@@ -15,7 +15,7 @@ pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, P
                 4 | 7 => byte == b'-',
                 _ => byte.is_ascii_digit(),
             });
-    shape
+    has_form
         .then(|| text.parse::<NaiveDate>().ok())
         .flatten()
         .filter(|date| *date >= NaiveDate::default())
@@ -24,7 +24,7 @@ pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, P
                 "invalid-date",
                 field,
                 format!(
-                    "{:?} is no date; write it like 2025-01-20",
+                    "{:?} is not a date of the form YYYY-MM-DD, such as 2025-01-20",
                     shortened(text, 40)
                 ),
             )
@@ -58,7 +58,7 @@ pub(crate) fn parse_past_date(
         return Err(Problem::invalid(
             "future-date",
             field,
-            format!("{date} has not begun anywhere yet; the latest is {latest}"),
+            format!("{date} has not begun in any time zone yet; the latest date is {latest}"),
         ));
     }
     Ok(date)
@@ -86,14 +86,14 @@ pub(crate) fn parse_since(
         return Err(Problem::invalid(
             "future-date",
             field,
-            "this is in the future".to_owned(),
+            format!("{:?} is in the future", shortened(text, 40)),
         ));
     }
     if instant < DateTime::UNIX_EPOCH {
         return Err(Problem::invalid(
             "invalid-date",
             field,
-            "this is before 1970".to_owned(),
+            format!("{:?} is before 1970", shortened(text, 40)),
         ));
     }
     Ok(instant)
@@ -108,7 +108,7 @@ pub(crate) fn parse_refresh(text: Option<&str>) -> Result<RefreshMode, Problem> 
             "invalid-refresh",
             "refresh",
             format!(
-                "{:?} is not known; use auto, never or force",
+                "{:?} is not a refresh mode; use auto, never or force",
                 shortened(other, 40)
             ),
         )),
@@ -123,7 +123,7 @@ pub(crate) fn parse_instant(field: &'static str, text: &str) -> Result<DateTime<
             "invalid-date",
             field,
             format!(
-                "{:?} is no instant; write it like 2025-01-20T08:00:00Z",
+                "{:?} is not an instant of the form 2025-01-20T08:00:00Z",
                 shortened(text, 40)
             ),
         )
@@ -134,11 +134,11 @@ pub(crate) fn parse_instant(field: &'static str, text: &str) -> Result<DateTime<
 pub(crate) fn parse_number(
     field: &'static str,
     text: Option<&str>,
-    if_absent: i64,
+    default: i64,
     range: std::ops::RangeInclusive<i64>,
 ) -> Result<i64, Problem> {
     let Some(text) = text else {
-        return Ok(if_absent);
+        return Ok(default);
     };
     // `parse` alone is not enough: it accepts a plus sign, and a plus in a query is a space.
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -147,15 +147,15 @@ pub(crate) fn parse_number(
         .flatten()
         .filter(|number| range.contains(number))
         .ok_or_else(|| {
-            let upto = match *range.end() {
+            let maximum = match *range.end() {
                 i64::MAX => String::new(),
-                end => format!(" to {end}"),
+                end => format!(" and at most {end}"),
             };
             Problem::invalid(
                 "invalid-number",
                 field,
                 format!(
-                    "{:?} is not a whole number from {}{upto}",
+                    "{:?} is not a whole number of at least {}{maximum}",
                     shortened(text, 40),
                     range.start()
                 ),
@@ -194,7 +194,8 @@ pub(crate) fn parse_data_types(words: Option<Vec<String>>) -> Result<Vec<DataTyp
         return Err(Problem::invalid(
             "unknown-data-type",
             "data_types",
-            "name at least one type, or leave the member out for all".to_owned(),
+            "the list is empty; name at least one data type, or omit the field for all four"
+                .to_owned(),
         ));
     }
     Ok(types)
@@ -210,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_has_one_spelling() {
+    fn a_date_is_accepted_in_one_form_only() {
         assert!(parse_date("date", "2025-01-20").is_ok());
         assert!(parse_date("date", "2024-02-29").is_ok());
         for bad in [
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_may_have_begun_in_the_far_east_only() {
+    fn a_date_is_accepted_once_it_has_begun_at_utc_plus_14() {
         let now = DateTime::parse_from_rfc3339("2026-03-20T11:00:00Z")
             .unwrap()
             .to_utc();

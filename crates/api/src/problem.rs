@@ -29,18 +29,21 @@ pub(crate) struct Problem {
     #[serde(rename = "type", serialize_with = "in_namespace")]
     #[schema(value_type = String, example = "urn:whoop-backend:problem:invalid-date")]
     kind: &'static str,
+    /// Summary of the error, the same for each error of this type.
     title: &'static str,
+    /// HTTP status of the response.
     status: u16,
-    /// Description for people of the error and of what would be correct.
+    /// Explanation of this error for people, with what would be correct.
     #[schema(value_type = String)]
     detail: Box<str>,
-    /// Name of the parameter, or of the field in the body, that is wrong.
+    /// Name of the invalid parameter or field of the body; absent for other errors.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, nullable = false)]
     field: Option<Box<str>>,
     /// Sequence number to continue from after the app has read all data again. Present only if the
     /// requested changes are no longer stored.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     latest: Option<i64>,
     #[serde(skip)]
     retry_after: Option<u32>,
@@ -80,7 +83,7 @@ impl Problem {
         let mut problem = Self::new(
             StatusCode::BAD_REQUEST,
             name,
-            "The request cannot be understood",
+            "The request is invalid",
             detail,
         );
         problem.field = Some(field.into());
@@ -91,7 +94,7 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             name,
-            "The caller is not known",
+            "The caller is not authenticated",
             detail,
         )
     }
@@ -100,7 +103,7 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "not-your-data",
-            "This is another member's",
+            "The data belongs to another member",
             "the token is for another member than the one in the path",
         )
     }
@@ -109,8 +112,9 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "not-an-operator",
-            "This is for operators",
-            "a member's token opens the member's own data; this needs a service key",
+            "Only operators may use this route",
+            "a member's token gives access only to the member's own data; this route needs a \
+             service key",
         )
     }
 
@@ -119,8 +123,8 @@ impl Problem {
             StatusCode::FORBIDDEN,
             "host-not-loopback",
             "The Host header names another machine",
-            "without credentials, requests must name this machine: `Host: localhost`, `127.0.0.1` \
-             or `[::1]`",
+            "a request without credentials must be sent to a loopback host: `Host: localhost`, \
+             `127.0.0.1` or `[::1]`",
         )
     }
 
@@ -129,8 +133,8 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "not-for-service-keys",
-            "This is not for service keys",
-            "no scope of a service key opens this route; it needs the member's own token",
+            "Service keys may not use this route",
+            "no scope of a service key allows this route; use the member's own token",
         )
     }
 
@@ -140,8 +144,9 @@ impl Problem {
             "insufficient-scope",
             "The service key lacks a scope",
             format!(
-                "this needs the scope `{scope}`, which the service key {name} does not have; make a key \
-                 that has it: sync-worker service-keys create --name NAME --scope {scope}"
+                "this request needs the scope `{scope}`, which the service key {name} does not \
+                 have; create a key with it: sync-worker service-keys create --name NAME --scope \
+                 {scope}"
             ),
         )
     }
@@ -150,19 +155,20 @@ impl Problem {
     pub(crate) fn unknown_key() -> Self {
         Self::unauthorized(
             "unknown-key",
-            "there is no such service key; `sync-worker service-keys list` shows those that exist",
+            "this service key does not exist; `sync-worker service-keys list` shows the existing \
+             keys",
         )
     }
 
     /// Returns the error for a service key that was revoked or has expired.
     pub(crate) fn ended_key(state: KeyState, name: &str) -> Self {
-        let (kind, word) = match state {
+        let (kind, reason) = match state {
             KeyState::Revoked => ("revoked-key", "was revoked"),
             KeyState::Expired | KeyState::Active => ("expired-key", "has expired"),
         };
         Self::unauthorized(
             kind,
-            format!("the service key {name} {word}; ask the operator for a new one"),
+            format!("the service key {name} {reason}; ask the operator for a new one"),
         )
     }
 
@@ -170,8 +176,8 @@ impl Problem {
         Self::new(
             StatusCode::NOT_FOUND,
             "no-such-route",
-            "There is nothing here",
-            "no route of this address has this path",
+            "The route does not exist",
+            "no route at this address has this path",
         )
     }
 
@@ -179,8 +185,8 @@ impl Problem {
         let mut problem = Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
-            "This route has other methods",
-            format!("this route answers to {allow}"),
+            "The route does not allow this method",
+            format!("this route allows only {allow}"),
         );
         problem.allow = Some(allow);
         problem
@@ -190,8 +196,8 @@ impl Problem {
         let mut problem = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "quota-spent",
-            "WHOOP's quota is spent for now",
-            format!("WHOOP allows no more calls for this app for {retry_after} s"),
+            "WHOOP's quota is used up",
+            format!("no call to WHOOP is allowed now; try again in {retry_after} s"),
         );
         problem.retry_after = Some(retry_after_seconds(retry_after));
         problem
@@ -202,7 +208,7 @@ impl Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-requests",
             "Too many requests",
-            format!("this member asks too often; the next request is answered in {retry_after} s"),
+            format!("this member sent too many requests; try again in {retry_after} s"),
         );
         problem.retry_after = Some(retry_after_seconds(retry_after));
         problem
@@ -215,8 +221,8 @@ impl Problem {
             "export-running",
             "An export of this member is running",
             format!(
-                "a member has one export at a time: read the one that is running to its end or \
-                 close it, then try again in {retry_after} s"
+                "a member can have one export at a time; read the running one to its end or close \
+                 it, or try again in {retry_after} s"
             ),
         );
         problem.retry_after = Some(retry_after_seconds(retry_after));
@@ -227,10 +233,11 @@ impl Problem {
         let mut problem = Self::new(
             StatusCode::GONE,
             "changes-gone",
-            "Start again",
+            "The changes are no longer stored",
             format!(
-                "not every change since then is kept: forget what you have, read everything \
-                 (GET /api/v1/whoop/export/{{user_id}}), then ask for changes since {latest}"
+                "not all changes after this sequence number are stored: delete the local copy, \
+                 read everything again (GET /api/v1/whoop/export/{{user_id}}), then request the \
+                 changes since {latest}"
             ),
         );
         problem.latest = Some(latest);
@@ -241,7 +248,7 @@ impl Problem {
         Self::new(
             StatusCode::CONFLICT,
             name,
-            "The member's connection does not allow it",
+            "The state of the member's connection does not allow this",
             detail,
         )
     }
@@ -267,7 +274,7 @@ impl Problem {
         Self::internal_without_cause().with_cause(ResponseCause {
             severity: Severity::Error,
             reason: "the handler panicked",
-            error: "see the line of the panic".to_owned(),
+            error: "see the log line of the panic".to_owned(),
         })
     }
 
@@ -275,8 +282,8 @@ impl Problem {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "Something is wrong on our side",
-            "the log of the service says more",
+            "Internal error",
+            "the cause is in the log of the service",
         )
     }
 
@@ -354,28 +361,30 @@ impl From<StorageError> for Problem {
                 );
                 Self::unavailable(
                     "database-busy",
-                    "another transaction held the data for too long; try again",
+                    "another transaction locked the data for too long; try again",
                 )
             }
             StorageError::DiskFull(_) => {
-                Self::unavailable("database-full", "the database has no room left")
-                    .with_cause(ResponseCause::error("nothing can be stored", &error))
+                Self::unavailable("database-full", "the disk of the database is full").with_cause(
+                    ResponseCause::error("the disk of PostgreSQL is full", &error),
+                )
             }
             StorageError::NotMigrated(_) => Self::unavailable(
                 "not-migrated",
-                "the database is not ready for this version; GET /readyz says what it lacks",
+                "the database is not ready for this version; GET /readyz gives the reason",
             )
             .with_cause(ResponseCause::error("the database is not ready", &error)),
             StorageError::NotAllowed(_) => Self::unavailable(
                 "database-not-allowed",
-                "the database does not let this service work; its log says more",
+                "the database role of this service lacks a privilege; the cause is in the log of \
+                 the service",
             )
             .with_cause(ResponseCause::error(
-                "the role in DATABASE_URL may not serve",
+                "the role in DATABASE_URL lacks a privilege",
                 &error,
             )),
             StorageError::MemberGone(_) => {
-                Self::conflict("member-gone", "the member was erased meanwhile")
+                Self::conflict("member-gone", "the member was erased during this request")
             }
             _ => Self::internal(&error),
         }
@@ -387,32 +396,33 @@ impl From<SyncError> for Problem {
         if let Some(wait) = error.quota_wait() {
             return Self::quota(wait.as_secs().max(1));
         }
-        let told = error.user_message();
+        let message = error.user_message();
         match error {
             SyncError::Storage(error) => error.into(),
             SyncError::NotConnected => Self::conflict(
                 "not-connected",
-                "the member is not connected to WHOOP; begin with POST /api/v1/whoop/connect/{user_id}",
+                "the member is not connected to WHOOP; connect with POST \
+                 /api/v1/whoop/connect/{user_id}",
             ),
             SyncError::ReauthRequired => Self::conflict("reauth-required", error.to_string()),
             SyncError::ConnectWithdrawn => Self::conflict(
                 "member-gone",
-                "the member was erased or disconnected meanwhile",
+                "the member was erased, disconnected or connected again during this request",
             ),
             SyncError::OtherAccount => Self::conflict("other-whoop-account", error.to_string()),
             SyncError::Busy => Self::unavailable("busy", error.to_string()),
             refused if refused.is_app_rejected() => {
-                let cause = ResponseCause::error("WHOOP refuses this service", &refused);
-                let mut problem = Self::unavailable("service-refused", told).with_cause(cause);
+                let cause = ResponseCause::error("WHOOP rejects the client id or secret", &refused);
+                let mut problem = Self::unavailable("service-refused", message).with_cause(cause);
                 // A retry cannot succeed until the operator has resolved the cause.
                 problem.retry_after = None;
                 problem
             }
-            SyncError::Whoop(error) => Self::unavailable("whoop-unavailable", told)
-                .with_cause(ResponseCause::warning("WHOOP did not answer", &error)),
+            SyncError::Whoop(error) => Self::unavailable("whoop-unavailable", message)
+                .with_cause(ResponseCause::warning("a request to WHOOP failed", &error)),
             SyncError::RefreshFailed(_) | SyncError::RefreshPending | SyncError::TokenRejected => {
-                Self::unavailable("whoop-unavailable", told).with_cause(ResponseCause::warning(
-                    "the member has no access token that works",
+                Self::unavailable("whoop-unavailable", message).with_cause(ResponseCause::warning(
+                    "the member has no valid access token",
                     &error,
                 ))
             }

@@ -73,21 +73,21 @@ pub(crate) fn refuse_unknown_parameters(request: &HttpRequest) -> Result<(), Pro
 }
 
 fn unknown_parameter(name: &str, known: &[String]) -> Problem {
-    let likeness = |one: &&String| strsim::jaro_winkler(&name.to_lowercase(), one);
+    let similarity = |one: &&String| strsim::jaro_winkler(&name.to_lowercase(), one);
     let nearest = known
         .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|one| likeness(one) >= MIN_SIMILARITY);
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|one| similarity(one) >= MIN_SIMILARITY);
     let name = shortened(name, 40);
-    let instead = match (nearest, known) {
+    let hint = match (nearest, known) {
         (Some(nearest), _) => format!("did you mean `{nearest}`?"),
-        (None, []) => "it has none".to_owned(),
-        (None, known) => format!("it has {}", known.join(", ")),
+        (None, []) => "it has no query parameters".to_owned(),
+        (None, known) => format!("its query parameters are {}", known.join(", ")),
     };
     Problem::invalid(
         "unknown-parameter",
         name.clone(),
-        format!("this route has no query parameter {name:?}; {instead}"),
+        format!("this route has no query parameter {name:?}; {hint}"),
     )
 }
 
@@ -101,21 +101,21 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_finger_is_answered_with_the_name_that_was_meant() {
-        for slip in ["dat", "Date", "datte", "day_te"] {
+    fn a_misspelled_parameter_is_answered_with_the_most_similar_name() {
+        for misspelled in ["dat", "Date", "datte", "day_te"] {
             assert!(
-                hint(slip).contains("did you mean `date`?"),
+                hint(misspelled).contains("did you mean `date`?"),
                 "{}",
-                hint(slip)
+                hint(misspelled)
             );
         }
         assert!(hint("refesh").contains("did you mean `refresh`?"));
-        assert!(hint("limit").contains("it has date, refresh"));
+        assert!(hint("limit").contains("its query parameters are date, refresh"));
     }
 
     #[test]
-    fn every_documented_route_is_known() {
-        let of_a_day = ("/api/v1/whoop/daily-data/{user_id}".to_owned(), Method::GET);
-        assert_eq!(KNOWN_PARAMETERS[&of_a_day], ["date", "refresh"]);
+    fn the_parameters_of_a_documented_route_are_known() {
+        let route = ("/api/v1/whoop/daily-data/{user_id}".to_owned(), Method::GET);
+        assert_eq!(KNOWN_PARAMETERS[&route], ["date", "refresh"]);
     }
 }

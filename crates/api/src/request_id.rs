@@ -26,11 +26,11 @@ impl RequestId {
     }
 
     fn of(request: &ServiceRequest) -> Self {
-        let brought = request
+        let sent = request
             .headers()
             .get(HEADER)
             .filter(|value| is_acceptable_id(value));
-        Self(brought.cloned().unwrap_or_else(Self::random))
+        Self(sent.cloned().unwrap_or_else(Self::random))
     }
 
     fn random() -> HeaderValue {

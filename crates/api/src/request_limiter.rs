@@ -16,7 +16,9 @@ pub(crate) struct RequestRateLimiter(Option<DefaultKeyedRateLimiter<UserId>>);
 
 impl fmt::Debug for RequestRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Allowance").field(&self.0.is_some()).finish()
+        f.debug_tuple("RequestRateLimiter")
+            .field(&self.0.is_some())
+            .finish()
     }
 }
 
@@ -24,7 +26,7 @@ impl RequestRateLimiter {
     /// Returns a limiter for this number of requests per minute, which is also the maximum burst; 0
     /// for no limit.
     pub(crate) fn per_minute(requests: u32) -> Self {
-        Self(NonZeroU32::new(requests).map(|most| RateLimiter::keyed(Quota::per_minute(most))))
+        Self(NonZeroU32::new(requests).map(|max| RateLimiter::keyed(Quota::per_minute(max))))
     }
 
     pub(crate) fn take(&self, user_id: &UserId) -> Result<(), Problem> {
@@ -51,13 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_member_has_an_allowance_of_their_own() {
-        let allowance = RequestRateLimiter::per_minute(2);
+    fn each_member_has_a_limit_of_their_own() {
+        let limiter = RequestRateLimiter::per_minute(2);
         let [alice, bob] = ["alice", "bob"].map(|name| UserId::try_from(name.to_owned()).unwrap());
 
-        assert!(allowance.take(&alice).is_ok() && allowance.take(&alice).is_ok());
-        assert!(allowance.take(&alice).is_err());
-        assert!(allowance.take(&bob).is_ok());
+        assert!(limiter.take(&alice).is_ok() && limiter.take(&alice).is_ok());
+        assert!(limiter.take(&alice).is_err());
+        assert!(limiter.take(&bob).is_ok());
         assert!((0..1_000).all(|_| RequestRateLimiter::per_minute(0).take(&alice).is_ok()));
     }
 

@@ -14,7 +14,7 @@ pub(crate) struct ReturnUrls {
 
 /// Base address for parsing a path of this server. It is never part of a result.
 static PLACEHOLDER_URL: LazyLock<Url> =
-    LazyLock::new(|| Url::parse("http://somewhere.invalid").expect("a literal URL parses"));
+    LazyLock::new(|| Url::parse("http://placeholder.invalid").expect("a literal URL parses"));
 
 /// Schemes with which a browser runs code or reads local files.
 const FORBIDDEN_SCHEMES: [&str; 7] = [
@@ -33,23 +33,23 @@ const FORBIDDEN_SCHEMES: [&str; 7] = [
 ///
 /// The reason with an example, if the address is not usable.
 pub(crate) fn parse_return_url(text: &str) -> Result<Url, String> {
-    let wrong = |reason: &str| {
+    let with_example = |reason: &str| {
         format!("{reason}; example: APP_RETURN_URLS=hos://whoop,https://app.example/")
     };
     let url = Url::parse(text)
-        .map_err(|error| wrong(&format!("one of the addresses cannot be read ({error})")))?;
+        .map_err(|error| with_example(&format!("an address is not a full URL ({error})")))?;
     let reason = if FORBIDDEN_SCHEMES.contains(&url.scheme()) || url.cannot_be_a_base() {
-        "one of the addresses has a scheme that no app can be opened with"
+        "an address has a scheme that cannot open an app"
     } else if !url.username().is_empty() || url.password().is_some() {
-        "one of the addresses holds a name or a password"
+        "an address contains a user name or a password"
     } else if url.host_str().is_some_and(|host| host.contains('*')) {
-        "one of the addresses has a wildcard, which matches nothing; name every host"
+        "an address has a wildcard, which matches nothing; list every host"
     } else if url.query().is_some() || url.fragment().is_some() {
-        "one of the addresses has a query or a fragment; only the part before is compared"
+        "an address has a query or a fragment, but only the part before is compared"
     } else {
         return Ok(url);
     };
-    Err(wrong(reason))
+    Err(with_example(reason))
 }
 
 impl ReturnUrls {
@@ -67,7 +67,7 @@ impl ReturnUrls {
     /// also a prefix of `https://app.example.evil/`.
     pub(crate) fn check(&self, text: &str) -> Result<String, Problem> {
         let invalid = |reason: &str| Problem::invalid("return-to-not-allowed", "return_to", reason);
-        let refused = || invalid("this address is not below one of APP_RETURN_URLS");
+        let refused = || invalid("this address is not below any address in APP_RETURN_URLS");
         if text.len() > 2000 {
             return Err(refused());
         }
@@ -100,17 +100,17 @@ impl ReturnUrls {
 /// (`//evil.test`, `/\evil.test`).
 fn path_on_this_server(text: &str) -> Option<String> {
     let url = PLACEHOLDER_URL.join(text).ok()?;
-    let is_here = url.origin() == PLACEHOLDER_URL.origin();
+    let is_on_this_server = url.origin() == PLACEHOLDER_URL.origin();
     let path = url[Position::BeforePath..Position::AfterQuery].to_owned();
-    (is_here && !path.starts_with("//")).then_some(path)
+    (is_on_this_server && !path.starts_with("//")).then_some(path)
 }
 
 fn is_below(allowed: &Url, url: &Url) -> bool {
-    let same_place = allowed.scheme() == url.scheme()
+    let has_same_origin = allowed.scheme() == url.scheme()
         && allowed.host_str() == url.host_str()
         && allowed.port_or_known_default() == url.port_or_known_default();
     let (prefix, path) = (allowed.path().trim_end_matches('/'), url.path());
-    same_place
+    has_same_origin
         && path
             .strip_prefix(prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_no_app_is_opened_with_is_refused_at_start() {
+    fn an_address_that_cannot_open_an_app_is_refused_at_start() {
         for good in [
             "hos://whoop",
             "com.example.app:/callback",
@@ -206,27 +206,27 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_this_server_is_named_by_its_path() {
-        let here = ReturnUrls::new(Vec::new(), None);
+    fn a_page_of_this_server_may_be_given_as_a_path() {
+        let without_public_url = ReturnUrls::new(Vec::new(), None);
         let public = "https://health.example".parse().unwrap();
-        let named = ReturnUrls::new(Vec::new(), Some(public));
+        let with_public_url = ReturnUrls::new(Vec::new(), Some(public));
 
-        assert_eq!(here.check("/").unwrap(), "/");
+        assert_eq!(without_public_url.check("/").unwrap(), "/");
         assert_eq!(
-            here.check("/?date=2026-01-31#x").unwrap(),
+            without_public_url.check("/?date=2026-01-31#x").unwrap(),
             "/?date=2026-01-31"
         );
-        assert_eq!(named.check("/").unwrap(), "https://health.example/");
+        assert_eq!(
+            with_public_url.check("/").unwrap(),
+            "https://health.example/"
+        );
         assert_eq!(
             with_parameter("/", "status", "connected").unwrap(),
             "/?status=connected"
         );
         for stored in ["hos://whoop/x?y=1#token=z", "/x?y=1#token=z"] {
-            let given_out = with_parameter(stored, "status", "connected").unwrap();
-            assert!(
-                given_out.ends_with("/x?y=1&status=connected"),
-                "{given_out}"
-            );
+            let address = with_parameter(stored, "status", "connected").unwrap();
+            assert!(address.ends_with("/x?y=1&status=connected"), "{address}");
         }
     }
 }

@@ -17,15 +17,15 @@ pub(crate) async fn run_revocations(engine: Engine, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        let job = SyncContext::scheduled(None, stop.clone());
-        let revoked = engine.revoke_due(&job).await;
+        let context = SyncContext::scheduled(None, stop.clone());
+        let revoked = engine.revoke_due(&context).await;
         if let Err(error) = &revoked
             && !failed_before
         {
             // Logged once per outage, not every minute.
             tracing::warn!(
                 error = error.error_chain(),
-                "permissions that are due were not revoked"
+                "due permissions could not be revoked"
             );
         }
         failed_before = revoked.is_err();

@@ -22,15 +22,15 @@ pub async fn serve(cli: &ApiCli) -> anyhow::Result<()> {
         "listening"
     );
     let handle = application.handle();
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("stopping; what is in flight is finished first");
+        tracing::info!("stopping after the requests in progress");
         handle.stop().await;
     });
-    application.run().await.context("the server broke")
+    application.run().await.context("the server failed")
 }

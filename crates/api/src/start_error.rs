@@ -9,20 +9,20 @@ pub enum ApiStartError {
     #[error(transparent)]
     Settings(SettingFaults),
     #[error(
-        "AUTH_JWT_SECRET, AUTH_JWKS_URL and AUTH_SERVICE_KEYS are all not set, and no caller could \
+        "AUTH_JWT_SECRET, AUTH_JWKS_URL and AUTH_SERVICE_KEYS are all not set, so no caller could \
          be authenticated; set one of them, such as \
-         AUTH_JWKS_URL=https://PROJECT.supabase.co/auth/v1/.well-known/jwks.json (or, on loopback \
-         only and for development, give --insecure-no-auth)"
+         AUTH_JWKS_URL=https://PROJECT.supabase.co/auth/v1/.well-known/jwks.json (for development \
+         on loopback only: --insecure-no-auth)"
     )]
     NoAuthentication,
     #[error(
-        "--insecure-no-auth is for loopback only; API_LISTEN or API_OPS_LISTEN is reachable from \
-         outside"
+        "--insecure-no-auth is allowed on loopback only, but API_LISTEN or API_OPS_LISTEN is \
+         reachable from outside"
     )]
     NoAuthOutsideLoopback,
     #[error(
-        "AUTH_JWT_SECRET has {bytes} bytes; HS256 needs at least 32, or it can be guessed. \
-         Make one with: openssl rand -base64 32"
+        "AUTH_JWT_SECRET has {bytes} bytes, but HS256 needs at least 32 so that the secret cannot \
+         be guessed; make one with: openssl rand -base64 32"
     )]
     ShortSecret { bytes: usize },
     #[error(
@@ -31,28 +31,28 @@ pub enum ApiStartError {
     )]
     KeySetUrl(&'static str),
     #[error(
-        "AUTH_SERVICE_KEYS holds something that is no SHA-256 hex digest; \
-         make one with: printf %s \"$KEY\" | sha256sum"
+        "AUTH_SERVICE_KEYS contains a value that is not a SHA-256 digest in hexadecimal; make one \
+         with: printf %s \"$KEY\" | sha256sum | cut -d' ' -f1"
     )]
     ServiceKey,
     #[error(
-        "AUTH_SERVICE_KEYS holds the digest of an empty key; \
-         was the variable set that the key was taken from?"
+        "AUTH_SERVICE_KEYS contains the digest of an empty key; check that the variable with the \
+         key was set when the digest was made"
     )]
     EmptyServiceKey,
-    #[error("{name} is not usable: {reason}; a right value is: {example}")]
+    #[error("{name} is not usable: {reason}; example: {example}")]
     InvalidList {
         name: &'static str,
         reason: &'static str,
         example: &'static str,
     },
-    #[error("the client for AUTH_JWKS_URL cannot be made")]
+    #[error("the HTTP client for AUTH_JWKS_URL cannot be created")]
     Http(#[source] reqwest::Error),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(
-        "API_OPS_LISTEN ({operations}) is the address of API_LISTEN ({public}); give it a port of \
-         its own, such as 127.0.0.1:8081"
+        "API_OPS_LISTEN ({operations}) is the same address as API_LISTEN ({public}); give it \
+         another port, such as 127.0.0.1:8081"
     )]
     SameAddress {
         public: SocketAddr,

@@ -8,7 +8,8 @@ use std::any::Any;
 use actix_web::rt::net::TcpStream;
 
 /// Maximum time in milliseconds that sent bytes may be unacknowledged, or unsent because the
-/// caller's window is full. It also ends an event stream after its reader is gone.
+/// caller's window is full. It also ends an event stream after its reader has
+/// disconnected without closing it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MAX_UNREAD_MS: u32 = 75_000;
 
@@ -25,7 +26,7 @@ fn set(connection: &TcpStream) {
     use rustix::net::sockopt::set_tcp_user_timeout;
 
     if let Err(error) = set_tcp_user_timeout(connection, MAX_UNREAD_MS) {
-        tracing::debug!(%error, "the time for unread bytes could not be limited");
+        tracing::debug!(%error, "limit for unread bytes could not be set");
     }
 }
 

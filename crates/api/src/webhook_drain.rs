@@ -16,14 +16,18 @@ const BATCH_DELAY: Duration = Duration::from_millis(250);
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Processes events until a stop is requested.
-pub(crate) async fn run_webhook_drain(engine: Engine, came: Arc<Notify>, stop: CancellationToken) {
-    let mut was_away = false;
+pub(crate) async fn run_webhook_drain(
+    engine: Engine,
+    webhook_arrived: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    let mut failed_before = false;
     while !stop.is_cancelled() {
-        let job = SyncContext::webhook(stop.clone());
+        let context = SyncContext::webhook(stop.clone());
         let mut pause = None;
-        match engine.drain_webhooks(&job, true).await {
+        match engine.drain_webhooks(&context, true).await {
             Ok(report) => {
-                was_away = false;
+                failed_before = false;
                 pause = report.paused_for;
                 if report.done + report.dead > 0 || pause.is_some() {
                     tracing::debug!(?report, "webhooks drained");
@@ -31,26 +35,26 @@ pub(crate) async fn run_webhook_drain(engine: Engine, came: Arc<Notify>, stop: C
             }
             Err(error) => {
                 // Logged once per outage, not every few seconds.
-                if !was_away {
+                if !failed_before {
                     match &error {
                         // If all programs are started at the same time, the migration will follow
                         // in a moment.
                         SyncError::Storage(StorageError::NotMigrated(_)) => tracing::warn!(
                             error = error.error_chain(),
-                            "the database is not ready; until it is, requests are answered with 503"
+                            "the database is not ready; requests are answered with 503"
                         ),
                         SyncError::Storage(_) => tracing::error!(
                             error = error.error_chain(),
-                            "the database cannot be used; until it can, requests are answered \
-                             with 503 and WHOOP has to send its webhooks again"
+                            "the database cannot be used; requests are answered with 503 and WHOOP \
+                             has to send its webhooks again"
                         ),
                         _ => tracing::warn!(
                             error = error.error_chain(),
-                            "webhooks wait; what came in is stored"
+                            "webhook events could not be processed; they remain stored"
                         ),
                     }
                 }
-                was_away = true;
+                failed_before = true;
             }
         }
         if let Some(pause) = pause {
@@ -61,7 +65,7 @@ pub(crate) async fn run_webhook_drain(engine: Engine, came: Arc<Notify>, stop: C
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = came.notified() => {
+            () = webhook_arrived.notified() => {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(BATCH_DELAY) => {}

@@ -61,12 +61,12 @@ impl Outage {
     /// equal parts; the seed decides the time of the outage in each part.
     pub fn spread_evenly(per_month: u32, days: u32, seed: u64) -> Vec<Self> {
         let count = i64::from(days) * i64::from(per_month) / 30;
-        let mut dice = ChaCha8Rng::seed_from_u64(seed);
-        let stretch = i64::from(days) * 24 * HOUR_SECONDS / count.max(1);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let interval = i64::from(days) * 24 * HOUR_SECONDS / count.max(1);
         (0..count)
             .map(|number| Self {
                 begins_after: TimeDelta::seconds(
-                    number * stretch + dice.random_range(0..(stretch - HOUR_SECONDS).max(1)),
+                    number * interval + rng.random_range(0..(interval - HOUR_SECONDS).max(1)),
                 ),
                 duration: TimeDelta::hours(1),
             })
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outages_are_spread_over_the_days_and_the_same_for_the_same_seed() {
+    fn outages_are_spread_evenly_and_depend_only_on_the_seed() {
         let outages = Outage::spread_evenly(2, 60, 5);
 
         assert_eq!(outages.len(), 4);

@@ -71,8 +71,8 @@ impl SimulationCounters {
     }
 
     pub(super) fn add_lag(&mut self, data_type: DataType, behind: TimeDelta) {
-        for (list, one) in self.lags.iter_mut().zip(DataType::ALL) {
-            if one == data_type {
+        for (list, list_type) in self.lags.iter_mut().zip(DataType::ALL) {
+            if list_type == data_type {
                 list.push(behind.num_seconds());
             }
         }
@@ -91,18 +91,18 @@ impl SimulationCounters {
     /// themselves, not the entries of the quota ledger.
     pub(super) fn max_calls_within(&self, length: TimeDelta) -> u32 {
         let calls = self.calls();
-        let (mut most, mut sum, mut oldest) = (0, 0, calls.iter());
-        for (at, _, made) in calls {
-            sum += made;
-            while let Some((gone, _, gone_made)) = oldest.as_slice().first() {
-                if *at - *gone < length {
+        let (mut max, mut sum, mut oldest) = (0, 0, calls.iter());
+        for (at, _, count) in calls {
+            sum += count;
+            while let Some((oldest_at, _, oldest_count)) = oldest.as_slice().first() {
+                if *at - *oldest_at < length {
                     break;
                 }
-                sum -= gone_made;
+                sum -= oldest_count;
                 oldest.next();
             }
-            most = most.max(sum);
+            max = max.max(sum);
         }
-        most
+        max
     }
 }

@@ -26,13 +26,13 @@ impl Launch {
 
     /// Returns the times at which the members connect, in ascending order.
     pub(crate) fn connect_times(&self, begins: DateTime<Utc>, seed: u64) -> Vec<DateTime<Utc>> {
-        let mut dice = ChaCha8Rng::seed_from_u64(seed ^ 0x1a0c_4d05);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x1a0c_4d05);
         let within = self.within.num_milliseconds().max(1);
-        let mut connects: Vec<_> = (0..self.members)
-            .map(|_| TimeDelta::milliseconds(dice.random_range(0..within)))
+        let mut connect_times: Vec<_> = (0..self.members)
+            .map(|_| TimeDelta::milliseconds(rng.random_range(0..within)))
             .map(|after| begins + self.begins_after + after)
             .collect();
-        connects.sort_unstable();
-        connects
+        connect_times.sort_unstable();
+        connect_times
     }
 }

@@ -95,9 +95,9 @@ struct NightTimes {
 impl NightTimes {
     /// Delays the upload of the night, or only its score, by some hours, but not beyond the end of
     /// the day that begins at `midnight`.
-    fn delay_upload_or_score(&mut self, midnight: DateTime<Utc>, dice: &mut ChaCha8Rng) {
-        let late = TimeDelta::seconds(dice.random_range(4 * HOUR_SECONDS..14 * HOUR_SECONDS));
-        if dice.random_bool(0.5) {
+    fn delay_upload_or_score(&mut self, midnight: DateTime<Utc>, rng: &mut ChaCha8Rng) {
+        let late = TimeDelta::seconds(rng.random_range(4 * HOUR_SECONDS..14 * HOUR_SECONDS));
+        if rng.random_bool(0.5) {
             self.stored += late;
         }
         let last = midnight + TimeDelta::seconds(24 * HOUR_SECONDS - 1);
@@ -153,8 +153,8 @@ impl MemberGenerator {
         members
             .flat_map(|(member, offset)| {
                 let begins_after = TimeDelta::hours((-offset).rem_euclid(24));
-                let moments = self.member_day_events(member, midnight).into_iter();
-                moments.map(move |(at, event)| ScheduledEvent {
+                let events = self.member_day_events(member, midnight).into_iter();
+                events.map(move |(at, event)| ScheduledEvent {
                     at: at + begins_after,
                     member,
                     event,
@@ -165,16 +165,16 @@ impl MemberGenerator {
 
     /// Returns the events after `midnight` of the members' local days that began before it.
     pub fn carried_over_events(&self, midnight: DateTime<Utc>) -> Vec<ScheduledEvent> {
-        let mut rest = self.day_events(midnight - TimeDelta::days(1));
-        rest.retain(|happening| happening.at >= midnight);
-        rest
+        let mut events = self.day_events(midnight - TimeDelta::days(1));
+        events.retain(|scheduled| scheduled.at >= midnight);
+        events
     }
 
     fn member_day_events(&self, member: usize, midnight: DateTime<Utc>) -> Vec<TimedEvent> {
-        let mut dice = self.rng_for(member, midnight);
+        let mut rng = self.rng_for(member, midnight);
         // Drawn first, because `opens_app_on` draws this number and no other.
-        let comes = dice.random::<f64>() < self.open_probability(member);
-        let mut within = |from: i64, until: i64| TimeDelta::seconds(dice.random_range(from..until));
+        let opens_app = rng.random::<f64>() < self.open_probability(member);
+        let mut within = |from: i64, until: i64| TimeDelta::seconds(rng.random_range(from..until));
 
         let habits = self.habits(member);
         let wakes = midnight + habits.wakes_at + within(0, HOUR_SECONDS) - TimeDelta::minutes(30);
@@ -192,24 +192,24 @@ impl MemberGenerator {
             50..90 => 1,
             _ => 2,
         };
-        let trained: Vec<DateTime<Utc>> = (0..workouts)
+        let workout_times: Vec<DateTime<Utc>> = (0..workouts)
             .map(|_| midnight + within(6 * HOUR_SECONDS, 21 * HOUR_SECONDS))
             .collect();
-        if comes {
+        if opens_app {
             let first = wakes + habits.first_open_after + within(5 * 60, HOUR_SECONDS);
             let second =
                 midnight + habits.second_open_at + within(0, HOUR_SECONDS) - TimeDelta::minutes(30);
             events.extend([first, second].map(|at| (at, MemberEvent::AppOpened)));
         }
-        let is_late = dice.random_bool(self.day_variation.late_scores);
+        let is_late = rng.random_bool(self.day_variation.late_scores);
         if is_late {
-            night.delay_upload_or_score(midnight, &mut dice);
+            night.delay_upload_or_score(midnight, &mut rng);
         }
         let mut scored_after = || match is_late {
-            true => TimeDelta::seconds(dice.random_range(4 * HOUR_SECONDS..14 * HOUR_SECONDS)),
+            true => TimeDelta::seconds(rng.random_range(4 * HOUR_SECONDS..14 * HOUR_SECONDS)),
             false => SCORE_DELAY,
         };
-        for at in trained {
+        for at in workout_times {
             events.extend(with_score_event(
                 at,
                 scored_after(),
@@ -217,29 +217,29 @@ impl MemberGenerator {
             ));
         }
         let nap_scored_after = scored_after();
-        if !dice.random_bool(self.day_variation.missed_nights) {
+        if !rng.random_bool(self.day_variation.missed_nights) {
             events.extend(night.events());
         }
-        if dice.random_bool(self.day_variation.naps) {
+        if rng.random_bool(self.day_variation.naps) {
             let at = midnight
-                + TimeDelta::seconds(dice.random_range(13 * HOUR_SECONDS..18 * HOUR_SECONDS));
+                + TimeDelta::seconds(rng.random_range(13 * HOUR_SECONDS..18 * HOUR_SECONDS));
             events.extend(with_score_event(
                 at,
                 nap_scored_after,
                 MemberEvent::NapChanged,
             ));
         }
-        if self.day_variation.deletions > 0.0 && dice.random_bool(self.day_variation.deletions) {
+        if self.day_variation.deletions > 0.0 && rng.random_bool(self.day_variation.deletions) {
             let at = midnight
-                + TimeDelta::seconds(dice.random_range(6 * HOUR_SECONDS..22 * HOUR_SECONDS));
+                + TimeDelta::seconds(rng.random_range(6 * HOUR_SECONDS..22 * HOUR_SECONDS));
             events.push((at, MemberEvent::WorkoutDeleted));
         }
         events
     }
 
     fn habits(&self, member: usize) -> MemberHabits {
-        let mut dice = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(2));
-        let mut within = |until: i64| TimeDelta::seconds(dice.random_range(0..until));
+        let mut rng = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(2));
+        let mut within = |until: i64| TimeDelta::seconds(rng.random_range(0..until));
         MemberHabits {
             // Between 5:00 and 9:00, mostly about 7:00.
             wakes_at: TimeDelta::hours(5)
@@ -257,16 +257,16 @@ impl MemberGenerator {
             .rev()
             .map(|days| midnight - TimeDelta::days(days))
             .filter(|day| self.opens_app_on(member, *day))
-            .fold(AppOpenHistory::default(), |visits, day| {
-                visits.with_open(day + TimeDelta::hours(12))
+            .fold(AppOpenHistory::default(), |history, day| {
+                history.with_open(day + TimeDelta::hours(12))
             })
     }
 
     /// Whether WHOOP answers all calls for a member with a 5xx. This is true for `share` of the
     /// members.
     pub fn always_fails(&self, member: usize, share: f64) -> bool {
-        let mut dice = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(3));
-        dice.random_bool(share)
+        let mut rng = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(3));
+        rng.random_bool(share)
     }
 
     /// Returns the average number of records of a data type that a member has on a day. One member
@@ -276,8 +276,8 @@ impl MemberGenerator {
             DataType::Recovery | DataType::Cycle => 1.0,
             DataType::Sleep => 1.0 + self.day_variation.naps,
             DataType::Workout => {
-                let mut dice = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(4));
-                0.2 + 2.0 * dice.random::<f64>().powi(4)
+                let mut rng = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(4));
+                0.2 + 2.0 * rng.random::<f64>().powi(4)
             }
         }
     }
@@ -289,26 +289,26 @@ impl MemberGenerator {
     /// Returns the probability that the member opens the app on a day. The mean over all members is
     /// the active share.
     fn open_probability(&self, member: usize) -> f64 {
-        let place: f64 = self.rng_for(member, DateTime::UNIX_EPOCH).random();
-        place.powf(1.0 / self.active_share - 1.0)
+        let position: f64 = self.rng_for(member, DateTime::UNIX_EPOCH).random();
+        position.powf(1.0 / self.active_share - 1.0)
     }
 
     /// Returns the time between the last read of a member and the first simulated day.
     pub fn initial_read_age(&self, member: usize) -> TimeDelta {
-        let mut dice = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(1));
-        TimeDelta::seconds(dice.random_range(0..10 * 24 * HOUR_SECONDS))
+        let mut rng = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(1));
+        TimeDelta::seconds(rng.random_range(0..10 * 24 * HOUR_SECONDS))
     }
 
     /// Returns the time at which the webhook about an event arrives; `None` if it is lost.
     pub fn webhook_arrival(
         &self,
-        happening: &ScheduledEvent,
+        scheduled: &ScheduledEvent,
         webhooks: WebhookConditions,
     ) -> Option<DateTime<Utc>> {
-        let mut dice = self.rng_for(happening.member, happening.at);
+        let mut rng = self.rng_for(scheduled.member, scheduled.at);
         let late = webhooks.max_delay.num_seconds().max(2);
-        let delay = TimeDelta::seconds(dice.random_range(1..late));
-        (!dice.random_bool(webhooks.lost_share)).then(|| happening.at + delay)
+        let delay = TimeDelta::seconds(rng.random_range(1..late));
+        (!rng.random_bool(webhooks.lost_share)).then(|| scheduled.at + delay)
     }
 
     fn rng_for(&self, member: usize, at: DateTime<Utc>) -> ChaCha8Rng {
@@ -325,8 +325,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_average_the_active_share_comes_and_past_visits_are_those_that_were() {
-        let crowd = MemberGenerator {
+    fn the_active_share_opens_the_app_and_the_history_of_app_opens_agrees() {
+        let generator = MemberGenerator {
             users: 4_000,
             active_share: 0.25,
             day_variation: DayVariation::default(),
@@ -334,33 +334,37 @@ mod tests {
         };
         let midnight = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
 
-        let events = crowd.day_events(midnight);
-        let visits: Vec<_> = events
+        let events = generator.day_events(midnight);
+        let app_opens: Vec<_> = events
             .iter()
-            .filter(|one| one.event == MemberEvent::AppOpened)
+            .filter(|scheduled| scheduled.event == MemberEvent::AppOpened)
             .collect();
-        assert!((1_850..2_150).contains(&visits.len()), "{}", visits.len());
+        assert!(
+            (1_850..2_150).contains(&app_opens.len()),
+            "{}",
+            app_opens.len()
+        );
 
         let next = midnight + TimeDelta::days(1);
-        for one in visits.iter().take(50) {
-            let days = crowd.app_opens_before(one.member, next).days;
+        for scheduled in app_opens.iter().take(50) {
+            let days = generator.app_opens_before(scheduled.member, next).days;
             assert_eq!(days & 1, 1);
         }
     }
 
     #[test]
-    fn everybody_comes_where_everybody_is_active() {
-        let crowd = MemberGenerator {
+    fn all_members_open_the_app_twice_if_the_active_share_is_1() {
+        let generator = MemberGenerator {
             users: 300,
             active_share: 1.0,
             day_variation: DayVariation::default(),
             seed: 7,
         };
-        let events = crowd.day_events(DateTime::UNIX_EPOCH);
+        let events = generator.day_events(DateTime::UNIX_EPOCH);
         assert_eq!(
             events
                 .iter()
-                .filter(|one| one.event == MemberEvent::AppOpened)
+                .filter(|scheduled| scheduled.event == MemberEvent::AppOpened)
                 .count(),
             600
         );

@@ -113,8 +113,8 @@ impl DurationPercentiles {
     fn of(seconds: &mut [i64]) -> Self {
         seconds.sort_unstable();
         let at = |percent: usize| {
-            let place = (seconds.len() * percent).div_ceil(100).max(1) - 1;
-            seconds.get(place).copied().unwrap_or(0)
+            let index = (seconds.len() * percent).div_ceil(100).max(1) - 1;
+            seconds.get(index).copied().unwrap_or(0)
         };
         Self {
             count: seconds.len(),
@@ -146,82 +146,82 @@ impl GoalResult {
 }
 
 impl SimulationReport {
-    pub(super) fn of(setting: &SimulationParameters, mut tally: SimulationCounters) -> Self {
-        let most_in_a_minute = tally.max_calls_within(TimeDelta::seconds(60));
-        let most_in_a_day = tally.max_calls_within(TimeDelta::days(1));
-        let (by_day, by_hour) = calls_by_time(setting, &tally);
+    pub(super) fn of(parameters: &SimulationParameters, mut counters: SimulationCounters) -> Self {
+        let most_in_a_minute = counters.max_calls_within(TimeDelta::seconds(60));
+        let most_in_a_day = counters.max_calls_within(TimeDelta::days(1));
+        let (by_day, by_hour) = calls_by_time(parameters, &counters);
         let behind: Vec<TypeLag> = DataType::ALL
             .into_iter()
-            .zip(&mut tally.lags)
+            .zip(&mut counters.lags)
             .map(|(data_type, seconds)| TypeLag {
                 data_type,
-                goal_seconds: if setting.webhooks.is_some() && data_type != DataType::Cycle {
+                goal_seconds: if parameters.webhooks.is_some() && data_type != DataType::Cycle {
                     MAX_LAG_WITH_WEBHOOKS.num_seconds()
                 } else {
-                    MAX_LAG.max(setting.freshness).num_seconds()
+                    MAX_LAG.max(parameters.freshness).num_seconds()
                 },
                 spread: DurationPercentiles::of(seconds),
             })
             .collect();
-        let mut away = DurationPercentiles::of(&mut tally.inactive_ages);
-        away.worst_seconds = away.worst_seconds.max(tally.max_inactive_age);
+        let mut away = DurationPercentiles::of(&mut counters.inactive_ages);
+        away.worst_seconds = away.worst_seconds.max(counters.max_inactive_age);
 
         let mut goals = vec![
             GoalResult::new(
                 "calls in any 60 seconds",
-                setting.limits.per_minute.into(),
+                parameters.limits.per_minute.into(),
                 most_in_a_minute.into(),
             ),
             GoalResult::new(
                 "calls in any 24 hours",
-                setting.limits.per_day.into(),
+                parameters.limits.per_day.into(),
                 most_in_a_day.into(),
             ),
         ];
-        goals.extend(behind.iter().map(|one| {
+        goals.extend(behind.iter().map(|lag| {
             GoalResult::new(
-                format!("seconds {} is behind WHOOP at a visit", one.data_type),
-                one.goal_seconds,
-                one.spread.worst_seconds,
+                format!("{} behind WHOOP at an app request (seconds)", lag.data_type),
+                lag.goal_seconds,
+                lag.spread.worst_seconds,
             )
         }));
         goals.push(GoalResult::new(
-            "seconds since a member who stays away was read",
+            "time since the last read of an inactive member (seconds)",
             FORTNIGHT.num_seconds(),
             away.worst_seconds,
         ));
-        let outages = OutageReport::of(setting, &tally);
-        let launch = LaunchReport::of(setting, &tally);
+        let outages = OutageReport::of(parameters, &counters);
+        let launch = LaunchReport::of(parameters, &counters);
         goals.extend(outages.map(|outages| outages.goal_result()));
         goals.extend(launch.iter().flat_map(LaunchReport::goal_results));
-        let runs = u64::from(setting.days) * 4;
+        let runs = u64::from(parameters.days) * 4;
         Self {
-            users: setting.users,
-            active_share: setting.active_share,
-            days: setting.days,
-            webhooks: setting.webhooks.is_some(),
-            seed: setting.seed,
-            calls_per_minute: setting.limits.per_minute,
-            calls_per_day: setting.limits.per_day,
+            users: parameters.users,
+            active_share: parameters.active_share,
+            days: parameters.days,
+            webhooks: parameters.webhooks.is_some(),
+            seed: parameters.seed,
+            calls_per_minute: parameters.limits.per_minute,
+            calls_per_day: parameters.limits.per_day,
             calls: by_day.iter().map(|day| day.total).sum(),
             most_in_a_minute,
             most_in_a_day,
             by_day,
             by_hour,
-            visits: tally.app_requests,
-            visits_without_a_call: tally.app_requests_without_call,
-            visits_put_off: tally.deferred_app_requests.len() as u64,
-            turns: tally.selected_members,
-            turns_put_off: tally.deferred_members,
-            left: tally.skipped_for_quota.checked_div(runs).unwrap_or(0),
+            visits: counters.app_requests,
+            visits_without_a_call: counters.app_requests_without_call,
+            visits_put_off: counters.deferred_app_requests.len() as u64,
+            turns: counters.selected_members,
+            turns_put_off: counters.deferred_members,
+            left: counters.skipped_for_quota.checked_div(runs).unwrap_or(0),
             behind,
-            settled: DurationPercentiles::of(&mut tally.skipped_read_lags),
+            settled: DurationPercentiles::of(&mut counters.skipped_read_lags),
             away,
-            second_pages: tally.second_pages,
-            calls_by_id: tally.calls_by_id,
-            refreshes: tally.refreshes,
-            calls_of_failing_members: tally.calls_of_failing_members,
-            visits_of_failing_members: tally.app_requests_of_failing_members,
+            second_pages: counters.second_pages,
+            calls_by_id: counters.calls_by_id,
+            refreshes: counters.refreshes,
+            calls_of_failing_members: counters.calls_of_failing_members,
+            visits_of_failing_members: counters.app_requests_of_failing_members,
             outages,
             launch,
             held: goals.iter().all(|goal| goal.held),
@@ -231,10 +231,10 @@ impl SimulationReport {
 }
 
 fn calls_by_time(
-    setting: &SimulationParameters,
-    tally: &SimulationCounters,
+    parameters: &SimulationParameters,
+    counters: &SimulationCounters,
 ) -> (Vec<DayCalls>, Vec<f64>) {
-    let mut by_day: Vec<DayCalls> = (0..setting.days as usize)
+    let mut by_day: Vec<DayCalls> = (0..parameters.days as usize)
         .map(|day| DayCalls {
             day: day + 1,
             interactive: 0,
@@ -247,28 +247,28 @@ fn calls_by_time(
         })
         .collect();
     let mut by_hour = vec![0.0; 24];
-    let begins = setting.begins;
-    let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
-    for at in &tally.deferred_app_requests {
-        if let Some(day) = by_day.get_mut(place((*at - begins).num_days())) {
+    let begins = parameters.begins;
+    let to_index = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    for at in &counters.deferred_app_requests {
+        if let Some(day) = by_day.get_mut(to_index((*at - begins).num_days())) {
             day.visits_put_off += 1;
         }
     }
-    for (at, class, calls) in tally.calls() {
-        let since = *at - begins;
-        if let Some(day) = by_day.get_mut(place(since.num_days())) {
-            let made = u64::from(*calls);
-            day.total += made;
+    for (at, class, calls) in counters.calls() {
+        let elapsed = *at - begins;
+        if let Some(day) = by_day.get_mut(to_index(elapsed.num_days())) {
+            let count = u64::from(*calls);
+            day.total += count;
             match class {
-                PriorityClass::Interactive => day.interactive += made,
-                PriorityClass::Webhook => day.webhook += made,
-                PriorityClass::Scheduled => day.scheduled += made,
-                PriorityClass::Inactive => day.inactive += made,
-                PriorityClass::Backfill => day.backfill += made,
+                PriorityClass::Interactive => day.interactive += count,
+                PriorityClass::Webhook => day.webhook += count,
+                PriorityClass::Scheduled => day.scheduled += count,
+                PriorityClass::Inactive => day.inactive += count,
+                PriorityClass::Backfill => day.backfill += count,
             }
         }
-        if let Some(hour) = by_hour.get_mut(place(since.num_hours() % 24)) {
-            *hour += f64::from(*calls) / f64::from(setting.days);
+        if let Some(hour) = by_hour.get_mut(to_index(elapsed.num_hours() % 24)) {
+            *hour += f64::from(*calls) / f64::from(parameters.days);
         }
     }
     (by_day, by_hour)

@@ -38,7 +38,7 @@ const TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(1);
 const OUTAGE_AFTERMATH: TimeDelta = TimeDelta::minutes(2);
 
 struct Simulation<'a> {
-    setting: &'a SimulationParameters,
+    parameters: &'a SimulationParameters,
     member_generator: MemberGenerator,
     /// The connected members.
     members: Vec<SimulatedMember>,
@@ -58,14 +58,14 @@ struct Simulation<'a> {
 }
 
 /// Simulates all days and returns the report. The same parameters give the same report.
-pub fn simulate(setting: &SimulationParameters) -> SimulationReport {
-    let mut simulation = Simulation::new(setting);
-    let begins = setting.begins;
-    for happening in simulation.member_generator.carried_over_events(begins) {
-        let happens = SimulationEvent::MemberEvent(happening);
-        simulation.events.add(happening.at, happens);
+pub fn simulate(parameters: &SimulationParameters) -> SimulationReport {
+    let mut simulation = Simulation::new(parameters);
+    let begins = parameters.begins;
+    for scheduled in simulation.member_generator.carried_over_events(begins) {
+        let event = SimulationEvent::MemberEvent(scheduled);
+        simulation.events.add(scheduled.at, event);
     }
-    for day in 0..i64::from(setting.days) {
+    for day in 0..i64::from(parameters.days) {
         let midnight = begins + TimeDelta::days(day);
         simulation.events.add(midnight, SimulationEvent::Midnight);
         for slot in Slot::ALL {
@@ -75,67 +75,67 @@ pub fn simulate(setting: &SimulationParameters) -> SimulationReport {
                 .add(begins, SimulationEvent::RunBegins(slot));
         }
     }
-    if let Some(launch) = setting.launch {
-        for at in launch.connect_times(begins, setting.seed) {
+    if let Some(launch) = parameters.launch {
+        for at in launch.connect_times(begins, parameters.seed) {
             simulation.events.add(at, SimulationEvent::MemberConnects);
         }
     }
-    let ends = begins + TimeDelta::days(i64::from(setting.days));
-    while let Some((at, due)) = simulation.events.next() {
+    let ends = begins + TimeDelta::days(i64::from(parameters.days));
+    while let Some((at, event)) = simulation.events.next() {
         if at >= ends {
             break;
         }
-        simulation.handle_event(at, due);
+        simulation.handle_event(at, event);
     }
-    SimulationReport::of(setting, simulation.counters)
+    SimulationReport::of(parameters, simulation.counters)
 }
 
 /// Returns the state of a member at the beginning of the simulation.
 fn initial_member(
-    setting: &SimulationParameters,
-    crowd: &MemberGenerator,
-    place: usize,
+    parameters: &SimulationParameters,
+    generator: &MemberGenerator,
+    index: usize,
 ) -> SimulatedMember {
-    let begins = setting.begins;
-    let visits = crowd.app_opens_before(place, begins);
-    let last_read_before = crowd.initial_read_age(place);
-    let all_open = setting
+    let begins = parameters.begins;
+    let app_opens = generator.app_opens_before(index, begins);
+    let last_read_before = generator.initial_read_age(index);
+    let all_open = parameters
         .webhooks
         .map(|_| WebhookSignals::from_iter(DataType::ALL));
-    let came_yesterday = visits
+    let opened_yesterday = app_opens
         .last
         .is_some_and(|last| begins - last <= TimeDelta::days(1));
-    let mut member = if came_yesterday {
+    let mut member = if opened_yesterday {
         // Yesterday's second app request read all changes up to then.
         let at = begins - last_read_before.min(TimeDelta::hours(4));
-        SimulatedMember::up_to_date(at, visits, all_open.map(|_| WebhookSignals::default()))
+        SimulatedMember::up_to_date(at, app_opens, all_open.map(|_| WebhookSignals::default()))
     } else {
-        SimulatedMember::new(begins - last_read_before, visits, all_open)
+        SimulatedMember::new(begins - last_read_before, app_opens, all_open)
     };
-    if crowd.always_fails(place, setting.call_conditions.failing_share) {
+    if generator.always_fails(index, parameters.call_conditions.failing_share) {
         member.set_always_failing(begins - TimeDelta::hours(1));
     }
     member
 }
 
 impl<'a> Simulation<'a> {
-    fn new(setting: &'a SimulationParameters) -> Self {
-        let crowd = setting.member_generator();
-        let begins = setting.begins;
-        let members: Vec<SimulatedMember> = (0..setting.users)
-            .map(|member| initial_member(setting, &crowd, member))
+    fn new(parameters: &'a SimulationParameters) -> Self {
+        let generator = parameters.member_generator();
+        let begins = parameters.begins;
+        let members: Vec<SimulatedMember> = (0..parameters.users)
+            .map(|member| initial_member(parameters, &generator, member))
             .collect();
         // The expected calls of the priority classes, as the last run before midnight sets them.
-        let standings: Vec<_> = members
+        let states: Vec<_> = members
             .iter()
             .map(|one| one.sync_state(begins, begins))
             .collect();
         let mut ledger = QuotaLedger::default();
-        let visitors = interactive_calls_per_day(&standings, begins);
-        ledger.set_need(PriorityClass::Interactive, visitors);
+        let app_request_calls = interactive_calls_per_day(&states, begins);
+        ledger.set_need(PriorityClass::Interactive, app_request_calls);
         Self {
-            setting,
-            member_generator: crowd,
+            parameters,
+            member_generator: generator,
             members,
             ledger,
             has_failures: false,
@@ -145,7 +145,7 @@ impl<'a> Simulation<'a> {
             queues: Default::default(),
             runs: Vec::new(),
             inbox: SimulatedInbox::default(),
-            outages: setting
+            outages: parameters
                 .call_conditions
                 .outages
                 .iter()
@@ -155,20 +155,18 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn handle_event(&mut self, now: DateTime<Utc>, due: SimulationEvent) {
-        match due {
+    fn handle_event(&mut self, now: DateTime<Utc>, event: SimulationEvent) {
+        match event {
             SimulationEvent::Midnight => self.begin_day(now),
             SimulationEvent::RunBegins(slot) => self.begin_run(now, slot),
-            SimulationEvent::MemberEvent(happening)
-                if happening.event == MemberEvent::AppOpened =>
+            SimulationEvent::MemberEvent(scheduled)
+                if scheduled.event == MemberEvent::AppOpened =>
             {
-                self.open_app(now, happening.member);
+                self.open_app(now, scheduled.member);
             }
-            SimulationEvent::MemberEvent(happening) => self.apply_member_event(now, &happening),
-            SimulationEvent::WebhookArrives(announcement) => {
-                self.receive_webhook(now, announcement)
-            }
-            SimulationEvent::WebhookRetried(announcement) => self.queue_webhook(now, announcement),
+            SimulationEvent::MemberEvent(scheduled) => self.apply_member_event(now, &scheduled),
+            SimulationEvent::WebhookArrives(webhook) => self.receive_webhook(now, webhook),
+            SimulationEvent::WebhookRetried(webhook) => self.queue_webhook(now, webhook),
             SimulationEvent::InboxResumes => self.drain_inbox(now),
             SimulationEvent::MemberConnects => self.connect_member(now),
             SimulationEvent::StageRepeated(member, stage) => self.begin_stage(now, member, stage),
@@ -184,16 +182,16 @@ impl<'a> Simulation<'a> {
     }
 
     fn begin_day(&mut self, midnight: DateTime<Utc>) {
-        for happening in self.member_generator.day_events(midnight) {
+        for scheduled in self.member_generator.day_events(midnight) {
             self.events
-                .add(happening.at, SimulationEvent::MemberEvent(happening));
+                .add(scheduled.at, SimulationEvent::MemberEvent(scheduled));
         }
         for member in self.members.iter().filter(|one| !one.always_fails) {
-            let is_away = member
+            let is_inactive = member
                 .app_opens
                 .last
                 .is_none_or(|last| midnight - last >= TimeDelta::days(1));
-            if is_away {
+            if is_inactive {
                 self.counters
                     .inactive_ages
                     .push(member.oldest_read_age(midnight).num_seconds());
@@ -204,14 +202,14 @@ impl<'a> Simulation<'a> {
     }
 
     /// Applies a new or changed record of a member at WHOOP, and sends the webhooks about it.
-    fn apply_member_event(&mut self, now: DateTime<Utc>, happening: &ScheduledEvent) {
-        let Some(member) = self.members.get_mut(happening.member) else {
+    fn apply_member_event(&mut self, now: DateTime<Utc>, scheduled: &ScheduledEvent) {
+        let Some(member) = self.members.get_mut(scheduled.member) else {
             return;
         };
-        let changed = member.apply_event(happening.event, now);
-        let webhooks = self.setting.webhooks;
+        let changed = member.apply_event(scheduled.event, now);
+        let webhooks = self.parameters.webhooks;
         if let Some(arrives) =
-            webhooks.and_then(|webhooks| self.member_generator.webhook_arrival(happening, webhooks))
+            webhooks.and_then(|webhooks| self.member_generator.webhook_arrival(scheduled, webhooks))
         {
             // WHOOP sends no webhooks during an outage; they follow after its end.
             let arrives = match self.outage_at(arrives) {
@@ -219,9 +217,9 @@ impl<'a> Simulation<'a> {
                 None => arrives,
             };
             for data_type in changed {
-                let announcement = webhook::SimulatedWebhook::new(happening.member, *data_type);
+                let webhook = webhook::SimulatedWebhook::new(scheduled.member, *data_type);
                 self.events
-                    .add(arrives, SimulationEvent::WebhookArrives(announcement));
+                    .add(arrives, SimulationEvent::WebhookArrives(webhook));
             }
         }
     }
@@ -235,7 +233,7 @@ impl<'a> Simulation<'a> {
         if member.token_expires_at > now + MIN_TOKEN_LIFETIME {
             return self.send_requests(now, id);
         }
-        let ready_at = now + self.setting.call_conditions.refresh_duration;
+        let ready_at = now + self.parameters.call_conditions.refresh_duration;
         member.token_expires_at = ready_at + TOKEN_LIFETIME;
         self.counters.refreshes += 1;
         self.events.add(ready_at, SimulationEvent::TokenReady(id));
@@ -250,7 +248,7 @@ impl<'a> Simulation<'a> {
             task::TaskPurpose::AppRequest(request) => self.end_app_request(now, task, request),
             task::TaskPurpose::SelectedMember(run) => self.end_selected(now, &task, run),
             task::TaskPurpose::Backfill(run) => self.end_backfill(now, &task, run),
-            task::TaskPurpose::Webhook(announcement) => self.end_webhook(now, &task, announcement),
+            task::TaskPurpose::Webhook(webhook) => self.end_webhook(now, &task, webhook),
             task::TaskPurpose::Connect(stage) => self.end_connect_stage(now, &task, stage),
         }
     }

@@ -62,28 +62,28 @@ impl ReadFailures {
 impl SimulatedMember {
     /// Creates a member with a completely stored history, last read at `last`.
     pub(super) fn new(
-        last: DateTime<Utc>,
-        visits: AppOpenHistory,
-        heard: Option<WebhookSignals>,
+        last_read: DateTime<Utc>,
+        app_opens: AppOpenHistory,
+        signals: Option<WebhookSignals>,
     ) -> Self {
         let read = |data_type| Coverage {
             data_type,
-            last_sync_at: Some(last),
-            covered_from: Some(last - TimeDelta::days(365)),
-            covered_until: Some(last),
+            last_sync_at: Some(last_read),
+            covered_from: Some(last_read - TimeDelta::days(365)),
+            covered_until: Some(last_read),
             earlier: None,
             whole_history: true,
             list_end: None,
         };
         Self {
             coverage: DataType::ALL.map(read),
-            app_opens: visits,
-            signals: heard,
-            token_expires_at: last + TimeDelta::hours(1),
+            app_opens,
+            signals,
+            token_expires_at: last_read + TimeDelta::hours(1),
             always_fails: false,
             backfill_from: None,
             failures: [None; 4],
-            unread_since: [Some(last); 4],
+            unread_since: [Some(last_read); 4],
             changes: Default::default(),
             signal_at: [None; 4],
             deleted_workouts: 0,
@@ -95,13 +95,13 @@ impl SimulatedMember {
 
     /// Creates a member without changes at WHOOP since the last read.
     pub(super) fn up_to_date(
-        last: DateTime<Utc>,
-        visits: AppOpenHistory,
-        heard: Option<WebhookSignals>,
+        last_read: DateTime<Utc>,
+        app_opens: AppOpenHistory,
+        signals: Option<WebhookSignals>,
     ) -> Self {
         Self {
             unread_since: [None; 4],
-            ..Self::new(last, visits, heard)
+            ..Self::new(last_read, app_opens, signals)
         }
     }
 
@@ -109,13 +109,13 @@ impl SimulatedMember {
     pub(super) fn connecting(
         now: DateTime<Utc>,
         history_from: DateTime<Utc>,
-        heard: Option<WebhookSignals>,
+        signals: Option<WebhookSignals>,
     ) -> Self {
         Self {
             coverage: DataType::ALL.map(Coverage::empty),
             token_expires_at: now + TimeDelta::hours(1),
             backfill_from: Some(history_from),
-            ..Self::new(now, AppOpenHistory::default(), heard)
+            ..Self::new(now, AppOpenHistory::default(), signals)
         }
     }
 
@@ -242,36 +242,39 @@ impl SimulatedMember {
 
     /// Stores a window up to the present that was read to its end. Returns the number of stored
     /// records that the list lacked; they are requested by their ids.
-    pub(super) fn store_window(&mut self, call: &ReadRequest, now: DateTime<Utc>) -> u32 {
-        self.extend_coverage(call, now);
+    pub(super) fn store_window(&mut self, read_request: &ReadRequest, now: DateTime<Utc>) -> u32 {
+        self.extend_coverage(read_request, now);
         let unread = self.unread_since.iter_mut().zip(&mut self.changes);
         let unread = unread.zip(&mut self.failures);
         for (((unread, changes), failure), one) in unread.zip(&mut self.coverage) {
-            if one.data_type == call.data_type {
+            if one.data_type == read_request.data_type {
                 *unread = None;
                 changes.clear();
                 *failure = None;
-                one.last_sync_at = one.last_sync_at.max(Some(call.window.end));
+                one.last_sync_at = one.last_sync_at.max(Some(read_request.window.end));
             }
         }
-        if let Some(heard) = &mut self.signals {
-            heard.close(call.data_type);
+        if let Some(signals) = &mut self.signals {
+            signals.close(read_request.data_type);
         }
-        self.mark_night_read(call.data_type);
-        match call.data_type {
+        self.mark_night_read(read_request.data_type);
+        match read_request.data_type {
             DataType::Workout => std::mem::take(&mut self.deleted_workouts),
             _ => 0,
         }
     }
 
     /// Adds a page of a list to the coverage of its data type.
-    pub(super) fn extend_coverage(&mut self, call: &ReadRequest, now: DateTime<Utc>) {
+    pub(super) fn extend_coverage(&mut self, read_request: &ReadRequest, now: DateTime<Utc>) {
         for one in &mut self.coverage {
-            if one.data_type == call.data_type {
+            if one.data_type == read_request.data_type {
                 // The oldest record of a full page is older than the window.
-                let oldest = call.window.must_reach.min(call.window.end - LOOK_BACK);
+                let oldest = read_request
+                    .window
+                    .must_reach
+                    .min(read_request.window.end - LOOK_BACK);
                 *one = one.with_read(WindowRead {
-                    until: call.window.end,
+                    until: read_request.window.end,
                     oldest: Some(oldest),
                     list_ended: false,
                     read_at: now,

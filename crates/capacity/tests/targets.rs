@@ -10,9 +10,9 @@ use whoop_core::quota::QuotaLimits;
 
 const SEEDS: [u64; 3] = [1, 2, 3];
 
-fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationParameters {
+fn parameters(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationParameters {
     SimulationParameters {
-        begins: "2026-10-21T00:00:00Z".parse().expect("a time"),
+        begins: "2026-10-21T00:00:00Z".parse().expect("a valid time"),
         users,
         active_share,
         days,
@@ -37,7 +37,7 @@ fn assert_targets_hold(report: &SimulationReport) {
 }
 
 fn assert_hazards_occur(report: &SimulationReport) {
-    let outages = report.outages.expect("an outage");
+    let outages = report.outages.expect("the report of the outage");
     assert!(outages.visits > 100, "{outages:?}");
     assert!((10..100).contains(&outages.calls), "{outages:?}");
     assert!(report.calls_of_failing_members > 100);
@@ -47,11 +47,11 @@ fn assert_hazards_occur(report: &SimulationReport) {
 }
 
 #[test]
-fn six_thousand_members_of_whom_a_quarter_is_active_with_webhooks() {
+fn targets_are_met_for_6000_members_a_quarter_active_with_webhooks() {
     for seed in SEEDS {
         let report = simulate(&SimulationParameters {
             webhooks: Some(WebhookConditions::default()),
-            ..setting(6_000, 0.25, 4, seed)
+            ..parameters(6_000, 0.25, 4, seed)
         });
 
         assert_targets_hold(&report);
@@ -61,9 +61,9 @@ fn six_thousand_members_of_whom_a_quarter_is_active_with_webhooks() {
 }
 
 #[test]
-fn sixteen_hundred_members_who_are_all_active_without_webhooks() {
+fn targets_are_met_for_1600_active_members_without_webhooks() {
     for seed in SEEDS {
-        let report = simulate(&setting(1_600, 1.0, 4, seed));
+        let report = simulate(&parameters(1_600, 1.0, 4, seed));
 
         assert_targets_hold(&report);
         assert_hazards_occur(&report);
@@ -71,14 +71,14 @@ fn sixteen_hundred_members_who_are_all_active_without_webhooks() {
 }
 
 #[test]
-fn sixteen_hundred_new_members_within_an_hour_beside_quiet_ones() {
+fn targets_are_met_when_1600_new_members_connect_within_an_hour() {
     for seed in SEEDS {
         for webhooks in [None, Some(WebhookConditions::default())] {
             let report = simulate(&SimulationParameters {
                 webhooks,
                 launch: Some(Launch::second_evening(1_600, TimeDelta::minutes(60))),
                 call_conditions: CallConditions::default(),
-                ..setting(50, 0.25, 2, seed)
+                ..parameters(50, 0.25, 2, seed)
             });
             let launch = report.launch.unwrap();
 
@@ -93,12 +93,12 @@ fn sixteen_hundred_new_members_within_an_hour_beside_quiet_ones() {
 }
 
 #[test]
-fn app_requests_wait_a_minute_at_most_while_new_members_connect() {
+fn app_requests_wait_at_most_one_minute_while_new_members_connect() {
     for seed in SEEDS {
         let report = simulate(&SimulationParameters {
             launch: Some(Launch::second_evening(300, TimeDelta::minutes(10))),
             call_conditions: CallConditions::default(),
-            ..setting(400, 1.0, 2, seed)
+            ..parameters(400, 1.0, 2, seed)
         });
         let launch = report.launch.unwrap();
 
@@ -108,11 +108,11 @@ fn app_requests_wait_a_minute_at_most_while_new_members_connect() {
 }
 
 #[test]
-fn a_launch_that_the_day_does_not_carry_does_not_hold() {
+fn a_launch_that_exceeds_the_day_quota_misses_the_targets_but_not_the_limits() {
     let report = simulate(&SimulationParameters {
         launch: Some(Launch::second_evening(2_200, TimeDelta::minutes(60))),
         call_conditions: CallConditions::default(),
-        ..setting(50, 0.25, 2, 1)
+        ..parameters(50, 0.25, 2, 1)
     });
     let launch = report.launch.unwrap();
 
@@ -123,7 +123,7 @@ fn a_launch_that_the_day_does_not_carry_does_not_hold() {
 }
 
 #[test]
-fn an_outage_costs_less_than_a_hundred_calls_an_hour_at_any_time_of_the_day() {
+fn an_outage_costs_less_than_100_calls_per_hour_at_any_time_of_day() {
     // Many app requests, and many members in each run.
     for (users, active_share) in [(1_600, 1.0), (600, 0.25)] {
         for hour in [7, 8, 18, 20] {
@@ -133,7 +133,7 @@ fn an_outage_costs_less_than_a_hundred_calls_an_hour_at_any_time_of_the_day() {
                     outages: vec![Outage::one_hour(1, hour)],
                     ..CallConditions::default()
                 },
-                ..setting(users, active_share, 2, 1)
+                ..parameters(users, active_share, 2, 1)
             });
             let outages = report.outages.unwrap();
 
@@ -157,12 +157,15 @@ fn a_slow_token_endpoint_delays_app_requests_and_costs_no_calls() {
             },
             // The report has the longest wait of an app request during a launch.
             launch: Some(Launch::second_evening(30, TimeDelta::minutes(30))),
-            ..setting(200, 1.0, 3, 1)
+            ..parameters(200, 1.0, 3, 1)
         })
     };
     let (fast, slow) = (with_refresh(0), with_refresh(10));
-    let longest_wait =
-        |report: &SimulationReport| report.launch.map(|one| one.longest_wait_of_others_seconds);
+    let longest_wait = |report: &SimulationReport| {
+        report
+            .launch
+            .map(|launch| launch.longest_wait_of_others_seconds)
+    };
 
     assert!(fast.refreshes > 100);
     assert!(longest_wait(&fast) < Some(5), "{:?}", fast.launch);
@@ -171,9 +174,9 @@ fn a_slow_token_endpoint_delays_app_requests_and_costs_no_calls() {
 }
 
 #[test]
-fn fewer_members_are_not_worse_off_than_more() {
+fn targets_are_met_for_every_smaller_number_of_members() {
     for users in [300, 700, 1_000, 1_100, 1_150, 1_200, 1_400] {
-        let report = simulate(&setting(users, 1.0, 3, 3));
+        let report = simulate(&parameters(users, 1.0, 3, 3));
 
         assert_eq!(report.visits_put_off, 0, "{users}: {:?}", report.by_day);
         assert!(report.held, "{users}: {:?}", report.goals);
@@ -181,8 +184,8 @@ fn fewer_members_are_not_worse_off_than_more() {
 }
 
 #[test]
-fn more_members_than_the_quota_carries_do_not_hold() {
-    let report = simulate(&setting(2_500, 1.0, 3, 3));
+fn too_many_members_for_the_quota_miss_the_targets_but_not_the_limits() {
+    let report = simulate(&parameters(2_500, 1.0, 3, 3));
 
     assert!(!report.held);
     assert!(report.visits_put_off > 0);
@@ -196,7 +199,7 @@ fn the_same_seed_gives_the_same_report() {
         simulate(&SimulationParameters {
             webhooks: Some(WebhookConditions::default()),
             launch: Some(Launch::second_evening(40, TimeDelta::minutes(5))),
-            ..setting(60, 0.5, 3, 9)
+            ..parameters(60, 0.5, 3, 9)
         })
     };
     assert_eq!(format!("{:?}", report()), format!("{:?}", report()));

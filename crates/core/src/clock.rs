@@ -18,7 +18,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that reads the clock"
+        reason = "only this function reads the system clock"
     )]
     fn now(&self) -> DateTime<Utc> {
         let now = Utc::now();

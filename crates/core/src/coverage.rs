@@ -230,8 +230,8 @@ impl Coverage {
                     whole_history = false;
                     list_end = None;
                 }
-                let behind = CoveredSpan::behind_gap(known_from, known_until);
-                earlier = match (earlier, behind) {
+                let kept_span = CoveredSpan::behind_gap(known_from, known_until);
+                earlier = match (earlier, kept_span) {
                     (Some(one), Some(other)) => Some(one.longer(other)),
                     (one, other) => one.or(other),
                 };
@@ -239,14 +239,14 @@ impl Coverage {
             }
             _ => (from, read.until),
         };
-        let joined = Self {
+        let updated = Self {
             covered_from: Some(covered_from),
             covered_until: Some(covered_until),
             whole_history,
             list_end,
             ..self.clone()
         };
-        joined.with_earlier(earlier)
+        updated.with_earlier(earlier)
     }
 }
 
@@ -256,8 +256,8 @@ pub type LastReads = [Option<DateTime<Utc>>; 4];
 /// Returns the last reads; `None` for each data type without an entry in `coverage`.
 pub fn last_reads(coverage: &[Coverage]) -> LastReads {
     DataType::ALL.map(|data_type| {
-        let mut known = coverage.iter().filter(|one| one.data_type == data_type);
-        known.find_map(|one| one.last_sync_at)
+        let mut known = coverage.iter().filter(|entry| entry.data_type == data_type);
+        known.find_map(|entry| entry.last_sync_at)
     })
 }
 
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_between_two_spans_is_never_called_covered() {
+    fn a_gap_between_two_spans_is_not_covered() {
         let after_a_gap = covered(10, 20).with_read(page(25, 30));
         assert!(!after_a_gap.contains(at(10), at(30)));
         assert!(after_a_gap.contains(at(25), at(30)));
@@ -327,25 +327,25 @@ mod tests {
     }
 
     #[test]
-    fn an_end_of_the_list_is_believed_when_it_is_seen_on_another_day() {
-        let once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
-        assert!(once.contains(at(5), at(20)));
-        assert!(!once.contains(at(4), at(20)));
-        assert!(once.was_listed(at(-90_000), at(20)));
+    fn an_end_of_the_list_is_confirmed_when_it_is_seen_on_another_day() {
+        let seen_once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
+        assert!(seen_once.contains(at(5), at(20)));
+        assert!(!seen_once.contains(at(4), at(20)));
+        assert!(seen_once.was_listed(at(-90_000), at(20)));
 
-        let soon_again = once.with_read(last_page(Some(5), 5, 39));
-        assert!(!soon_again.whole_history);
+        let too_early = seen_once.with_read(last_page(Some(5), 5, 39));
+        assert!(!too_early.whole_history);
 
-        let another_day = soon_again.with_read(last_page(Some(5), 5, 40));
+        let another_day = too_early.with_read(last_page(Some(5), 5, 40));
         assert!(another_day.contains(at(-90_000), at(20)));
         assert_eq!(another_day.list_end, None);
     }
 
     #[test]
-    fn another_end_of_the_list_begins_the_wait_anew() {
-        let once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
+    fn a_different_end_of_the_list_restarts_the_confirmation() {
+        let seen_once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
 
-        let another_end = once.with_read(last_page(Some(3), 5, 50));
+        let another_end = seen_once.with_read(last_page(Some(3), 5, 50));
 
         assert!(!another_end.whole_history);
         assert!(another_end.contains(at(3), at(20)));
@@ -353,58 +353,58 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_goes_on_has_no_end() {
-        let once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
+    fn a_further_page_discards_the_end_of_the_list() {
+        let seen_once = covered(10, 20).with_read(last_page(Some(5), 10, 20));
 
-        let goes_on = once.with_read(page(2, 5));
+        let next_page = seen_once.with_read(page(2, 5));
 
-        assert_eq!(goes_on.list_end, None);
-        assert!(goes_on.contains(at(2), at(20)));
+        assert_eq!(next_page.list_end, None);
+        assert!(next_page.contains(at(2), at(20)));
     }
 
     #[test]
-    fn nothing_is_covered_by_one_empty_answer() {
-        let once = Coverage::empty(DataType::Workout).with_read(last_page(None, 20, 20));
-        assert!(!once.contains(at(19), at(20)));
-        assert!(once.was_listed(at(0), at(20)));
+    fn one_empty_answer_covers_nothing() {
+        let seen_once = Coverage::empty(DataType::Workout).with_read(last_page(None, 20, 20));
+        assert!(!seen_once.contains(at(19), at(20)));
+        assert!(seen_once.was_listed(at(0), at(20)));
 
-        let another_day = once.with_read(last_page(None, 44, 44));
+        let another_day = seen_once.with_read(last_page(None, 44, 44));
         assert!(another_day.contains(at(-90_000), at(44)));
     }
 
     #[test]
-    fn a_record_from_before_the_beginning_takes_the_whole_history_back() {
-        let whole = covered(10, 20)
+    fn a_record_before_the_start_of_history_resets_the_whole_history() {
+        let complete = covered(10, 20)
             .with_read(last_page(Some(10), 11, 20))
             .with_read(last_page(Some(10), 11, 40));
-        assert!(whole.whole_history);
+        assert!(complete.whole_history);
 
-        let older = whole.with_read(page(2, 50));
+        let older = complete.with_read(page(2, 50));
 
         assert!(!older.whole_history);
         assert!(older.contains(at(2), at(50)));
     }
 
     #[test]
-    fn a_hole_behind_the_beginning_of_history_is_never_called_covered() {
-        let whole = covered(10, 20)
+    fn a_gap_after_the_whole_history_is_not_covered() {
+        let complete = covered(10, 20)
             .with_read(last_page(Some(10), 11, 20))
             .with_read(last_page(Some(10), 11, 40));
-        assert!(whole.whole_history);
+        assert!(complete.whole_history);
 
-        let after_a_gap = whole.with_read(page(60, 70));
+        let after_gap = complete.with_read(page(60, 70));
 
-        assert!(!after_a_gap.contains(at(30), at(70)));
-        assert!(after_a_gap.contains(at(60), at(70)));
+        assert!(!after_gap.contains(at(30), at(70)));
+        assert!(after_gap.contains(at(60), at(70)));
     }
 
     #[test]
-    fn a_record_from_before_the_beginning_does_not_cover_the_time_between() {
-        let whole = covered(100, 120)
+    fn a_record_before_the_start_of_history_does_not_cover_the_time_between() {
+        let complete = covered(100, 120)
             .with_read(last_page(Some(100), 101, 120))
             .with_read(last_page(Some(100), 101, 140));
 
-        let on_demand = whole.with_read(page(2, 50));
+        let on_demand = complete.with_read(page(2, 50));
 
         assert!(!on_demand.whole_history);
         assert!(!on_demand.contains(at(50), at(120)));
@@ -413,7 +413,7 @@ mod tests {
 
     /// Example: a member who never trains. Every run of the day finds the same empty list.
     #[test]
-    fn an_empty_list_that_is_read_several_times_a_day_is_believed_a_day_later() {
+    fn an_empty_list_that_is_read_several_times_a_day_is_confirmed_a_day_later() {
         let mut known = Coverage::empty(DataType::Workout);
         for hour in [8, 14, 20, 23] {
             known = known.with_read(last_page(None, hour, hour));
@@ -428,7 +428,7 @@ mod tests {
     /// Example: an app asks for a member's first days before the backfill has read the time after
     /// them.
     #[test]
-    fn the_end_of_a_list_behind_a_hole_is_no_beginning_of_the_history() {
+    fn an_end_of_the_list_behind_a_gap_is_not_the_start_of_history() {
         let recent = covered(700, 720);
 
         let once = recent.with_read(last_page(Some(5), 50, 720));
@@ -440,21 +440,21 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_seen_in_the_future_is_not_believed() {
-        let once = covered(10, 20).with_read(last_page(Some(5), 10, 1_000));
+    fn an_end_of_the_list_that_was_seen_in_the_future_is_ignored() {
+        let seen_once = covered(10, 20).with_read(last_page(Some(5), 10, 1_000));
 
-        assert!(!once.has_recent_list_end(at(30)));
-        let again = once.with_read(last_page(Some(5), 5, 40));
+        assert!(!seen_once.has_recent_list_end(at(30)));
+        let again = seen_once.with_read(last_page(Some(5), 5, 40));
         assert_eq!(again.list_end.unwrap().seen_at, at(40));
     }
 
     #[test]
-    fn a_list_without_a_record_since_the_beginning_covers_the_time_since() {
-        let nobody_trains = Coverage::empty(DataType::Workout)
+    fn the_first_record_after_a_confirmed_empty_list_leaves_no_gap() {
+        let without_workouts = Coverage::empty(DataType::Workout)
             .with_read(last_page(None, 20, 20))
             .with_read(last_page(None, 44, 44));
 
-        let first_workout = nobody_trains.with_read(last_page(Some(60), 70, 70));
+        let first_workout = without_workouts.with_read(last_page(Some(60), 70, 70));
 
         assert!(first_workout.contains(at(0), at(70)));
     }
@@ -471,28 +471,28 @@ mod tests {
 
     #[test]
     fn a_long_absence_keeps_what_was_read_before_it() {
-        let away = covered(0, 1_000);
+        let before_absence = covered(0, 1_000);
 
-        let back = away.with_read(page(5_000, 5_100));
+        let after_absence = before_absence.with_read(page(5_000, 5_100));
 
-        assert!(back.contains(at(5_000), at(5_100)));
-        assert!(back.contains(at(0), at(496)));
+        assert!(after_absence.contains(at(5_000), at(5_100)));
+        assert!(after_absence.contains(at(0), at(496)));
         // WHOOP may have changed the records of these three weeks after they were read.
-        assert!(!back.contains(at(496), at(497)));
-        assert!(!back.contains(at(400), at(5_050)));
+        assert!(!after_absence.contains(at(496), at(497)));
+        assert!(!after_absence.contains(at(400), at(5_050)));
         let with_list_end = Coverage {
             list_end: Some(ListEnd {
                 oldest: None,
                 seen_at: at(5_100),
             }),
-            ..back.clone()
+            ..after_absence.clone()
         };
         assert!(!with_list_end.was_listed(at(2_000), at(2_024)));
         assert!(with_list_end.was_listed(at(0), at(24)));
 
-        let filled = back.with_read(page(497, 5_000));
+        let filled = after_absence.with_read(page(497, 5_000));
         assert!(!filled.contains(at(496), at(497)));
-        let joined = back.with_read(page(496, 5_000));
+        let joined = after_absence.with_read(page(496, 5_000));
         assert_eq!(joined.earlier, None);
         assert!(joined.contains(at(0), at(5_100)));
     }
@@ -500,8 +500,8 @@ mod tests {
     #[test]
     fn a_second_absence_keeps_the_longer_of_the_older_spans() {
         let twice = |first: i64, second: i64| {
-            let back = covered(0, first).with_read(page(5_000, 5_000 + second));
-            back.with_read(page(9_000, 9_100))
+            let after_absence = covered(0, first).with_read(page(5_000, 5_000 + second));
+            after_absence.with_read(page(9_000, 9_100))
         };
 
         let long_ago = twice(3_000, 1_000);
@@ -514,22 +514,22 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_takes_the_whole_history_back_until_it_is_filled() {
-        let whole = covered(100, 1_000)
+    fn a_gap_resets_the_whole_history_until_it_is_filled() {
+        let complete = covered(100, 1_000)
             .with_read(last_page(Some(100), 101, 1_000))
             .with_read(last_page(Some(100), 101, 1_020));
-        let back = whole.with_read(page(5_000, 5_100));
+        let after_absence = complete.with_read(page(5_000, 5_100));
 
-        assert!(!back.whole_history && !back.contains(at(0), at(50)));
-        assert!(back.contains(at(100), at(496)));
+        assert!(!after_absence.whole_history && !after_absence.contains(at(0), at(50)));
+        assert!(after_absence.contains(at(100), at(496)));
 
         // Only workouts are this rare. The list shows that there was no record in between.
-        let list_ended = whole.with_read(last_page(Some(100), 5_100, 5_100));
+        let list_ended = complete.with_read(last_page(Some(100), 5_100, 5_100));
         assert!(list_ended.contains(at(0), at(5_100)));
     }
 
     #[test]
-    fn a_span_that_a_former_version_has_reached_meanwhile_is_joined() {
+    fn an_earlier_span_that_an_older_version_reached_is_joined() {
         let span = CoveredSpan {
             from: at(10),
             until: at(100),
@@ -555,7 +555,7 @@ mod tests {
     /// A coverage and the hours that were really read.
     struct CoverageModel {
         now: i64,
-        known: Coverage,
+        coverage: Coverage,
         read: Vec<bool>,
     }
 
@@ -563,7 +563,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 now: 6_000,
-                known: Coverage::empty(DataType::Sleep),
+                coverage: Coverage::empty(DataType::Sleep),
                 read: vec![false; usize::try_from(LAST).unwrap() + 2_000],
             }
         }
@@ -574,7 +574,7 @@ mod tests {
             let until_hour = (until - at(0)).num_hours();
             let from = from.min(until_hour);
             let list_ended = from <= FIRST;
-            self.known = self.known.with_read(WindowRead {
+            self.coverage = self.coverage.with_read(WindowRead {
                 until,
                 oldest: (until_hour >= FIRST).then_some(at(from.max(FIRST))),
                 list_ended,
@@ -593,7 +593,8 @@ mod tests {
                     self.read(self.now - reach, at(self.now));
                 }
                 ModelStep::History { reach } => {
-                    if let Some(window) = plan::backfill_window(&self.known, None, at(self.now)) {
+                    if let Some(window) = plan::backfill_window(&self.coverage, None, at(self.now))
+                    {
                         let from = (window.end - at(0)).num_hours() - reach;
                         self.read(from, window.end);
                     }
@@ -606,9 +607,9 @@ mod tests {
         }
 
         /// Returns an hour that the coverage contains although it was not read.
-        fn hole(&self) -> Option<i64> {
+        fn find_unread_covered_hour(&self) -> Option<i64> {
             (0..self.now).find(|hour| {
-                self.known.contains(at(*hour), at(hour + 1))
+                self.coverage.contains(at(*hour), at(hour + 1))
                     && !self.read[usize::try_from(*hour).unwrap()]
             })
         }
@@ -636,15 +637,15 @@ mod tests {
         /// Law 3: for any reads in any order, the coverage never contains an unread hour, and the
         /// backfill closes every gap.
         #[test]
-        fn no_hole_is_ever_called_covered(steps in steps()) {
+        fn an_unread_hour_is_never_covered(steps in steps()) {
             let mut model = CoverageModel::new();
             for step in &steps {
                 model.step(*step);
-                prop_assert_eq!(model.hole(), None, "after {:?}: {:?}", step, model.known);
-                if let Some(span) = model.known.earlier {
+                prop_assert_eq!(model.find_unread_covered_hour(), None, "after {:?}: {:?}", step, model.coverage);
+                if let Some(span) = model.coverage.earlier {
                     prop_assert!(span.from < span.until);
-                    prop_assert!(Some(span.until) < model.known.covered_from);
-                    prop_assert!(!model.known.whole_history);
+                    prop_assert!(Some(span.until) < model.coverage.covered_from);
+                    prop_assert!(!model.coverage.whole_history);
                 }
             }
 
@@ -656,9 +657,9 @@ mod tests {
             for _ in 0..2 {
                 model.step(ModelStep::History { reach: 600 });
             }
-            prop_assert_eq!(model.hole(), None);
-            prop_assert!(model.known.whole_history, "{:?}", model.known);
-            prop_assert_eq!(model.known.earlier, None);
+            prop_assert_eq!(model.find_unread_covered_hour(), None);
+            prop_assert!(model.coverage.whole_history, "{:?}", model.coverage);
+            prop_assert_eq!(model.coverage.earlier, None);
         }
     }
 }

@@ -2,7 +2,12 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The four data types that WHOOP lists page by page.
+/// Data type: one of the four kinds of records that WHOOP lists page by page.
+///
+/// - `recovery`: recovery of a cycle, from its night
+/// - `sleep`: main sleep or nap
+/// - `workout`: workout
+/// - `cycle`: WHOOP's day, from the beginning of one night to the beginning of the next
 #[derive(
     Debug,
     Clone,
@@ -50,7 +55,8 @@ impl DataType {
 
     /// Returns the data types that a space-separated list of scopes does not allow.
     pub fn not_granted(scopes: &str) -> Vec<Self> {
-        let is_missing = |one: &Self| !scopes.split(' ').any(|scope| scope == one.scope());
+        let is_missing =
+            |data_type: &Self| !scopes.split(' ').any(|scope| scope == data_type.scope());
         Self::ALL.into_iter().filter(is_missing).collect()
     }
 }
@@ -63,7 +69,7 @@ impl fmt::Display for DataType {
 
 /// Error: a word is not the name of a data type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no data type; use recovery, sleep, workout or cycle")]
+#[error("`{0}` is not a data type; use recovery, sleep, workout or cycle")]
 pub struct UnknownDataType(pub String);
 
 impl FromStr for DataType {
@@ -72,7 +78,7 @@ impl FromStr for DataType {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
-            .find(|known| known.as_str() == word)
+            .find(|data_type| data_type.as_str() == word)
             .ok_or_else(|| UnknownDataType(word.chars().take(40).collect()))
     }
 }

@@ -75,8 +75,8 @@ pub struct CycleTimes {
 
 impl CycleTimes {
     fn contains(&self, instant: DateTime<Utc>) -> bool {
-        let since = instant - self.start;
-        (TimeDelta::zero()..LONGEST_CYCLE).contains(&since)
+        let elapsed = instant - self.start;
+        (TimeDelta::zero()..LONGEST_CYCLE).contains(&elapsed)
             && self.end.is_none_or(|end| instant < end)
     }
 
@@ -210,8 +210,8 @@ impl CycleGroup<'_> {
 }
 
 /// Assigns a local date to each record.
-pub fn assign_dates(facts: &DateAssignmentInput) -> DateAssignments {
-    let groups = group_records(facts);
+pub fn assign_dates(input: &DateAssignmentInput) -> DateAssignments {
+    let groups = group_records(input);
     let claims: BTreeMap<&GroupKey, (NaiveDate, Option<&str>)> = groups
         .iter()
         .filter_map(|(key, group)| Some((key, group.claimed_date()?)))
@@ -225,60 +225,64 @@ pub fn assign_dates(facts: &DateAssignmentInput) -> DateAssignments {
         }
     };
 
-    let mut shown: BTreeMap<NaiveDate, &GroupKey> = BTreeMap::new();
+    let mut shown_groups: BTreeMap<NaiveDate, &GroupKey> = BTreeMap::new();
     for (key, (date, _)) in &claims {
-        let order = |key: &GroupKey| (groups[key].precedence(), key.clone());
-        shown
+        let rank = |key: &GroupKey| (groups[key].precedence(), key.clone());
+        shown_groups
             .entry(date_of(key, *date))
-            .and_modify(|best| {
-                if order(key) > order(best) {
-                    *best = key;
+            .and_modify(|shown_key| {
+                if rank(key) > rank(shown_key) {
+                    *shown_key = key;
                 }
             })
             .or_insert(key);
     }
 
-    let mut days = DateAssignments::default();
+    let mut assignments = DateAssignments::default();
     for (key, (date, timezone_offset)) in claims {
         let local_date = date_of(key, date);
-        let place = DateAssignment {
+        let assignment = DateAssignment {
             local_date,
-            in_others: shown.get(&local_date) != Some(&key),
+            in_others: shown_groups.get(&local_date) != Some(&key),
             timezone_offset: timezone_offset.map(str::to_owned),
         };
         let group = &groups[key];
         if let Some(cycle) = group.cycle {
-            days.cycles.insert(cycle.id, place.clone());
+            assignments.cycles.insert(cycle.id, assignment.clone());
         }
         if let Some(recovery) = group.recovery {
-            days.recoveries.insert(recovery.cycle_id, place.clone());
+            assignments
+                .recoveries
+                .insert(recovery.cycle_id, assignment.clone());
         }
         for sleep in &group.sleeps {
-            days.sleeps.insert(sleep.id.clone(), place.clone());
+            assignments
+                .sleeps
+                .insert(sleep.id.clone(), assignment.clone());
         }
     }
-    days
+    assignments
 }
 
-fn group_records(facts: &DateAssignmentInput) -> BTreeMap<GroupKey, CycleGroup<'_>> {
+fn group_records(input: &DateAssignmentInput) -> BTreeMap<GroupKey, CycleGroup<'_>> {
     let mut groups: BTreeMap<GroupKey, CycleGroup<'_>> = BTreeMap::new();
-    for cycle in &facts.cycles {
+    for cycle in &input.cycles {
         groups.entry(GroupKey::Cycle(cycle.id)).or_default().cycle = Some(cycle);
     }
-    for recovery in &facts.recoveries {
+    for recovery in &input.recoveries {
         let group = groups
             .entry(GroupKey::Cycle(recovery.cycle_id))
             .or_default();
         group.recovery = Some(recovery);
     }
-    let nights: BTreeMap<&SleepId, &SleepTimes> = facts
+    let nights: BTreeMap<&SleepId, &SleepTimes> = input
         .sleeps
         .iter()
         .filter(|sleep| !sleep.nap)
         .map(|sleep| (&sleep.id, sleep))
         .collect();
     for sleep in nights.values() {
-        let key = find_cycle(sleep, facts)
+        let key = find_cycle(sleep, input)
             .map_or_else(|| GroupKey::Sleep(sleep.id.clone()), GroupKey::Cycle);
         groups.entry(key).or_default().sleeps.push(sleep);
     }
@@ -294,17 +298,17 @@ fn group_records(facts: &DateAssignmentInput) -> BTreeMap<GroupKey, CycleGroup<'
 
 /// Returns the cycle of a main sleep: the cycle that the sleep names, else the cycle with a
 /// recovery that names the sleep, else the cycle in which the sleep began.
-fn find_cycle(sleep: &SleepTimes, facts: &DateAssignmentInput) -> Option<CycleId> {
+fn find_cycle(sleep: &SleepTimes, input: &DateAssignmentInput) -> Option<CycleId> {
     if sleep.cycle_id.is_some() {
         return sleep.cycle_id;
     }
-    let names_it = |recovery: &&RecoveryLinks| recovery.sleep_id == sleep.id;
-    let recoveries = facts.recoveries.iter().filter(names_it);
+    let names_sleep = |recovery: &&RecoveryLinks| recovery.sleep_id == sleep.id;
+    let recoveries = input.recoveries.iter().filter(names_sleep);
     recoveries
         .map(|recovery| recovery.cycle_id)
         .max()
         .or_else(|| {
-            let cycles = facts.cycles.iter();
+            let cycles = input.cycles.iter();
             cycles
                 .filter(|cycle| cycle.contains(sleep.start))
                 .max_by_key(|cycle| (cycle.start, cycle.id))

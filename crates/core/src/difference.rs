@@ -67,7 +67,7 @@ impl DifferenceCause {
             Self::Missing => "WHOOP has the record and it was not stored",
             Self::Older => "an older version was stored",
             Self::Altered => {
-                "other values of the same version were stored, or a version dated to the future"
+                "the same version with other values, or a version with a time in the future, was stored"
             }
             Self::WrongDate => "the record was assigned to another date",
             Self::Gone => "WHOOP no longer has the record",
@@ -103,13 +103,13 @@ impl RowChange {
             (Some(_), None) => (DifferenceCause::Gone, Vec::new()),
             (Some(before), Some(after)) => {
                 let fields = differing_fields(before, after);
-                let is_of_the_date =
+                let is_date_field =
                     |field: &FieldDifference| depends_on_date(data_type, &field.name);
                 let cause = if fields.is_empty() {
                     return None;
                 } else if updated_at(before) < updated_at(after) {
                     DifferenceCause::Older
-                } else if fields.iter().all(is_of_the_date) {
+                } else if fields.iter().all(is_date_field) {
                     DifferenceCause::WrongDate
                 } else {
                     DifferenceCause::Altered
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_of_the_future_that_is_replaced_was_altered() {
+    fn a_replaced_version_from_the_future_is_altered() {
         let (before, after) = (row(10, &json!({})), row(9, &json!({})));
 
         assert_eq!(
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_are_the_columns_that_differ_and_the_date_is_that_of_the_day() {
+    fn the_fields_are_the_differing_columns_and_the_date_is_that_of_the_day() {
         let change = RowChange {
             before: row(9, &json!({"nap": false, "night_date": null})),
             after: row(9, &json!({"nap": false, "night_date": "2026-10-21"})),
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn two_changes_of_a_record_are_one_from_the_first_row_to_the_last() {
+    fn two_changes_merge_into_one_from_the_first_row_to_the_last() {
         let rows = [1, 2, 3].map(|strain| row(9, &json!({"strain": strain})));
         let [first, second, third] = rows;
         let change = |before: &Option<ColumnValues>, after: &Option<ColumnValues>| RowChange {

@@ -68,7 +68,7 @@ impl fmt::Display for UserId {
     }
 }
 
-/// WHOOP's numeric id of a cycle. It will exceed 2^31 within a year or two.
+/// WHOOP's numeric id of a cycle, a 64-bit integer.
 #[derive(
     Debug,
     Clone,

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_read_as_whoop_documents_them() {
+    fn offsets_are_parsed_as_whoop_documents_them() {
         let seconds = |text| parse(text).map(|offset| offset.local_minus_utc());
 
         assert_eq!(seconds("Z"), Some(0));

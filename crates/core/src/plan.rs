@@ -236,20 +236,20 @@ mod tests {
 
     #[test]
     fn a_window_reaches_back_over_the_days_that_no_run_read() {
-        let away = read_at(noon() - TimeDelta::days(20), TimeDelta::days(30));
+        let coverage = read_at(noon() - TimeDelta::days(20), TimeDelta::days(30));
 
-        let window = sync_window(Some(Slot::Morning), &away, None, noon());
+        let window = sync_window(Some(Slot::Morning), &coverage, None, noon());
 
         assert_eq!(window.must_reach, noon() - TimeDelta::days(22));
     }
 
     #[test]
-    fn after_a_long_absence_and_the_first_time_only_the_newest_days_are_read() {
+    fn after_a_long_absence_and_at_the_first_read_only_the_newest_days_are_read() {
         let two_years_ago = noon() - TimeDelta::days(730);
-        let away = read_at(two_years_ago, TimeDelta::days(30));
+        let absent = read_at(two_years_ago, TimeDelta::days(30));
         let never = Coverage::empty(DataType::Sleep);
 
-        for coverage in [away, never] {
+        for coverage in [absent, never] {
             let of_slot = |slot| sync_window(slot, &coverage, None, noon());
 
             assert_eq!(of_slot(None).must_reach, noon() - TimeDelta::hours(48));
@@ -260,14 +260,14 @@ mod tests {
 
     #[test]
     fn the_gap_of_a_long_absence_is_read_before_older_history() {
-        let away = read_at(noon() - TimeDelta::days(100), TimeDelta::days(300));
+        let absent = read_at(noon() - TimeDelta::days(100), TimeDelta::days(300));
         let page = |oldest, until| crate::coverage::WindowRead {
             oldest: Some(noon() - TimeDelta::days(oldest)),
             until,
             list_ended: false,
             read_at: noon(),
         };
-        let mut known = away.with_read(page(25, noon()));
+        let mut known = absent.with_read(page(25, noon()));
         // The three weeks before the absence are read again.
         for oldest in [50, 75, 100, 120, 121] {
             assert!(known.earlier.is_some(), "{oldest}");
@@ -319,7 +319,7 @@ mod tests {
         /// Law 3: a window reaches back at least 48 hours, 7 days at night, and there is no gap
         /// after an absence of up to three weeks.
         #[test]
-        fn every_window_looks_back_joins_what_was_read_before_and_costs_two_pages_at_most(
+        fn every_window_looks_back_leaves_no_gap_and_costs_at_most_two_pages(
             minutes_ago in 0_i64..200_000,
             slot in prop::sample::select(vec![None, Some(Slot::Morning), Some(Slot::Evening), Some(Slot::Night)]),
         ) {

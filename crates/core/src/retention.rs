@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_the_members_own() {
+    fn kept_days_start_at_the_members_midnight() {
         let retention = Retention::of_days(31).unwrap();
         let now = "2026-03-04T11:30:00Z".parse().unwrap();
 
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_days_than_a_window_reads_are_none() {
+    fn fewer_days_than_the_minimum_are_refused() {
         assert_eq!(Retention::of_days(30), None);
         assert!(Retention::of_days(u32::MAX).is_some());
     }
@@ -79,7 +79,7 @@ mod tests {
     proptest! {
         /// No window reads a record that is old enough to be deleted on the same day.
         #[test]
-        fn what_the_longest_window_reads_stays(
+        fn records_that_the_longest_window_reads_are_kept(
             seconds in 0_i64..4_000_000_000, days in 31_u32..40_000, hours in -12_i32..=14
         ) {
             let now = DateTime::from_timestamp(seconds, 0).unwrap();

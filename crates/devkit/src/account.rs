@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_postgres_account_is_preferred_to_nobody() {
+    fn the_account_postgres_is_preferred_to_the_account_nobody() {
         let passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\n\
                       postgres:x:101:104:a,,:/var/lib/postgresql:/bin/bash\n";
 
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_id_is_the_one_that_the_kernel_means() {
+    fn a_negative_id_is_converted_to_the_unsigned_id_of_the_kernel() {
         let chosen =
             choose_account("nobody:*:-2:-2:Unprivileged:/var/empty:/usr/bin/false").unwrap();
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_with_the_powers_of_root_is_not_chosen() {
+    fn an_account_with_user_id_0_is_not_chosen() {
         assert_eq!(choose_account("postgres:x:0:0::/:/bin/sh"), None);
     }
 }

@@ -15,7 +15,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .thread_name("whoop-devkit")
         .enable_all()
         .build()
-        .expect("a process that may run tests may start a thread")
+        .expect("a process that runs tests can start a thread")
 });
 
 /// Runs a future on the process-wide runtime; callable from any other runtime.

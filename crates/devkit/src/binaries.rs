@@ -76,21 +76,23 @@ impl PostgresBinaries {
             .map_err(|error| match &host.account {
                 Some(account) => {
                     format!(
-                        "`postgres` does not run as user `{}`: {error}",
+                        "`postgres` cannot be run as user `{}`: {error}",
                         account.name
                     )
                 }
-                None => format!("`postgres` does not run: {error}"),
+                None => format!("`postgres` cannot be run: {error}"),
             })?;
         let text = String::from_utf8_lossy(&output.stdout);
         let version = parse_version(&text)
             .filter(|_| output.status.success())
             .ok_or_else(|| {
-                let complaint = String::from_utf8_lossy(&output.stderr);
-                format!("`postgres --version` failed: {}", complaint.trim())
+                let message = String::from_utf8_lossy(&output.stderr);
+                format!("`postgres --version` failed: {}", message.trim())
             })?;
         if version.major < MIN_MAJOR_VERSION {
-            return Err(format!("it holds PostgreSQL {version}, which is too old"));
+            return Err(format!(
+                "it contains PostgreSQL {version}, which is too old"
+            ));
         }
         Ok(Self {
             folder: dir.to_path_buf(),
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_and_betas_are_read() {
+    fn versions_of_releases_and_betas_are_parsed() {
         assert_eq!(
             version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
             Some((15, 18))

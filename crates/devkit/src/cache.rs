@@ -26,8 +26,11 @@ pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
     candidates.push(host.environment.temp_dir.join(name));
 
     candidates.into_iter().find(|folder| {
-        let parent_suits = !for_other_account || folder.parent().is_some_and(is_open_or_absent);
-        parent_suits && create_folder(folder, for_other_account) && is_ours(folder, uid.as_raw())
+        let is_parent_suitable =
+            !for_other_account || folder.parent().is_some_and(is_open_or_absent);
+        is_parent_suitable
+            && create_folder(folder, for_other_account)
+            && is_private(folder, uid.as_raw())
     })
 }
 
@@ -47,7 +50,7 @@ fn create_folder(folder: &Path, readable_by_all: bool) -> bool {
         && (!readable_by_all || is_open_to_all(folder))
 }
 
-fn is_ours(folder: &Path, uid: u32) -> bool {
+fn is_private(folder: &Path, uid: u32) -> bool {
     // Links are not followed, because another user could create one in a temp folder.
     folder.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir() && metadata.uid() == uid && metadata.mode() & 0o022 == 0

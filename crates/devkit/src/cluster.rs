@@ -42,7 +42,7 @@ impl Cluster {
         let template = ClusterTemplate::of(host, binaries);
         let temp = host.temp_folder()?;
         let folder =
-            tree::temp_folder(&temp, "whoop-pg-").while_doing("make a folder in", &temp)?;
+            tree::temp_folder(&temp, "whoop-pg-").while_doing("create a folder in", &temp)?;
 
         let copied = template
             .as_ref()
@@ -104,10 +104,10 @@ fn run_initdb(
             source,
         })?;
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
+        let message = String::from_utf8_lossy(&output.stderr);
         return Err(PostgresStartError::Initdb {
             program,
-            output: complaint.trim().to_owned(),
+            output: message.trim().to_owned(),
         });
     }
     fs::remove_file(&password_file).while_doing("remove", &password_file)
@@ -158,7 +158,7 @@ impl ClusterTemplate {
     fn save(&self, data: &Path, password: &str) -> Result<(), PostgresStartError> {
         let cache = self.folder.parent().unwrap_or(Path::new("/"));
         let staging =
-            tree::temp_folder(cache, ".cluster-").while_doing("make a folder in", cache)?;
+            tree::temp_folder(cache, ".cluster-").while_doing("create a folder in", cache)?;
         let size =
             tree::copy_folder(data, &staging.path().join("data")).while_doing("copy", data)?;
         for (name, content) in [("password", password), ("size", &size.to_string())] {
@@ -166,7 +166,7 @@ impl ClusterTemplate {
                 .while_doing("write in", staging.path())?;
         }
         match fs::rename(staging.path(), &self.folder) {
-            // Another process was faster; its cluster is just as good.
+            // Another process was faster; its cluster is equivalent.
             Err(error) if !fetch::already_exists(&error) => {
                 Err(error).while_doing("move the cluster to", &self.folder)
             }

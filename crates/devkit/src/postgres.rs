@@ -46,8 +46,8 @@ pub struct PrivatePostgres {
 impl PrivatePostgres {
     /// Starts a server with an empty cluster, on a port that the system picks.
     ///
-    /// Takes a fifth of a second; the first time on a machine a second, or as long as fetching
-    /// PostgreSQL takes. Blocks the thread.
+    /// Takes 0.2 s; the first time on a machine one second, or the time that fetching PostgreSQL
+    /// takes. Blocks the thread.
     pub fn start() -> Result<Self, PostgresStartError> {
         Self::start_in(&Environment::from_process(), None)
     }
@@ -55,20 +55,22 @@ impl PrivatePostgres {
     /// Starts a server on the requested port, or on another one if that is taken.
     pub fn start_in(
         environment: &Environment,
-        wish: Option<u16>,
+        requested_port: Option<u16>,
     ) -> Result<Self, PostgresStartError> {
         let host = ServerHost::new(environment)?;
         let binaries = PostgresBinaries::locate_on(&host)?;
-        let mut wish = wish;
+        let mut requested_port = requested_port;
         let mut log = String::new();
         for _ in 0..PORT_TRIES {
-            let port = match wish.take() {
+            let port = match requested_port.take() {
                 Some(port) => port,
                 None => ports::free()?,
             };
             match Self::launch(&host, &binaries, port) {
-                Err(PostgresStartError::Exited { log: last }) if says_port_taken(&last) => {
-                    log = last
+                Err(PostgresStartError::Exited { log: last_log })
+                    if shows_port_taken(&last_log) =>
+                {
+                    log = last_log
                 }
                 outcome => return outcome,
             }
@@ -130,7 +132,7 @@ impl PrivatePostgres {
         &self.cluster.folder
     }
 
-    /// Stops the server and waits until its process and its files are gone.
+    /// Stops the server and waits until its process has ended and its files are removed.
     pub fn stop(self) {
         drop(self);
     }
@@ -156,10 +158,10 @@ fn wait_until_ready(
     let exited = cluster.folder.join("exited");
     let deadline = Instant::now() + READY_TIMEOUT;
     loop {
-        if fs::read_to_string(&status_file).is_ok_and(|status| says_ready(&status, port)) {
+        if fs::read_to_string(&status_file).is_ok_and(|status| shows_ready(&status, port)) {
             return Ok(());
         }
-        if exited.exists() || supervisor.is_gone() {
+        if exited.exists() || supervisor.has_ended() {
             return Err(PostgresStartError::Exited {
                 log: log_tail(&cluster.folder),
             });
@@ -176,17 +178,17 @@ fn wait_until_ready(
 
 /// Whether the server is ready on this port: line 4 of `postmaster.pid` is the port and line 8 the
 /// state.
-fn says_ready(status: &str, port: u16) -> bool {
+fn shows_ready(status: &str, port: u16) -> bool {
     let mut lines = status.lines();
-    let port_is_ours = lines
+    let has_port = lines
         .nth(3)
         .is_some_and(|line| line.trim().parse() == Ok(port));
-    port_is_ours && lines.nth(3).is_some_and(|line| line.trim() == "ready")
+    has_port && lines.nth(3).is_some_and(|line| line.trim() == "ready")
 }
 
 /// Whether the log shows that the port was taken. The server runs with `LC_ALL=C`, so its messages
 /// are in English.
-fn says_port_taken(log: &str) -> bool {
+fn shows_port_taken(log: &str) -> bool {
     log.contains("could not bind")
 }
 
@@ -204,10 +206,13 @@ mod tests {
     const READY: &str = "4711\n/tmp/x/data\n1700000000\n54321\n\n127.0.0.1\n  123 456\nready   \n";
 
     #[test]
-    fn a_server_is_ready_when_its_own_file_says_so_with_our_port() {
-        assert!(says_ready(READY, 54321));
-        assert!(!says_ready(READY, 5432));
-        assert!(!says_ready(&READY.replace("ready", "starting"), 54321));
-        assert!(!says_ready("4711\n/tmp/x/data\n1700000000\n54321\n", 54321));
+    fn a_server_is_ready_if_its_status_file_has_the_port_and_the_state_ready() {
+        assert!(shows_ready(READY, 54321));
+        assert!(!shows_ready(READY, 5432));
+        assert!(!shows_ready(&READY.replace("ready", "starting"), 54321));
+        assert!(!shows_ready(
+            "4711\n/tmp/x/data\n1700000000\n54321\n",
+            54321
+        ));
     }
 }

@@ -14,7 +14,7 @@ pub fn hex<const BYTES: usize>() -> String {
 /// If the system's source of randomness fails, which does not happen in practice.
 pub fn bytes<const BYTES: usize>() -> [u8; BYTES] {
     let mut bytes = [0_u8; BYTES];
-    getrandom::fill(&mut bytes).expect("the system's source of randomness does not run dry");
+    getrandom::fill(&mut bytes).expect("the system's random number generator works");
     bytes
 }
 

@@ -49,7 +49,7 @@ impl Supervisor {
     }
 
     /// Whether the shell itself has ended, which this crate never causes.
-    pub(crate) fn is_gone(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
     }
 }

@@ -1,8 +1,8 @@
-# Runs a PostgreSQL server for as long as somebody holds our standard input open.
+# Runs a PostgreSQL server until the parent process closes our standard input.
 #
-# The holder may be killed in any way, or exit without a word: the system then
-# closes its end of the pipe, and that ends the server here. Called with the
-# cluster's folder and the server's command line.
+# If the parent process exits or is killed, the system closes its end of the
+# pipe, and this script stops the server. Arguments: the cluster's folder and
+# the server's command line.
 
 folder=$1
 shift
@@ -13,7 +13,7 @@ server=$!
 
 {
     while read -r line; do :; done
-    # Fast, then immediate, then by force: nobody needs the data any more.
+    # Fast shutdown, then immediate shutdown, then SIGKILL: the data is not needed any more.
     for signal in INT QUIT KILL; do
         kill -s "$signal" "$server"
         for second in 1 2 3 4 5; do sleep 1; done
@@ -23,8 +23,8 @@ server=$!
 wait "$server"
 trap '' TERM
 kill -s TERM 0
-# The holder looks for this while it waits for the server to be ready, and
-# reads the log; so both stay until it lets go.
+# The parent process checks for this file while it waits for the server to be
+# ready, and reads the log. So both are kept until it closes the pipe.
 : >"$folder/exited"
 while read -r line; do :; done <&3
 exec rm -rf "$folder"

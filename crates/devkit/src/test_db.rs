@@ -22,8 +22,8 @@ pub struct TestDb {
 #[non_exhaustive]
 pub enum TestDbError {
     #[error(
-        "could not connect to the server; one named by DATABASE_URL has to accept \
-         `sslmode=disable` or `prefer`, as tests do not speak TLS"
+        "could not connect to the server; a server in DATABASE_URL has to accept connections \
+         without TLS (`sslmode=disable` or `prefer`), because tests do not use TLS"
     )]
     Connect(#[source] Error),
     #[error("could not create a database; the role in DATABASE_URL needs CREATEDB")]
@@ -85,7 +85,7 @@ impl TestDb {
     ///
     /// # Panics
     ///
-    /// If the server that created the database a moment ago is gone.
+    /// If the server that created the database a moment ago cannot be reached.
     pub async fn client(&self) -> Client {
         match admin::connect(&self.url).await {
             Ok(client) => client,
@@ -131,19 +131,19 @@ impl Drop for TestDb {
     fn drop(&mut self) {
         let admin_url = self.server.admin_url();
         let name = std::mem::take(&mut self.name);
-        let dropping = async move {
+        let drop_database = async move {
             // Errors are ignored: on a shared server a later sweep drops the database, and a
             // private server is removed with all its databases.
             if let Ok(client) = admin::connect(&admin_url).await {
-                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-                let _ = client.batch_execute(&drop).await;
+                let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                let _ = client.batch_execute(&statement).await;
             }
         };
         match self.server {
             // PostgreSQL takes 0.1 s if a connection is still open. Neither the next test nor the
             // end of the process has to wait for that.
-            DatabaseServer::Private(_) => admin::spawn(dropping),
-            DatabaseServer::Shared(_) => admin::block_on(dropping),
+            DatabaseServer::Private(_) => admin::spawn(drop_database),
+            DatabaseServer::Shared(_) => admin::block_on(drop_database),
         }
     }
 }

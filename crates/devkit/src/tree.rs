@@ -68,17 +68,17 @@ pub(crate) fn change_owner(folder: &Path, account: &ServerAccount) -> io::Result
     lchown(folder, Some(account.uid), Some(account.gid))
 }
 
-/// Makes a folder readable for every account; `runnable` selects the files that are programs.
-pub(crate) fn make_readable(folder: &Path, runnable: &dyn Fn(&Path) -> bool) -> io::Result<()> {
+/// Makes a folder readable for every account; `is_program` selects the files that are programs.
+pub(crate) fn make_readable(folder: &Path, is_program: &dyn Fn(&Path) -> bool) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         let path = entry.path();
         if kind.is_dir() {
-            make_readable(&path, runnable)?;
+            make_readable(&path, is_program)?;
         } else if kind.is_file() {
-            let mode = if runnable(&path) { 0o755 } else { 0o644 };
+            let mode = if is_program(&path) { 0o755 } else { 0o644 };
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
         }
     }

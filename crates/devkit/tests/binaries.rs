@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use whoop_devkit::{Environment, PostgresBinaries, PostgresStartError};
 
 /// Creates a folder with programs that only print a version.
-fn pretend(machine: &Path, name: &str, version: &str) -> PathBuf {
+fn fake_installation(machine: &Path, name: &str, version: &str) -> PathBuf {
     let folder = machine.join(name);
     fs::create_dir(&folder).unwrap();
     open(&folder);
@@ -36,17 +36,17 @@ fn machine() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_newest_version_is_used_wherever_it_lies() {
+fn the_newest_version_of_all_folders_is_used() {
     let machine = machine();
     let environment = Environment {
         path: vec![
             machine.path().join("nothing"),
-            pretend(machine.path(), "path", "14.9"),
+            fake_installation(machine.path(), "path", "14.9"),
         ],
         install_folders: vec![
-            pretend(machine.path(), "debian-9", "9.6.24"),
-            pretend(machine.path(), "debian-17", "17.2 (Debian 17.2-1)"),
-            pretend(machine.path(), "debian-15", "15.18"),
+            fake_installation(machine.path(), "debian-9", "9.6.24"),
+            fake_installation(machine.path(), "debian-17", "17.2 (Debian 17.2-1)"),
+            fake_installation(machine.path(), "debian-15", "15.18"),
         ],
         ..Environment::default()
     };
@@ -58,11 +58,11 @@ fn the_newest_version_is_used_wherever_it_lies() {
 }
 
 #[test]
-fn a_named_folder_wins_over_newer_ones() {
+fn the_folder_in_pg_bin_dir_is_used_even_if_others_are_newer() {
     let machine = machine();
     let environment = Environment {
-        pg_bin_dir: Some(pretend(machine.path(), "named", "14.9")),
-        path: vec![pretend(machine.path(), "path", "18.4")],
+        pg_bin_dir: Some(fake_installation(machine.path(), "named", "14.9")),
+        path: vec![fake_installation(machine.path(), "path", "18.4")],
         ..Environment::default()
     };
 
@@ -72,10 +72,10 @@ fn a_named_folder_wins_over_newer_ones() {
 }
 
 #[test]
-fn a_version_that_is_too_old_is_named_as_such() {
+fn a_version_that_is_too_old_is_an_error_with_the_version() {
     let machine = machine();
     let environment = Environment {
-        pg_bin_dir: Some(pretend(machine.path(), "old", "12.22")),
+        pg_bin_dir: Some(fake_installation(machine.path(), "old", "12.22")),
         ..Environment::default()
     };
 
@@ -91,12 +91,12 @@ fn a_version_that_is_too_old_is_named_as_such() {
 }
 
 #[test]
-fn programs_that_do_not_run_are_passed_over() {
+fn programs_that_cannot_run_are_skipped() {
     let machine = machine();
-    let broken = pretend(machine.path(), "broken", "18.4");
+    let broken = fake_installation(machine.path(), "broken", "18.4");
     fs::write(broken.join("postgres"), "#!/bin/sh\nexit 126\n").unwrap();
     let environment = Environment {
-        path: vec![broken, pretend(machine.path(), "works", "15.18")],
+        path: vec![broken, fake_installation(machine.path(), "works", "15.18")],
         ..Environment::default()
     };
 

@@ -65,7 +65,7 @@ fn hold(program: &Path, adjust: impl FnOnce(&mut Command)) -> Holder {
         .lines()
         .map(Result::unwrap)
         .find(|line| line.starts_with("holding "))
-        .expect("the holder tells what it holds");
+        .expect("a line with the port and the folder");
     let mut words = line.split(' ').skip(1);
     Holder {
         process,
@@ -76,7 +76,7 @@ fn hold(program: &Path, adjust: impl FnOnce(&mut Command)) -> Holder {
 }
 
 impl Holder {
-    fn answers(&self) -> bool {
+    fn accepts_connections(&self) -> bool {
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
     }
 
@@ -85,17 +85,17 @@ impl Holder {
         file.lines().next().unwrap().to_owned()
     }
 
-    fn assert_nothing_is_left(&self, server_pid: &str) {
+    fn assert_all_removed(&self, server_pid: &str) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.folder.exists() || is_alive(server_pid) {
             assert!(
                 Instant::now() < deadline,
-                "{} is still there",
+                "{} still exists",
                 self.folder.display()
             );
             thread::sleep(Duration::from_millis(10));
         }
-        assert!(!self.answers());
+        assert!(!self.accepts_connections());
     }
 }
 
@@ -113,27 +113,27 @@ fn this_program() -> PathBuf {
 }
 
 #[test]
-fn a_killed_process_leaves_no_server_and_no_folder() {
+fn the_server_and_its_folder_are_removed_after_the_process_is_killed() {
     let mut holder = hold(&this_program(), |_| ());
     let server = holder.server_pid();
-    assert!(holder.answers() && is_alive(&server));
+    assert!(holder.accepts_connections() && is_alive(&server));
 
     // SIGKILL: the process cannot clean up.
     holder.process.kill().unwrap();
     holder.process.wait().unwrap();
 
-    holder.assert_nothing_is_left(&server);
+    holder.assert_all_removed(&server);
 }
 
 #[test]
-fn a_process_that_ends_without_dropping_leaves_nothing_either() {
+fn the_server_and_its_folder_are_removed_after_the_process_ends_without_drop() {
     let mut holder = hold(&this_program(), |_| ());
     let server = holder.server_pid();
 
     drop(holder.process.stdin.take());
     assert!(holder.process.wait().unwrap().success());
 
-    holder.assert_nothing_is_left(&server);
+    holder.assert_all_removed(&server);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn ctrl_c_in_a_terminal_does_not_reach_the_server() {
     let server = holder.server_pid();
     holder.process.kill().unwrap();
     holder.process.wait().unwrap();
-    holder.assert_nothing_is_left(&server);
+    holder.assert_all_removed(&server);
 }
 
 fn group_of(pid: &str) -> String {
@@ -163,20 +163,22 @@ fn children_of_the_process_do_not_keep_the_server_alive() {
     let postgres = PrivatePostgres::start().unwrap();
     let mut child = Command::new("sleep").arg("60").spawn().unwrap();
     let folder = postgres.folder().to_path_buf();
-    let begun = Instant::now();
+    let started = Instant::now();
 
     postgres.stop();
 
     assert!(!folder.exists());
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(10));
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 #[test]
-fn an_ordinary_user_gets_a_server_too() {
+fn an_ordinary_user_can_start_a_server() {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: this run is an ordinary user's, as are all the other tests of it");
+        println!(
+            "skipped: this process is not root, so all other tests run as an ordinary user anyway"
+        );
         return;
     }
     // Other users may not be able to enter the build's folder, so the program is copied to another
@@ -197,9 +199,9 @@ fn an_ordinary_user_gets_a_server_too() {
         command.env("XDG_CACHE_HOME", &cache);
     });
     let server = holder.server_pid();
-    assert!(holder.answers());
+    assert!(holder.accepts_connections());
     holder.process.kill().unwrap();
     holder.process.wait().unwrap();
 
-    holder.assert_nothing_is_left(&server);
+    holder.assert_all_removed(&server);
 }

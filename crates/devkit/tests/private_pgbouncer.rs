@@ -31,11 +31,14 @@ async fn connect(url: &str) -> Client {
 }
 
 async fn backend(client: &Client) -> String {
-    let answer = client.simple_query("SELECT pg_backend_pid()").await;
-    let row = answer.unwrap().into_iter().find_map(|one| match one {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
-    });
+    let messages = client.simple_query("SELECT pg_backend_pid()").await;
+    let row = messages
+        .unwrap()
+        .into_iter()
+        .find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        });
     row.unwrap()
 }
 
@@ -51,24 +54,24 @@ async fn many_clients_share_few_connections() {
         clients.spawn(async move { (backend(&client).await, client) });
     }
 
-    let answers = clients.join_all().await;
+    let backends = clients.join_all().await;
 
-    let different: BTreeSet<&String> = answers.iter().map(|(backend, _)| backend).collect();
-    assert!(different.len() <= 5, "{different:?}");
+    let distinct: BTreeSet<&String> = backends.iter().map(|(backend, _)| backend).collect();
+    assert!(distinct.len() <= 5, "{distinct:?}");
 }
 
 #[tokio::test]
-async fn it_ends_with_whoever_started_it() {
+async fn pgbouncer_ends_when_it_is_dropped() {
     let Some(pgbouncer) = pgbouncer().await else {
         return;
     };
     let url = url::Url::parse(&pgbouncer.url(&server().admin_url())).unwrap();
-    let place = ("127.0.0.1", url.port().unwrap());
-    assert!(TcpStream::connect(place).is_ok());
+    let address = ("127.0.0.1", url.port().unwrap());
+    assert!(TcpStream::connect(address).is_ok());
 
     tokio::task::spawn_blocking(|| drop(pgbouncer))
         .await
         .unwrap();
 
-    assert!(TcpStream::connect(place).is_err());
+    assert!(TcpStream::connect(address).is_err());
 }

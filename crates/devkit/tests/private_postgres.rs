@@ -10,46 +10,49 @@ use std::path::PathBuf;
 use tokio_postgres::NoTls;
 use whoop_devkit::{Environment, PostgresStartError, PrivatePostgres};
 
-async fn ask(postgres: &PrivatePostgres, question: &str) -> String {
+async fn query_text(postgres: &PrivatePostgres, query: &str) -> String {
     let (client, connection) = tokio_postgres::connect(&postgres.url("postgres"), NoTls)
         .await
         .unwrap();
     tokio::spawn(connection);
-    client.query_one(question, &[]).await.unwrap().get(0)
+    client.query_one(query, &[]).await.unwrap().get(0)
 }
 
 #[tokio::test]
-async fn a_private_server_starts_and_answers_and_leaves_nothing() {
+async fn a_private_server_starts_and_removes_its_folder_when_it_stops() {
     let postgres = PrivatePostgres::start().unwrap();
     let folder = postgres.folder().to_path_buf();
 
-    assert_eq!(ask(&postgres, "SELECT current_user::text").await, "whoop");
-    assert_eq!(ask(&postgres, "SHOW timezone").await, "UTC");
-    assert_eq!(ask(&postgres, "SHOW fsync").await, "off");
+    assert_eq!(
+        query_text(&postgres, "SELECT current_user::text").await,
+        "whoop"
+    );
+    assert_eq!(query_text(&postgres, "SHOW timezone").await, "UTC");
+    assert_eq!(query_text(&postgres, "SHOW fsync").await, "off");
     let mode = folder.metadata().unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700, "nobody else may look inside");
+    assert_eq!(mode & 0o777, 0o700, "only the owner can access the folder");
 
     let port = postgres.port();
     postgres.stop();
     assert!(!folder.exists());
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("nothing listens there any more");
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free again");
 }
 
 #[tokio::test]
-async fn two_servers_at_once_never_see_each_other() {
+async fn two_servers_at_the_same_time_are_independent() {
     let one = PrivatePostgres::start().unwrap();
     let other = PrivatePostgres::start().unwrap();
 
     assert_ne!(one.port(), other.port());
-    ask(&one, "SELECT set_config('search_path', 'x', false)").await;
+    query_text(&one, "SELECT set_config('search_path', 'x', false)").await;
     let folder = "SELECT current_setting('data_directory')";
     assert!(
-        ask(&one, folder)
+        query_text(&one, folder)
             .await
             .starts_with(one.folder().to_str().unwrap())
     );
     assert!(
-        ask(&other, folder)
+        query_text(&other, folder)
             .await
             .starts_with(other.folder().to_str().unwrap())
     );
@@ -57,7 +60,10 @@ async fn two_servers_at_once_never_see_each_other() {
     let others_folder = other.folder().to_path_buf();
     one.stop();
     assert!(others_folder.is_dir());
-    assert_eq!(ask(&other, "SELECT 'still here'").await, "still here");
+    assert_eq!(
+        query_text(&other, "SELECT 'still here'").await,
+        "still here"
+    );
 }
 
 #[tokio::test]
@@ -68,39 +74,42 @@ async fn a_wrong_password_is_refused() {
         postgres.port()
     );
 
-    let refusal = tokio_postgres::connect(&url, NoTls).await.err().unwrap();
+    let error = tokio_postgres::connect(&url, NoTls).await.err().unwrap();
 
-    assert_eq!(refusal.code().unwrap().code(), "28P01");
+    assert_eq!(error.code().unwrap().code(), "28P01");
 }
 
 #[tokio::test]
-async fn a_port_that_somebody_else_has_is_not_taken_for_ours() {
-    let foreign = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let taken = foreign.local_addr().unwrap().port();
+async fn a_port_of_another_program_is_replaced_by_a_free_one() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = listener.local_addr().unwrap().port();
 
     let postgres = PrivatePostgres::start_in(&Environment::from_process(), Some(taken)).unwrap();
 
     assert_ne!(postgres.port(), taken);
-    assert_eq!(ask(&postgres, "SELECT current_user::text").await, "whoop");
+    assert_eq!(
+        query_text(&postgres, "SELECT current_user::text").await,
+        "whoop"
+    );
 }
 
 #[tokio::test]
-async fn a_port_that_another_server_of_ours_has_is_not_taken_for_ours() {
+async fn a_port_of_another_private_server_is_replaced_by_a_free_one() {
     let first = PrivatePostgres::start().unwrap();
 
     let second =
         PrivatePostgres::start_in(&Environment::from_process(), Some(first.port())).unwrap();
 
     assert_ne!(second.port(), first.port());
-    let folder = ask(&second, "SELECT current_setting('data_directory')").await;
+    let folder = query_text(&second, "SELECT current_setting('data_directory')").await;
     assert!(folder.starts_with(second.folder().to_str().unwrap()));
 }
 
 #[test]
-fn a_free_port_that_is_wished_for_is_had() {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+fn a_requested_port_is_used_if_it_is_free() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
 
     let postgres = PrivatePostgres::start_in(&Environment::from_process(), Some(port)).unwrap();
 
@@ -108,7 +117,7 @@ fn a_free_port_that_is_wished_for_is_had() {
 }
 
 #[tokio::test]
-async fn a_damaged_cluster_template_is_made_anew() {
+async fn a_damaged_cluster_template_is_created_again() {
     let cache = tempfile::tempdir().unwrap();
     // If the tests run as root, the server's account needs access to the files.
     std::fs::set_permissions(cache.path(), Permissions::from_mode(0o755)).unwrap();
@@ -124,7 +133,10 @@ async fn a_damaged_cluster_template_is_made_anew() {
 
     let postgres = PrivatePostgres::start_in(&environment, None).unwrap();
 
-    assert_eq!(ask(&postgres, "SELECT current_user::text").await, "whoop");
+    assert_eq!(
+        query_text(&postgres, "SELECT current_user::text").await,
+        "whoop"
+    );
     assert!(control.is_file());
 }
 
@@ -133,7 +145,10 @@ fn template_of(cache: PathBuf) -> PathBuf {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let template = templates.next().unwrap();
-    assert!(templates.next().is_none(), "half-made ones are removed");
+    assert!(
+        templates.next().is_none(),
+        "incomplete templates are removed"
+    );
     template
 }
 
@@ -146,7 +161,7 @@ fn bare_machine() -> Environment {
 }
 
 #[test]
-fn a_machine_without_postgresql_and_npm_is_told_how_to_install_it() {
+fn the_error_on_a_machine_without_postgresql_and_npm_describes_the_installation() {
     let error = PrivatePostgres::start_in(&bare_machine(), None)
         .err()
         .unwrap();
@@ -164,7 +179,7 @@ fn a_machine_without_postgresql_and_npm_is_told_how_to_install_it() {
 }
 
 #[test]
-fn a_wrong_pg_bin_dir_is_an_error_and_not_a_reason_to_look_elsewhere() {
+fn a_wrong_pg_bin_dir_is_an_error_and_no_other_folder_is_used() {
     let empty = tempfile::tempdir().unwrap();
     let environment = Environment {
         pg_bin_dir: Some(empty.path().to_path_buf()),

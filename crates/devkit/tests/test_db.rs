@@ -23,7 +23,7 @@ async fn exists(name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_database_is_dropped_with_its_test() {
+async fn a_database_is_dropped_at_the_end_of_its_test() {
     let db = TestDb::new().await;
     let name = db.name().to_owned();
     // An open connection does not keep the database.
@@ -35,12 +35,12 @@ async fn a_database_is_dropped_with_its_test() {
     // On a private server the database is dropped in the background.
     let deadline = Instant::now() + Duration::from_secs(10);
     while exists(&name).await {
-        assert!(Instant::now() < deadline, "{name} is still there");
+        assert!(Instant::now() < deadline, "{name} still exists");
     }
 }
 
 #[tokio::test]
-async fn what_one_test_writes_no_other_sees() {
+async fn tests_do_not_see_the_tables_of_other_tests() {
     let (one, other) = tokio::join!(TestDb::new(), TestDb::new());
     assert_ne!(one.url(), other.url());
 
@@ -77,7 +77,7 @@ async fn an_empty_database_has_no_tables() {
 }
 
 #[tokio::test]
-async fn many_tests_may_ask_at_once() {
+async fn many_tests_can_create_databases_at_the_same_time() {
     let databases: Vec<TestDb> = {
         let tasks: Vec<_> = (0..8).map(|_| tokio::spawn(TestDb::new())).collect();
         let mut databases = Vec::new();
@@ -94,7 +94,7 @@ async fn many_tests_may_ask_at_once() {
 
 /// On a shared server, a sweep drops only databases of runs that were killed long ago.
 #[tokio::test]
-async fn a_database_made_today_is_never_swept() {
+async fn leftovers_are_dropped_but_a_database_of_today_is_kept() {
     let db = TestDb::new().await;
     let shared = DatabaseServer::from(&whoop_devkit::Environment {
         database_url: Some(server().admin_url()),
@@ -102,10 +102,10 @@ async fn a_database_made_today_is_never_swept() {
     })
     .unwrap();
     let (_, suffix) = db.name().rsplit_once('_').unwrap();
-    let long_ago = &format!("whoop_test_20200102_{suffix}");
-    let not_ours = &format!("whoop_test_of_somebody_{suffix}");
+    let old_leftover = &format!("whoop_test_20200102_{suffix}");
+    let foreign = &format!("whoop_test_of_another_program_{suffix}");
     let admin = db.client().await;
-    for name in [long_ago, not_ours] {
+    for name in [old_leftover, foreign] {
         admin
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
             .await
@@ -114,11 +114,11 @@ async fn a_database_made_today_is_never_swept() {
 
     shared.drop_leftovers().await.unwrap();
 
-    assert!(!exists(long_ago).await);
-    assert!(exists(not_ours).await);
+    assert!(!exists(old_leftover).await);
+    assert!(exists(foreign).await);
     assert!(exists(db.name()).await);
     admin
-        .batch_execute(&format!("DROP DATABASE {not_ours}"))
+        .batch_execute(&format!("DROP DATABASE {foreign}"))
         .await
         .unwrap();
 }

@@ -18,19 +18,19 @@ pub async fn rejected_since(
     conn: &mut PgConnection,
     user_id: &UserId,
 ) -> Result<Option<DateTime<Utc>>, StorageError> {
-    let since: Option<Option<DateTime<Utc>>> = whoop_refresh::table
+    let rejected_since: Option<Option<DateTime<Utc>>> = whoop_refresh::table
         .find(user_id.as_str())
         .select(whoop_refresh::rejected_since)
         .first(conn)
         .await
         .optional()?;
-    let Some(since) = since.flatten() else {
+    let Some(rejected_since) = rejected_since.flatten() else {
         return Ok(None);
     };
     let was_synced =
         "SELECT 1 FROM whoop_sync_log WHERE user_id = $1 AND last_sync_at > $2 LIMIT 1";
-    let is_over = row_exists(conn, was_synced, user_id, since).await?;
-    Ok(Some(since).filter(|_| !is_over))
+    let was_accepted_since = row_exists(conn, was_synced, user_id, rejected_since).await?;
+    Ok(Some(rejected_since).filter(|_| !was_accepted_since))
 }
 
 /// Stores `now` as the time since which WHOOP's API rejects new access tokens of this member.

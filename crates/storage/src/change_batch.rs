@@ -92,19 +92,19 @@ impl ChangeBatch {
     }
 
     fn add(&mut self, change: PendingChange) {
-        let place = (change.data_type, change.id.clone());
+        let key = (change.data_type, change.id.clone());
         match self
             .indexes
-            .get(&place)
-            .and_then(|at| self.pending.get_mut(*at))
+            .get(&key)
+            .and_then(|index| self.pending.get_mut(*index))
         {
-            Some(known) => {
-                known.op = change.op;
-                known.local_date = change.local_date;
-                known.updated_at = change.updated_at.or(known.updated_at);
+            Some(pending) => {
+                pending.op = change.op;
+                pending.local_date = change.local_date;
+                pending.updated_at = change.updated_at.or(pending.updated_at);
             }
             None => {
-                self.indexes.insert(place, self.pending.len());
+                self.indexes.insert(key, self.pending.len());
                 self.pending.push(change);
             }
         }
@@ -126,15 +126,19 @@ impl ChangeBatch {
         let mut ids = Vec::with_capacity(self.pending.len());
         let mut ops = Vec::with_capacity(self.pending.len());
         let mut dates = Vec::with_capacity(self.pending.len());
-        let mut formers = Vec::with_capacity(self.pending.len());
+        let mut former_dates = Vec::with_capacity(self.pending.len());
         let mut updates = Vec::with_capacity(self.pending.len());
-        for one in self.pending {
-            types.push(one.data_type.as_str());
-            ids.push(one.id);
-            ops.push(one.op.as_str());
-            formers.push(one.former_date.filter(|former| *former != one.local_date));
-            dates.push(one.local_date);
-            updates.push(one.updated_at);
+        for change in self.pending {
+            types.push(change.data_type.as_str());
+            ids.push(change.id);
+            ops.push(change.op.as_str());
+            former_dates.push(
+                change
+                    .former_date
+                    .filter(|former| *former != change.local_date),
+            );
+            dates.push(change.local_date);
+            updates.push(change.updated_at);
         }
         prepared(
             "WITH counted AS ( \
@@ -159,7 +163,7 @@ impl ChangeBatch {
         .bind::<Array<Text>, _>(ids)
         .bind::<Array<Text>, _>(ops)
         .bind::<Array<Date>, _>(dates)
-        .bind::<Array<Nullable<Date>>, _>(formers)
+        .bind::<Array<Nullable<Date>>, _>(former_dates)
         .bind::<Array<Nullable<Timestamptz>>, _>(updates)
         .bind::<Timestamptz, _>(now)
         .bind::<Text, _>(notify_payload(user_id.as_str()))
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_written_and_then_moved_changed_once() {
+    fn a_record_that_is_written_and_then_moved_is_one_change() {
         let mut changes = ChangeBatch::default();
         changes.add_written(DataType::Cycle, "1".to_owned(), None, date(1), None);
         changes.add_written(
@@ -190,11 +194,14 @@ mod tests {
         );
         changes.add_date_change(DataType::Cycle, "1", date(1), date(2));
 
-        let noted: Vec<_> = changes
+        let pending: Vec<_> = changes
             .pending
             .iter()
             .map(|one| (one.id.as_str(), one.former_date, one.local_date))
             .collect();
-        assert_eq!(noted, [("1", None, date(2)), ("2", Some(date(1)), date(1))]);
+        assert_eq!(
+            pending,
+            [("1", None, date(2)), ("2", Some(date(1)), date(1))]
+        );
     }
 }

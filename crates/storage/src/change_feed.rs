@@ -138,9 +138,9 @@ async fn load_current_records(
     user_id: &UserId,
     rows: &[ChangeRow],
 ) -> Result<HashMap<(String, String), DatedRecord>, StorageError> {
-    let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut ids_by_type: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for row in rows {
-        wanted
+        ids_by_type
             .entry(&row.data_type)
             .or_default()
             .push(&row.record_id);
@@ -148,17 +148,17 @@ async fn load_current_records(
     let Some(member) = users::find(conn, user_id).await? else {
         return Ok(HashMap::new());
     };
-    let mut present = HashMap::new();
-    for (data_type, ids) in wanted {
-        let Ok(of) = data_type.parse::<DataType>() else {
+    let mut records = HashMap::new();
+    for (data_type, ids) in ids_by_type {
+        let Ok(parsed_type) = data_type.parse::<DataType>() else {
             continue;
         };
-        for row in records::by_id(conn, user_id, of, &ids).await? {
+        for row in records::by_id(conn, user_id, parsed_type, &ids).await? {
             let key = (data_type.to_owned(), row.id().to_owned());
-            present.insert(key, row.into_dated_record(member.whoop_user_id)?);
+            records.insert(key, row.into_dated_record(member.whoop_user_id)?);
         }
     }
-    Ok(present)
+    Ok(records)
 }
 
 /// Receives a notification for every member with new changes, on a dedicated connection.

@@ -56,7 +56,7 @@ pub async fn store_with_changes<R: RecordTable>(
     let changed = change::list_after(conn, user_id, latest, i64::MAX).await?;
     let (types, ids): (Vec<&str>, Vec<&str>) = changed
         .iter()
-        .map(|one| (one.data_type.as_str(), one.record_id.as_str()))
+        .map(|change| (change.data_type.as_str(), change.record_id.as_str()))
         .unzip();
     let after = rows(conn, user_id, &types, &ids).await?;
     Savepoint::rollback_transaction(conn).await?;
@@ -80,12 +80,12 @@ async fn store_and_assign_dates<R: RecordTable>(
     now: DateTime<Utc>,
 ) -> Result<StoreCounts, StorageError> {
     let stored = page::store(conn, user_id, records, rejected, now).await?;
-    let mut touched = AffectedRecords::default();
+    let mut affected = AffectedRecords::default();
     for record in records {
-        touched.add(record);
+        affected.add(record);
     }
     let mut changes = ChangeBatch::default();
-    date_assignment::assign_local_dates(conn, user_id, touched, &mut changes).await?;
+    date_assignment::assign_local_dates(conn, user_id, affected, &mut changes).await?;
     changes.write(conn, user_id, now).await?;
     Ok(stored)
 }

@@ -44,25 +44,25 @@ impl ServerAddress {
     /// tokio-postgres supports neither `sslmode=verify-full` nor `sslrootcert`.
     pub(crate) fn parse(url: &str, pooler: PoolerMode) -> Result<Self, StorageError> {
         let mut url = Url::parse(url).map_err(|error| {
-            StorageError::Config(format!("it is no postgres:// address ({error})"))
+            StorageError::Config(format!("it is not a valid postgres:// address ({error})"))
         })?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(StorageError::Config(
-                "it does not begin with postgres://".to_owned(),
+                "it must begin with postgres://".to_owned(),
             ));
         }
         // A part of the password would otherwise be parsed as the host: it would be looked up in
         // DNS and shown in error messages.
         if url.path().contains('@') || url.fragment().is_some() {
             return Err(StorageError::Config(
-                "its password has a `/`, `?` or `#` as it is; write it as %2F, %3F or %23, and `@` \
-                 as %40"
-                    .to_owned(),
+                "the password contains a `/`, `?` or `#`; write it as %2F, %3F or %23, and `@` as \
+                 %40"
+                .to_owned(),
             ));
         }
         let mut mode = None;
         let mut roots = None;
-        let mut kept = Vec::new();
+        let mut other_parameters = Vec::new();
         for (name, value) in url.query_pairs() {
             let (is_first, name) = match name.as_ref() {
                 "sslmode" => (mode.replace(SslMode::parse(&value)?).is_none(), name),
@@ -71,20 +71,20 @@ impl ServerAddress {
                     name,
                 ),
                 _ => {
-                    kept.push((name.into_owned(), value.into_owned()));
+                    other_parameters.push((name.into_owned(), value.into_owned()));
                     continue;
                 }
             };
             if !is_first {
                 return Err(StorageError::Config(format!(
-                    "it has {name} twice; leave one"
+                    "it contains {name} twice; remove one of them"
                 )));
             }
         }
-        if kept.is_empty() {
+        if other_parameters.is_empty() {
             url.set_query(None);
         } else {
-            url.query_pairs_mut().clear().extend_pairs(kept);
+            url.query_pairs_mut().clear().extend_pairs(other_parameters);
         }
         let mut config = Config::from_str(url.as_str())
             .map_err(|error| StorageError::Config(without_url(&error)))?;
@@ -122,7 +122,7 @@ impl ServerAddress {
     }
 
     pub(crate) async fn establish(&self) -> ConnectionResult<PgConnection> {
-        let refused = |error: tokio_postgres::Error| {
+        let connection_error = |error: tokio_postgres::Error| {
             // tokio-postgres only displays "db error"; the reason is in the error's source.
             let reason = error
                 .as_db_error()
@@ -131,12 +131,16 @@ impl ServerAddress {
         };
         match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(NoTls).await.map_err(refused)?;
+                let (client, connection) =
+                    self.config.connect(NoTls).await.map_err(connection_error)?;
                 PgConnection::from_client(client, connection, self.pooler).await
             }
             Some(tls) => {
-                let (client, connection) =
-                    self.config.connect(tls.clone()).await.map_err(refused)?;
+                let (client, connection) = self
+                    .config
+                    .connect(tls.clone())
+                    .await
+                    .map_err(connection_error)?;
                 PgConnection::from_client(client, connection, self.pooler).await
             }
         }
@@ -177,22 +181,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libpqs_words_for_tls_are_understood() {
-        for good in [
+    fn libpqs_tls_settings_are_accepted() {
+        for address in [
             "postgres://u:p@127.0.0.1:5432/d",
             "postgresql://u:p@localhost/d?sslmode=disable",
             "postgres://u:p@db.example/d?sslmode=require&application_name=x",
             "postgres://u:p@db.example/d?sslmode=verify-full",
         ] {
             assert!(
-                ServerAddress::parse(good, PoolerMode::Session).is_ok(),
-                "{good}"
+                ServerAddress::parse(address, PoolerMode::Session).is_ok(),
+                "{address}"
             );
         }
     }
 
     #[test]
-    fn an_unusable_address_is_refused_without_its_password() {
+    fn an_error_about_an_invalid_address_does_not_contain_its_password() {
         for bad in [
             "mysql://u:hunter2@h/d",
             "u:hunter2",
@@ -214,9 +218,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_on_another_machine_is_verified_unless_the_address_says_otherwise() {
+    fn a_server_on_another_machine_is_verified_unless_sslmode_disables_it() {
         use ServerVerification::{Local, Unverified, Verified};
-        for (address, wanted) in [
+        for (address, expected) in [
             ("postgres://u@127.0.0.1/d", Local),
             ("postgres://u@localhost/d?sslmode=disable", Local),
             ("postgres://u@[::1]/d", Local),
@@ -251,12 +255,12 @@ mod tests {
             let address = ServerAddress::parse(address, PoolerMode::Session)
                 .unwrap_or_else(|error| panic!("{address}: {error}"));
 
-            assert_eq!(address.verification(), wanted, "{:?}", address.config);
+            assert_eq!(address.verification(), expected, "{:?}", address.config);
         }
     }
 
     #[test]
-    fn a_root_certificate_that_is_not_there_is_named_with_its_path() {
+    fn a_missing_root_certificate_is_reported_with_its_path() {
         let error = ServerAddress::parse(
             "postgres://u@db.example/d?sslmode=require&sslrootcert=/nowhere/ca.pem",
             PoolerMode::Session,

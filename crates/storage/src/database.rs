@@ -104,11 +104,11 @@ impl Database {
         let mut manager = ManagerConfig::default();
         // A test query at each checkout would double the number of round trips of a read.
         manager.recycling_method = RecyclingMethod::Fast;
-        let to = address.clone();
+        let server = address.clone();
         manager.custom_setup = Box::new(move |_| {
-            let (to, limit) = (to.clone(), limit.clone());
+            let (server, limit) = (server.clone(), limit.clone());
             async move {
-                let mut conn = to.establish().await?;
+                let mut conn = server.establish().await?;
                 if let Some(limit) = limit {
                     conn.batch_execute(&limit)
                         .await

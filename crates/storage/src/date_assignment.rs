@@ -66,28 +66,28 @@ const DATES_AFTER: i64 = 3;
 pub(crate) async fn assign_local_dates(
     conn: &mut PgConnection,
     user_id: &UserId,
-    mut touched: AffectedRecords,
+    mut affected: AffectedRecords,
     changes: &mut ChangeBatch,
 ) -> Result<(), StorageError> {
-    let mut settled: BTreeSet<NaiveDate> = BTreeSet::new();
-    while !touched.is_empty() {
-        let near = RelatedRecords::find(conn, user_id, &touched).await?;
-        let sure: BTreeSet<NaiveDate> = near
+    let mut assigned: BTreeSet<NaiveDate> = BTreeSet::new();
+    while !affected.is_empty() {
+        let related = RelatedRecords::find(conn, user_id, &affected).await?;
+        let certain: BTreeSet<NaiveDate> = related
             .dates
             .iter()
             .flat_map(|date| dates_around(*date, 1, 1))
             .collect();
-        let stored = StoredDates::load(conn, user_id, Some(&near)).await?;
+        let stored = StoredDates::load(conn, user_id, Some(&related)).await?;
         let moved = stored
             .write_changed_dates(conn, user_id, changes, |ids, old, new| {
-                let is_touched = ids.iter().any(|id| near.is_affected(id));
-                is_touched || sure.contains(&old) || sure.contains(&new)
+                let is_affected = ids.iter().any(|id| related.is_affected(id));
+                is_affected || certain.contains(&old) || certain.contains(&new)
             })
             .await?;
-        settled.extend(sure);
+        assigned.extend(certain);
         // A record that moved beyond these dates may affect the records of its new date.
-        touched = AffectedRecords {
-            dates: moved.difference(&settled).copied().collect(),
+        affected = AffectedRecords {
+            dates: moved.difference(&assigned).copied().collect(),
             ..AffectedRecords::default()
         };
     }
@@ -143,10 +143,10 @@ impl RelatedRecords {
     async fn find(
         conn: &mut PgConnection,
         user_id: &UserId,
-        touched: &AffectedRecords,
+        affected: &AffectedRecords,
     ) -> Result<Self, StorageError> {
-        let cycles: Vec<&String> = touched.cycles.iter().collect();
-        let sleeps: Vec<&String> = touched.sleeps.iter().collect();
+        let cycles: Vec<&String> = affected.cycles.iter().collect();
+        let sleeps: Vec<&String> = affected.sleeps.iter().collect();
         let seeds: Vec<SeedRow> = prepared(
             "SELECT id AS cycle_id, local_date FROM whoop_cycle \
              WHERE user_id = $1 AND id = ANY($2) \
@@ -160,18 +160,18 @@ impl RelatedRecords {
         .bind::<Array<Text>, _>(sleeps)
         .load(conn)
         .await?;
-        let mut near = Self {
-            dates: touched.dates.clone(),
-            affected_cycles: touched.cycles.clone(),
-            affected_sleeps: touched.sleeps.clone(),
+        let mut related = Self {
+            dates: affected.dates.clone(),
+            affected_cycles: affected.cycles.clone(),
+            affected_sleeps: affected.sleeps.clone(),
             related_cycles: Vec::new(),
         };
         for row in seeds {
-            near.dates.insert(row.local_date);
-            near.affected_cycles.extend(row.cycle_id);
+            related.dates.insert(row.local_date);
+            related.affected_cycles.extend(row.cycle_id);
         }
-        let dates = near.surrounding_dates();
-        let cycles: Vec<&String> = near.affected_cycles.iter().collect();
+        let dates = related.surrounding_dates();
+        let cycles: Vec<&String> = related.affected_cycles.iter().collect();
         let ids: Vec<IdRow> = prepared(
             "SELECT id FROM whoop_cycle WHERE user_id = $1 AND local_date = ANY($2) \
              UNION SELECT id FROM whoop_recovery WHERE user_id = $1 AND local_date = ANY($2) \
@@ -184,8 +184,8 @@ impl RelatedRecords {
         .bind::<Array<Text>, _>(cycles)
         .load(conn)
         .await?;
-        near.related_cycles = ids.into_iter().map(|row| row.id).collect();
-        Ok(near)
+        related.related_cycles = ids.into_iter().map(|row| row.id).collect();
+        Ok(related)
     }
 
     fn is_affected(&self, id: &str) -> bool {
@@ -263,7 +263,7 @@ struct SleepDateRow {
 impl SleepDateRow {
     fn times(&self) -> SleepTimes {
         let asleep = self.asleep_milli.and_then(TimeDelta::try_milliseconds);
-        let lasted = self.end_time.map(|end| end - self.start_time);
+        let time_span = self.end_time.map(|end| end - self.start_time);
         SleepTimes {
             id: SleepId(self.id.clone()),
             cycle_id: self
@@ -275,7 +275,7 @@ impl SleepDateRow {
             end: self.end_time,
             timezone_offset: self.timezone_offset.clone(),
             nap: self.is_nap,
-            ranking_duration: asleep.or(lasted).unwrap_or_default(),
+            ranking_duration: asleep.or(time_span).unwrap_or_default(),
         }
     }
 }
@@ -288,11 +288,12 @@ struct StoredDates {
 }
 
 impl StoredDates {
-    /// Loads the records near the affected ones, or all records of the member if `near` is `None`.
+    /// Loads the records near the affected ones, or all records of the member if `related` is
+    /// `None`.
     async fn load(
         conn: &mut PgConnection,
         user_id: &UserId,
-        near: Option<&RelatedRecords>,
+        related: Option<&RelatedRecords>,
     ) -> Result<Self, StorageError> {
         const CYCLES: &str = "SELECT id, start_time, end_time, timezone_offset, local_date, \
              in_others FROM whoop_cycle WHERE user_id = $1";
@@ -303,7 +304,7 @@ impl StoredDates {
              nap IS TRUE AS is_nap, \
              CASE WHEN score_state = 'SCORED' THEN total_sleep_time_milli END AS asleep_milli, \
              local_date, night_date, in_others FROM whoop_sleep WHERE user_id = $1";
-        let (cycles, recoveries, sleeps) = match near {
+        let (cycles, recoveries, sleeps) = match related {
             None => (CYCLES.to_owned(), RECOVERIES.to_owned(), SLEEPS.to_owned()),
             Some(_) => (
                 format!("{CYCLES} AND id = ANY($2)"),
@@ -317,10 +318,10 @@ impl StoredDates {
                 ),
             ),
         };
-        let ids: &[String] = near.map_or(&[], |near| &near.related_cycles);
-        let dates = near.map_or_else(Vec::new, RelatedRecords::surrounding_dates);
-        let touched: Vec<&String> =
-            near.map_or_else(Vec::new, |near| near.affected_sleeps.iter().collect());
+        let ids: &[String] = related.map_or(&[], |related| &related.related_cycles);
+        let dates = related.map_or_else(Vec::new, RelatedRecords::surrounding_dates);
+        let affected_sleeps: Vec<&String> =
+            related.map_or_else(Vec::new, |related| related.affected_sleeps.iter().collect());
         let cycles = prepared(cycles)
             .bind::<Text, _>(user_id.as_str())
             .bind::<Array<Text>, _>(ids);
@@ -331,7 +332,7 @@ impl StoredDates {
             .bind::<Text, _>(user_id.as_str())
             .bind::<Array<Text>, _>(ids)
             .bind::<Array<Date>, _>(dates)
-            .bind::<Array<Text>, _>(touched);
+            .bind::<Array<Text>, _>(affected_sleeps);
         let conn = &*conn;
         let (cycles, recoveries, sleeps) = try_join!(
             cycles.load(&mut &*conn),
@@ -345,7 +346,7 @@ impl StoredDates {
         })
     }
 
-    fn days(&self) -> DateAssignments {
+    fn compute_assignments(&self) -> DateAssignments {
         let number = |id: &str| id.parse().map(CycleId).ok();
         let cycles = self.cycles.iter().filter_map(|row| {
             Some(CycleTimes {
@@ -370,7 +371,7 @@ impl StoredDates {
         })
     }
 
-    /// Writes the local dates that differ from the computed ones, for the records that `is_sure`
+    /// Writes the local dates that differ from the computed ones, for the records that `may_write`
     /// accepts by their ids, old date and new date. Returns the old and the new dates of the
     /// written records.
     async fn write_changed_dates(
@@ -378,91 +379,97 @@ impl StoredDates {
         conn: &mut PgConnection,
         user_id: &UserId,
         changes: &mut ChangeBatch,
-        is_sure: impl Fn(&[&str], NaiveDate, NaiveDate) -> bool,
+        may_write: impl Fn(&[&str], NaiveDate, NaiveDate) -> bool,
     ) -> Result<BTreeSet<NaiveDate>, StorageError> {
-        let days = self.days();
+        let assignments = self.compute_assignments();
         let mut moved = BTreeSet::new();
-        let mut noted = |data_type, id: &str, old, new| {
+        let mut note_change = |data_type, id: &str, old, new| {
             changes.add_date_change(data_type, id, old, new);
             moved.extend([old, new]);
         };
-        let place_of = |places: &BTreeMap<CycleId, DateAssignment>, id: &str| {
+        let assignment_of = |by_cycle: &BTreeMap<CycleId, DateAssignment>, id: &str| {
             id.parse()
                 .ok()
-                .and_then(|id| places.get(&CycleId(id)).cloned())
+                .and_then(|id| by_cycle.get(&CycleId(id)).cloned())
         };
 
         let mut cycles = DateUpdates::default();
         for row in &self.cycles {
-            let Some(place) = place_of(&days.cycles, &row.id) else {
+            let Some(assignment) = assignment_of(&assignments.cycles, &row.id) else {
                 continue;
             };
-            if (row.local_date, row.in_others) != (place.local_date, place.in_others)
-                && is_sure(&[&row.id], row.local_date, place.local_date)
+            if (row.local_date, row.in_others) != (assignment.local_date, assignment.in_others)
+                && may_write(&[&row.id], row.local_date, assignment.local_date)
             {
-                noted(DataType::Cycle, &row.id, row.local_date, place.local_date);
-                cycles.push(&row.id, &place);
+                note_change(
+                    DataType::Cycle,
+                    &row.id,
+                    row.local_date,
+                    assignment.local_date,
+                );
+                cycles.push(&row.id, &assignment);
             }
         }
         let mut recoveries = DateUpdates::default();
         for row in &self.recoveries {
-            let Some(place) = place_of(&days.recoveries, &row.id) else {
+            let Some(assignment) = assignment_of(&assignments.recoveries, &row.id) else {
                 continue;
             };
-            let is_same = (row.local_date, row.in_others) == (place.local_date, place.in_others)
-                && row.timezone_offset == place.timezone_offset;
-            if !is_same && is_sure(&[&row.id], row.local_date, place.local_date) {
-                noted(
+            let is_same = (row.local_date, row.in_others)
+                == (assignment.local_date, assignment.in_others)
+                && row.timezone_offset == assignment.timezone_offset;
+            if !is_same && may_write(&[&row.id], row.local_date, assignment.local_date) {
+                note_change(
                     DataType::Recovery,
                     &row.id,
                     row.local_date,
-                    place.local_date,
+                    assignment.local_date,
                 );
-                recoveries.push(&row.id, &place);
+                recoveries.push(&row.id, &assignment);
             }
         }
         let mut sleeps = DateUpdates::default();
         for row in &self.sleeps {
             // A nap belongs to no night, so it has no computed assignment.
-            let place = days.sleeps.get(&SleepId(row.id.clone())).cloned();
-            let place = place.unwrap_or(DateAssignment {
+            let assignment = assignments.sleeps.get(&SleepId(row.id.clone())).cloned();
+            let assignment = assignment.unwrap_or(DateAssignment {
                 local_date: row.local_date,
                 in_others: false,
                 timezone_offset: None,
             });
-            let is_at = row.night_date.unwrap_or(row.local_date);
-            let night_date = Some(place.local_date).filter(|date| *date != row.local_date);
-            if (row.night_date, row.in_others) != (night_date, place.in_others)
-                && is_sure(
+            let old_date = row.night_date.unwrap_or(row.local_date);
+            let night_date = Some(assignment.local_date).filter(|date| *date != row.local_date);
+            if (row.night_date, row.in_others) != (night_date, assignment.in_others)
+                && may_write(
                     &[&row.id, row.cycle_id.as_deref().unwrap_or_default()],
-                    is_at,
-                    place.local_date,
+                    old_date,
+                    assignment.local_date,
                 )
             {
-                noted(DataType::Sleep, &row.id, is_at, place.local_date);
-                sleeps.push(&row.id, &place);
+                note_change(DataType::Sleep, &row.id, old_date, assignment.local_date);
+                sleeps.push(&row.id, &assignment);
             }
         }
         for (rows, sql) in [
             (
                 cycles,
-                "UPDATE whoop_cycle SET local_date = settled.day, in_others = settled.other \
-                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
-                 WHERE whoop_cycle.user_id = $1 AND whoop_cycle.id = settled.id",
+                "UPDATE whoop_cycle SET local_date = assigned.day, in_others = assigned.other \
+                 FROM unnest($2, $3, $4, $5) AS assigned (id, day, other, tz) \
+                 WHERE whoop_cycle.user_id = $1 AND whoop_cycle.id = assigned.id",
             ),
             (
                 recoveries,
-                "UPDATE whoop_recovery SET local_date = settled.day, in_others = settled.other, \
-                        timezone_offset = settled.tz \
-                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
-                 WHERE whoop_recovery.user_id = $1 AND whoop_recovery.id = settled.id",
+                "UPDATE whoop_recovery SET local_date = assigned.day, in_others = assigned.other, \
+                        timezone_offset = assigned.tz \
+                 FROM unnest($2, $3, $4, $5) AS assigned (id, day, other, tz) \
+                 WHERE whoop_recovery.user_id = $1 AND whoop_recovery.id = assigned.id",
             ),
             (
                 sleeps,
-                "UPDATE whoop_sleep SET night_date = nullif(settled.day, local_date), \
-                        in_others = settled.other \
-                 FROM unnest($2, $3, $4, $5) AS settled (id, day, other, tz) \
-                 WHERE whoop_sleep.user_id = $1 AND whoop_sleep.id = settled.id",
+                "UPDATE whoop_sleep SET night_date = nullif(assigned.day, local_date), \
+                        in_others = assigned.other \
+                 FROM unnest($2, $3, $4, $5) AS assigned (id, day, other, tz) \
+                 WHERE whoop_sleep.user_id = $1 AND whoop_sleep.id = assigned.id",
             ),
         ] {
             rows.write(conn, user_id, sql).await?;
@@ -481,11 +488,11 @@ struct DateUpdates {
 }
 
 impl DateUpdates {
-    fn push(&mut self, id: &str, place: &DateAssignment) {
+    fn push(&mut self, id: &str, assignment: &DateAssignment) {
         self.ids.push(id.to_owned());
-        self.dates.push(place.local_date);
-        self.in_others.push(place.in_others);
-        self.offsets.push(place.timezone_offset.clone());
+        self.dates.push(assignment.local_date);
+        self.in_others.push(assignment.in_others);
+        self.offsets.push(assignment.timezone_offset.clone());
     }
 
     async fn write(

@@ -83,11 +83,11 @@ pub async fn read(
         .find_map(|text| offset::parse(text))
         .map_or(0, |offset| offset.local_minus_utc());
     let coverage = coverage_of(&log);
-    let is_known = |date| {
+    let is_read = |date| {
         coverage
             .iter()
-            .filter(|one| one.data_type == DataType::Workout)
-            .any(|one| was_read(one, date, offset_seconds))
+            .filter(|entry| entry.data_type == DataType::Workout)
+            .any(|entry| was_read(entry, date, offset_seconds))
     };
     let brief = |row: DayRangeRow| BriefDay {
         date: row.local_date,
@@ -100,7 +100,7 @@ pub async fn read(
         calories: BriefDay::calories_of(row.kilojoule),
         workouts: row
             .workouts
-            .or_else(|| is_known(row.local_date).then_some(0)),
+            .or_else(|| is_read(row.local_date).then_some(0)),
     };
     Ok(days.into_iter().map(brief).collect())
 }

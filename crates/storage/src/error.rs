@@ -12,15 +12,15 @@ pub enum StorageError {
     Config(String),
     #[error("PostgreSQL cannot be reached")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("PostgreSQL refused a query")]
+    #[error("PostgreSQL rejected a query")]
     Query(#[source] Diesel),
     /// A deadlock, a lock timeout or a serialization failure. Nothing was changed.
-    #[error("another transaction held the rows or tables for too long; try again")]
+    #[error("the transaction conflicted with another one and was rolled back; try again")]
     Busy(#[source] Diesel),
-    #[error("PostgreSQL has no room left ({0}); make some on its disk")]
+    #[error("the disk of PostgreSQL is full ({0}); free space on it")]
     DiskFull(String),
     #[error(
-        "a pooler in transaction mode stands in front of PostgreSQL ({0}); \
+        "a pooler in transaction mode is in front of PostgreSQL ({0}); \
          set DATABASE_POOLER=transaction"
     )]
     TransactionPooler(String),
@@ -29,29 +29,29 @@ pub enum StorageError {
     #[error("the database lacks migrations ({0}); run `sync-worker migrate` first")]
     NotMigrated(String),
     #[error(
-        "PostgreSQL does not let this role work ({0}); \
+        "the database role lacks a privilege ({0}); \
          run `sync-worker migrate --serving-role ROLE` as the owner of the tables"
     )]
     NotAllowed(String),
     #[error(
-        "there is no role {0:?}; make it first, as a role that may create roles: \
+        "the role {0:?} does not exist; create it first, as a role that may create roles: \
          CREATE ROLE \"{0}\" LOGIN PASSWORD '…'"
     )]
     NoSuchRole(String),
-    #[error("member {0} is not in the database any more")]
+    #[error("member {0} is no longer in the database")]
     MemberGone(String),
     #[error(
-        "this machine's clock is {0} s ahead of the database's, so that what was read cannot be \
-         dated; set both clocks, for example with NTP"
+        "this machine's clock is {0} s ahead of the database's clock, so the time of the data \
+         cannot be determined; synchronize both clocks, for example with NTP"
     )]
     ClockAhead(i64),
-    #[error("row {id} of {table} cannot be read back: {reason}")]
+    #[error("row {id} of {table} contains an invalid value: {reason}")]
     Corrupt {
         table: &'static str,
         id: String,
         reason: String,
     },
-    #[error("what is stored cannot be written out")]
+    #[error("stored data cannot be converted to JSON")]
     NotSerializable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Seal(#[from] crate::seal::SealError),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_goes_is_told_from_a_query_that_is_refused() {
+    fn an_unavailable_server_is_distinguished_from_a_rejected_query() {
         for (message, code) in [
             (
                 "Verbindung wird abgebrochen aufgrund von Anweisung des Administrators",
@@ -173,15 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_full_is_told_with_what_to_do() {
+    fn a_full_disk_is_reported_with_the_remedy() {
         let error = error("konnte Datei »base/1/2« nicht erweitern", "53100");
 
         assert!(matches!(error, StorageError::DiskFull(_)), "{error}");
-        assert!(error.to_string().contains("make some"), "{error}");
+        assert!(error.to_string().contains("free space"), "{error}");
     }
 
     #[test]
-    fn a_statement_that_another_connection_has_tells_of_the_pooler() {
+    fn a_prepared_statement_of_another_connection_is_reported_as_a_pooler() {
         for code in ["26000", "42P05"] {
             let error = error("vorbereitete Anweisung »s7«", code);
 
@@ -193,21 +193,21 @@ mod tests {
     }
 
     #[test]
-    fn a_role_that_may_not_is_told_how_it_may() {
+    fn a_missing_privilege_is_reported_with_the_remedy() {
         let error = error("keine Berechtigung für Tabelle whoop_users", "42501");
 
         assert!(error.to_string().contains("--serving-role"), "{error}");
     }
 
     #[test]
-    fn a_table_that_is_not_there_asks_for_the_migrations() {
+    fn a_missing_table_is_reported_as_missing_migrations() {
         let error = error("Relation »whoop_users« existiert nicht", "42P01");
 
         assert!(error.to_string().contains("sync-worker migrate"));
     }
 
     #[test]
-    fn a_login_that_is_refused_is_not_waited_for() {
+    fn a_refused_login_is_an_auth_error_and_a_starting_server_is_not() {
         let unavailable = |message: String| StorageError::Unavailable(message.into());
         let refused = sqlstate::with_code("Passwort-Authentifizierung fehlgeschlagen", "28P01");
         let starting = sqlstate::with_code("das Datenbanksystem startet", "57P03");

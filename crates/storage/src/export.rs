@@ -95,7 +95,7 @@ pub async fn next(
     user_id: &UserId,
     cursor: ExportCursor,
 ) -> Result<Option<(Vec<ExportItem>, ExportCursor)>, StorageError> {
-    let (items, place) = match cursor.0 {
+    let (items, position) = match cursor.0 {
         ExportPosition::Member => {
             let sql = "SELECT (to_jsonb(u) - 'lease_holder' - 'lease_until')::text AS json \
                        FROM whoop_users u WHERE user_id = $1";
@@ -107,7 +107,7 @@ pub async fn next(
         }
         ExportPosition::Records(data_type, after) => {
             let rows = records(conn, user_id, data_type, after.as_ref()).await?;
-            let place = match rows.last() {
+            let position = match rows.last() {
                 Some(last) if rows.len() as i64 == BATCH => {
                     ExportPosition::Records(data_type, Some(last.export_key()))
                 }
@@ -123,7 +123,7 @@ pub async fn next(
                 rows.into_iter()
                     .map(|row| ExportItem::Record(Box::new(row)))
                     .collect(),
-                place,
+                position,
             )
         }
         ExportPosition::SyncLog => {
@@ -139,7 +139,7 @@ pub async fn next(
         ExportPosition::Audit(after) => load_audit_rows(conn, user_id, after).await?,
         ExportPosition::End => return Ok(None),
     };
-    Ok(Some((items, ExportCursor(place))))
+    Ok(Some((items, ExportCursor(position))))
 }
 
 async fn documents(
@@ -208,7 +208,7 @@ async fn rejected(
     .bind::<diesel::sql_types::BigInt, _>(REJECTED_BATCH)
     .load(conn)
     .await?;
-    let place = match rows.last() {
+    let position = match rows.last() {
         Some(last) if rows.len() as i64 == REJECTED_BATCH => {
             ExportPosition::Rejected(Some((last.first_seen_at, last.raw_hash.clone())))
         }
@@ -218,7 +218,7 @@ async fn rejected(
         .iter()
         .map(|row| parse_json(&row.json).map(ExportItem::Rejected))
         .collect();
-    Ok((items?, place))
+    Ok((items?, position))
 }
 
 async fn load_audit_rows(
@@ -227,7 +227,7 @@ async fn load_audit_rows(
     after: Option<(DateTime<Utc>, i64)>,
 ) -> Result<(Vec<ExportItem>, ExportPosition), StorageError> {
     let rows = audit::list_after(conn, user_id, after, BATCH).await?;
-    let place = match rows.last() {
+    let position = match rows.last() {
         Some(last) if rows.len() as i64 == BATCH => ExportPosition::Audit(Some((last.at, last.id))),
         _ => ExportPosition::End,
     };
@@ -236,5 +236,5 @@ async fn load_audit_rows(
             .map(ExportItem::Audit)
             .map_err(|error| StorageError::NotSerializable(error.into()))
     });
-    Ok((items.collect::<Result<_, _>>()?, place))
+    Ok((items.collect::<Result<_, _>>()?, position))
 }

@@ -61,7 +61,7 @@ pub struct LegacyTables(BTreeMap<String, BTreeSet<String>>);
 #[derive(QueryableByName)]
 struct LegacyColumnRow {
     #[diesel(sql_type = Text)]
-    of: String,
+    table_name: String,
     #[diesel(sql_type = Text)]
     name: String,
 }
@@ -114,7 +114,7 @@ impl LegacyTables {
     pub async fn find(database: &Database) -> Result<Self, StorageError> {
         let mut conn = database.get().await?;
         let columns: Vec<LegacyColumnRow> = diesel::sql_query(
-            "SELECT c.relname::text AS of, a.attname::text AS name \
+            "SELECT c.relname::text AS table_name, a.attname::text AS name \
              FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') \
                AND c.relname LIKE 'predecessor\\_whoop\\_%' AND a.attnum > 0 AND NOT a.attisdropped",
@@ -123,7 +123,10 @@ impl LegacyTables {
         .await?;
         let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for column in columns {
-            tables.entry(column.of).or_default().insert(column.name);
+            tables
+                .entry(column.table_name)
+                .or_default()
+                .insert(column.name);
         }
         Ok(Self(tables))
     }
@@ -167,7 +170,7 @@ impl LegacyTables {
         let mut accounts = accounts_of(&users, &tokens);
         for (table, _, _) in self
             .record_tables()
-            .filter(|(_, _, says_whose)| *says_whose)
+            .filter(|(_, _, has_user_id)| *has_user_id)
         {
             let owners: Vec<LegacyOwnerRow> = diesel::sql_query(format!(
                 "SELECT DISTINCT user_id::text AS owner FROM {table} WHERE user_id IS NOT NULL"
@@ -218,10 +221,10 @@ impl LegacyTables {
     ) -> Result<Vec<LegacyRecord>, StorageError> {
         let mut conn = database.get().await?;
         let mut found = Vec::new();
-        for (table, data_type, says_whose) in self.record_tables() {
+        for (table, data_type, has_user_id) in self.record_tables() {
             let column = self.raw_column(table);
             let raw = column.map_or("NULL::text".to_owned(), |column| format!("{column}::text"));
-            let (whose, value) = match (says_whose, whoop_user_id, column) {
+            let (condition, value) = match (has_user_id, whoop_user_id, column) {
                 (true, _, _) => ("user_id::text = $1".to_owned(), user_id.to_owned()),
                 (false, Some(number), _) if self.has_column(table, "whoop_user_id") => {
                     ("whoop_user_id::text = $1".to_owned(), number.to_string())
@@ -233,11 +236,12 @@ impl LegacyTables {
                 ),
                 (false, _, _) => continue,
             };
-            let rows: Vec<LegacyRawRow> =
-                diesel::sql_query(format!("SELECT {raw} AS raw FROM {table} WHERE {whose}"))
-                    .bind::<Text, _>(value)
-                    .load(&mut conn)
-                    .await?;
+            let rows: Vec<LegacyRawRow> = diesel::sql_query(format!(
+                "SELECT {raw} AS raw FROM {table} WHERE {condition}"
+            ))
+            .bind::<Text, _>(value)
+            .load(&mut conn)
+            .await?;
             found.extend(rows.into_iter().map(|row| LegacyRecord {
                 data_type,
                 text: row.raw,
@@ -256,7 +260,7 @@ impl LegacyTables {
         let mut rows = 0;
         for (table, _, _) in self
             .record_tables()
-            .filter(|(_, _, says_whose)| *says_whose)
+            .filter(|(_, _, has_user_id)| *has_user_id)
         {
             let count: LegacyRowCount = diesel::sql_query(format!(
                 "SELECT count(*) AS rows FROM {table} WHERE user_id IS NULL"
@@ -273,19 +277,19 @@ impl LegacyTables {
 fn accounts_of(users: &[Value], tokens: &[Value]) -> BTreeMap<String, LegacyAccount> {
     let mut accounts = BTreeMap::new();
     for user in users {
-        let Some(own_id) = text(user, "id").or_else(|| text(user, "user_id")) else {
+        let Some(row_id) = text(user, "id").or_else(|| text(user, "user_id")) else {
             continue;
         };
-        let user_id = text(user, "user_id").unwrap_or_else(|| own_id.clone());
-        let apart = tokens
+        let user_id = text(user, "user_id").unwrap_or_else(|| row_id.clone());
+        let token_row = tokens
             .iter()
             .filter(|row| {
-                let of = text(row, "user_id");
-                of.as_deref() == Some(&own_id) || of.as_deref() == Some(&user_id)
+                let row_user_id = text(row, "user_id");
+                row_user_id.as_deref() == Some(&row_id) || row_user_id.as_deref() == Some(&user_id)
             })
             // Only the latest of several token pairs is valid.
             .max_by_key(|row| time_field(row, "expires_at"));
-        let (tokens, scope) = match apart {
+        let (tokens, scope) = match token_row {
             Some(row) if text(user, "access_token").is_none() => (row, text(row, "scope")),
             _ => (user, None),
         };
@@ -334,15 +338,15 @@ fn time_field(row: &Value, name: &str) -> Option<DateTime<Utc>> {
 }
 
 fn scopes(user: &Value) -> Option<String> {
-    let words: Vec<&str> = match user.get("scopes")? {
-        Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
-        Value::String(words) => words
+    let names: Vec<&str> = match user.get("scopes")? {
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        Value::String(names) => names
             .split([' ', ','])
-            .filter(|word| !word.is_empty())
+            .filter(|name| !name.is_empty())
             .collect(),
         _ => return None,
     };
-    (!words.is_empty()).then(|| words.join(" "))
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 #[cfg(test)]
@@ -353,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_shapes_of_an_account_are_read() {
+    fn both_table_layouts_are_read() {
         let newer = json!({"id": "row-1", "user_id": "mara", "whoop_user_id": "4711", "access_token": "a",
                            "refresh_token": "r", "token_expires_at": "2025-01-02T03:04:05.5+00:00",
                            "scopes": ["offline", "read:sleep"], "is_active": false});

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_go_on_for_about_five_minutes() {
+    fn the_pauses_add_up_to_three_to_five_minutes() {
         let mut retry = LockRetry::default();
         let mut total = Duration::ZERO;
         while let Some(pause) = retry.next_pause() {

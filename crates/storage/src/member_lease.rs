@@ -54,7 +54,7 @@ pub async fn claim(
     user_id: &UserId,
     holder: &str,
     is_interactive: bool,
-    lasts: Duration,
+    duration: Duration,
 ) -> Result<LeaseClaim, StorageError> {
     let claimed: Vec<ClaimedRow> = prepared(
         "UPDATE whoop_users SET lease_holder = $2, lease_until = now() + make_interval(secs => $3), \
@@ -65,7 +65,7 @@ pub async fn claim(
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
-    .bind::<Double, _>(lasts.as_secs_f64())
+    .bind::<Double, _>(duration.as_secs_f64())
     .bind::<Bool, _>(is_interactive)
     .load(conn)
     .await?;
@@ -86,7 +86,7 @@ pub async fn extend(
     conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
-    lasts: Duration,
+    duration: Duration,
 ) -> Result<bool, StorageError> {
     let extended: Vec<ExtendedRow> = prepared(
         "UPDATE whoop_users SET lease_until = now() + make_interval(secs => $3) \
@@ -95,7 +95,7 @@ pub async fn extend(
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
-    .bind::<Double, _>(lasts.as_secs_f64())
+    .bind::<Double, _>(duration.as_secs_f64())
     .load(conn)
     .await?;
     Ok(extended.iter().any(|row| row.is_wanted))

@@ -62,7 +62,7 @@ pub async fn load(
     conn: &PgConnection,
     user_ids: &[&str],
 ) -> Result<HashMap<String, MemberSnapshot>, StorageError> {
-    let (members, log, open) = futures::try_join!(
+    let (members, log, pending_rows) = futures::try_join!(
         whoop_users::table
             .filter(whoop_users::user_id.eq_any(user_ids))
             .select(UserRow::as_select())
@@ -71,36 +71,37 @@ pub async fn load(
             .filter(whoop_sync_log::user_id.eq_any(user_ids))
             .select((whoop_sync_log::user_id, SyncLogRow::as_select()))
             .load::<(String, SyncLogRow)>(&mut &*conn),
-        open_query(user_ids).load::<PendingRecordRow>(&mut &*conn),
+        pending_records_query(user_ids).load::<PendingRecordRow>(&mut &*conn),
     )?;
     let mut rows: HashMap<String, Vec<SyncLogRow>> = HashMap::new();
     for (user_id, row) in log {
         rows.entry(user_id).or_default().push(row);
     }
-    let mut known: HashMap<String, MemberSnapshot> = members
+    let mut snapshots: HashMap<String, MemberSnapshot> = members
         .into_iter()
         .map(|member| {
             let rows = rows.remove(&member.user_id).unwrap_or_default();
-            let known = MemberSnapshot {
+            let snapshot = MemberSnapshot {
                 coverage: coverage_of(&rows),
                 pending_records: Vec::new(),
                 member,
             };
-            (known.member.user_id.clone(), known)
+            (snapshot.member.user_id.clone(), snapshot)
         })
         .collect();
-    for row in open {
-        let (Some(known), Ok(data_type)) = (known.get_mut(&row.user_id), row.data_type.parse())
+    for row in pending_rows {
+        let (Some(snapshot), Ok(data_type)) =
+            (snapshots.get_mut(&row.user_id), row.data_type.parse())
         else {
             continue;
         };
-        known.pending_records.push(PendingRecord {
+        snapshot.pending_records.push(PendingRecord {
             data_type,
             id: row.id,
             happened_at: row.happened_at,
         });
     }
-    Ok(known)
+    Ok(snapshots)
 }
 
 /// Returns the pending records of one member, the oldest first.
@@ -112,7 +113,7 @@ pub async fn list_pending_records(
     conn: &mut PgConnection,
     user_id: &str,
 ) -> Result<Vec<PendingRecord>, StorageError> {
-    let rows: Vec<PendingRecordRow> = open_query(&[user_id]).load(conn).await?;
+    let rows: Vec<PendingRecordRow> = pending_records_query(&[user_id]).load(conn).await?;
     let records = rows.into_iter().filter_map(|row| {
         Some(PendingRecord {
             data_type: row.data_type.parse().ok()?,
@@ -123,7 +124,7 @@ pub async fn list_pending_records(
     Ok(records.collect())
 }
 
-fn open_query(user_ids: &[&str]) -> PreparedQuery<'static> {
+fn pending_records_query(user_ids: &[&str]) -> PreparedQuery<'static> {
     let sql = pending_records_sql(|_| "user_id = ANY($1)".to_owned());
     let ids: Vec<String> = user_ids.iter().map(|id| (*id).to_owned()).collect();
     prepared(format!("{sql} ORDER BY happened_at, id")).bind::<Array<Text>, _>(ids)
@@ -133,7 +134,7 @@ fn open_query(user_ids: &[&str]) -> PreparedQuery<'static> {
 /// column with the record's time. The condition on `score_state` must be identical to the one of
 /// the partial indexes.
 pub(crate) fn pending_records_sql(condition: impl Fn(&str) -> String) -> String {
-    let of = |data_type: DataType, happened_at: &str| {
+    let select = |data_type: DataType, happened_at: &str| {
         format!(
             "SELECT user_id, '{data_type}' AS data_type, id, {happened_at} AS happened_at \
              FROM whoop_{data_type} \
@@ -142,10 +143,10 @@ pub(crate) fn pending_records_sql(condition: impl Fn(&str) -> String) -> String 
         )
     };
     [
-        of(DataType::Recovery, "created_at"),
-        of(DataType::Sleep, "start_time"),
-        of(DataType::Workout, "start_time"),
-        of(DataType::Cycle, "start_time"),
+        select(DataType::Recovery, "created_at"),
+        select(DataType::Sleep, "start_time"),
+        select(DataType::Workout, "start_time"),
+        select(DataType::Cycle, "start_time"),
     ]
     .join(" UNION ALL ")
 }

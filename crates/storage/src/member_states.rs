@@ -107,19 +107,19 @@ pub async fn list(
         .into_iter()
         .map(|row| ConnectedMember::from_row(row, now))
         .collect();
-    let open: Vec<PendingCountRow> = prepared(old_pending_counts_sql())
+    let pending_counts: Vec<PendingCountRow> = prepared(old_pending_counts_sql())
         .bind::<Timestamptz, _>(now - LOOK_BACK)
         .load(conn)
         .await?;
-    let mut places: HashMap<&str, &mut MemberSyncState> = HashMap::new();
+    let mut states: HashMap<&str, &mut MemberSyncState> = HashMap::new();
     for member in &mut members {
-        places.insert(&member.user_id, &mut member.sync_state);
+        states.insert(&member.user_id, &mut member.sync_state);
     }
-    for row in open {
-        let Some(standing) = places.get_mut(row.user_id.as_str()) else {
+    for row in pending_counts {
+        let Some(state) = states.get_mut(row.user_id.as_str()) else {
             continue;
         };
-        let counts = standing.old_pending_counts.iter_mut();
+        let counts = state.old_pending_counts.iter_mut();
         for (data_type, count) in DataType::ALL.iter().zip(counts) {
             if data_type.as_str() == row.data_type {
                 *count = usize::try_from(row.records).unwrap_or(0);
@@ -131,17 +131,19 @@ pub async fn list(
 
 /// Returns the query for the number of pending records older than `$1`, per member and data type.
 fn old_pending_counts_sql() -> String {
-    let open = pending_records_sql(|happened_at| format!("{happened_at} < $1"));
-    format!("SELECT user_id, data_type, count(*) AS records FROM ({open}) AS open GROUP BY 1, 2")
+    let pending = pending_records_sql(|happened_at| format!("{happened_at} < $1"));
+    format!(
+        "SELECT user_id, data_type, count(*) AS records FROM ({pending}) AS pending GROUP BY 1, 2"
+    )
 }
 
 impl ConnectedMember {
     fn from_row(row: ConnectedMemberRow, now: DateTime<Utc>) -> Self {
-        let types = |words: Option<Vec<String>>| {
-            words
+        let types = |names: Option<Vec<String>>| {
+            names
                 .into_iter()
                 .flatten()
-                .filter_map(|word| word.parse().ok())
+                .filter_map(|name| name.parse().ok())
         };
         Self {
             user_id: row.user_id,

@@ -125,14 +125,14 @@ async fn run(
     .map_err(|error| StorageError::Migration(error.to_string()))?
     .map_err(|error| migration_error(error.to_string()))?;
 
-    let set_aside = match direction {
+    let renamed_objects = match direction {
         MigrationDirection::Up => list_renamed_objects(&mut lock).await?,
         MigrationDirection::Down => Vec::new(),
     };
     lock.batch_execute("COMMIT").await?;
     Ok(MigrationReport {
         migrations: migration_names(&migrations),
-        renamed_objects: set_aside,
+        renamed_objects,
     })
 }
 
@@ -244,7 +244,7 @@ async fn list_renamed_objects(
     .await?;
     Ok(renamed
         .into_iter()
-        .map(|one| (one.original, one.renamed))
+        .map(|row| (row.original, row.renamed))
         .collect())
 }
 
@@ -255,7 +255,7 @@ fn migration_names(versions: &[String]) -> Vec<String> {
         .map(|version| {
             known_migrations()
                 .into_iter()
-                .find(|(known, _)| known == version)
+                .find(|(known_version, _)| known_version == version)
                 .map_or_else(|| version.clone(), |(_, name)| name)
         })
         .collect()
@@ -285,14 +285,14 @@ pub(crate) async fn check_applied(conn: &mut PgConnection) -> Result<(), Storage
                 }
                 other => other,
             })?;
-    let lacking: Vec<String> = known_migrations()
+    let missing: Vec<String> = known_migrations()
         .into_iter()
-        .filter(|(version, _)| !applied.iter().any(|one| &one.version == version))
+        .filter(|(version, _)| !applied.iter().any(|row| &row.version == version))
         .map(|(_, name)| name)
         .collect();
-    if lacking.is_empty() {
+    if missing.is_empty() {
         Ok(())
     } else {
-        Err(StorageError::NotMigrated(lacking.join(", ")))
+        Err(StorageError::NotMigrated(missing.join(", ")))
     }
 }

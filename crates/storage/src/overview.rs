@@ -59,28 +59,83 @@ pub async fn list(
     .await?)
 }
 
+/// Slot of a scheduled run.
+///
+/// - `morning`, `afternoon`, `evening`, `night`: time of the run
+#[derive(utoipa::ToSchema)]
+#[schema(as = RunSlot, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum RunSlotSchema {
+    Morning,
+    Afternoon,
+    Evening,
+    Night,
+}
+
+/// Trigger of a run.
+///
+/// - `scheduled`: the run was started without a terminal, such as by cron
+/// - `manual`: the run was started on a terminal
+#[derive(utoipa::ToSchema)]
+#[schema(as = RunTrigger, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum RunTriggerSchema {
+    Scheduled,
+    Manual,
+}
+
+/// Status of a run.
+///
+/// - `running`: the run is in progress
+/// - `success`: all members were synced
+/// - `failed`: a member failed, the cleanup after the run failed, or the process was killed
+/// - `deferred`: the quota did not suffice for all members
+/// - `stopped`: the run was stopped before all members were synced
+#[derive(utoipa::ToSchema)]
+#[schema(as = RunStatus, rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its description is used")]
+enum RunStatusSchema {
+    Running,
+    Success,
+    Failed,
+    Deferred,
+    Stopped,
+}
+
 /// The last run of a slot, or the last run without a slot.
 #[derive(Debug, Clone, serde::Serialize, QueryableByName, utoipa::ToSchema)]
 pub struct LastRun {
+    /// Slot of the run; null if it has none.
     #[diesel(sql_type = Nullable<Text>)]
+    #[schema(value_type = Option<RunSlotSchema>)]
     pub slot: Option<String>,
+    /// Trigger of the run.
     #[diesel(sql_type = Text)]
+    #[schema(value_type = RunTriggerSchema)]
     pub trigger: String,
+    /// Status of the run.
     #[diesel(sql_type = Text)]
+    #[schema(value_type = RunStatusSchema)]
     pub status: String,
+    /// Time at which the run started.
     #[diesel(sql_type = Timestamptz)]
     pub started_at: DateTime<Utc>,
-    /// Null while the run is in progress, and if its process was killed.
+    /// Time at which the run ended; null while it is in progress, and if its process was killed.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub finished_at: Option<DateTime<Utc>>,
+    /// Number of members in the run.
     #[diesel(sql_type = BigInt)]
     pub members: i64,
+    /// Number of calls to WHOOP.
     #[diesel(sql_type = BigInt)]
     pub calls: i64,
+    /// Number of records written.
     #[diesel(sql_type = BigInt)]
     pub records: i64,
+    /// Number of members whose sync failed.
     #[diesel(sql_type = BigInt)]
     pub failures: i64,
+    /// First error of the run, as text for the operator; null if there was none.
     #[diesel(sql_type = Nullable<Text>)]
     pub detail: Option<String>,
 }

@@ -97,17 +97,17 @@ pub async fn store<R: RecordTable>(
     rejected: &[RejectedRecord],
     now: DateTime<Utc>,
 ) -> Result<StoreCounts, StorageError> {
-    let turn = users::lock_member_for_page(conn, user_id, R::DATA_TYPE).await?;
-    let whoop_user_id = turn.whoop_user_id;
+    let member = users::lock_member_for_page(conn, user_id, R::DATA_TYPE).await?;
+    let whoop_user_id = member.whoop_user_id;
 
-    let mut refused: Vec<RejectedRecord> = rejected.to_vec();
+    let mut set_aside: Vec<RejectedRecord> = rejected.to_vec();
     let mut newest: BTreeMap<String, &R> = BTreeMap::new();
     for record in records {
         if record.whoop_user_id() != whoop_user_id {
-            refused.push(reject_record(
+            set_aside.push(reject_record(
                 record,
                 format!(
-                    "user_id: it belongs to WHOOP member {}",
+                    "user_id: the record belongs to WHOOP member {}",
                     record.whoop_user_id()
                 ),
             ));
@@ -115,24 +115,24 @@ pub async fn store<R: RecordTable>(
         }
         newest
             .entry(record.id())
-            .and_modify(|known| {
-                if known.updated_at() <= record.updated_at() {
-                    *known = record;
+            .and_modify(|newest_version| {
+                if newest_version.updated_at() <= record.updated_at() {
+                    *newest_version = record;
                 }
             })
             .or_insert(record);
     }
     let page: Vec<&R> = newest.values().copied().collect();
 
-    let mut touched = AffectedRecords::default();
+    let mut affected = AffectedRecords::default();
     if R::DATA_TYPE == DataType::Sleep {
-        touched
+        affected
             .cycles
             .extend(former_cycles(conn, user_id, &page).await?);
     }
     let written = match write(conn, user_id, &page, now).await {
         Err(StorageError::Query(error)) if is_value_error(&error) => {
-            one_by_one(conn, user_id, &page, now, &mut refused).await?
+            store_one_by_one(conn, user_id, &page, now, &mut set_aside).await?
         }
         other => other?,
     };
@@ -142,12 +142,12 @@ pub async fn store<R: RecordTable>(
         .iter()
         .filter(|record| changed.contains(record.id().as_str()))
     {
-        touched.add(*record);
+        affected.add(*record);
     }
     let mut changes = ChangeBatch::default();
     for row in &written {
         if let Some(former) = row.former_date {
-            touched.add_date(R::DATA_TYPE, former);
+            affected.add_date(R::DATA_TYPE, former);
         }
         changes.add_written(
             R::DATA_TYPE,
@@ -157,16 +157,16 @@ pub async fn store<R: RecordTable>(
             Some(row.updated_at),
         );
     }
-    date_assignment::assign_local_dates(conn, user_id, touched, &mut changes).await?;
+    date_assignment::assign_local_dates(conn, user_id, affected, &mut changes).await?;
     changes.write(conn, user_id, now).await?;
     if let Some(latest) = page
         .iter()
         .filter(|record| record.timezone_offset().and_then(offset::parse).is_some())
         .max_by_key(|record| record.happened_at())
         && !written.is_empty()
-        && turn
+        && member
             .timezone_offset_at
-            .is_none_or(|known| known < latest.happened_at())
+            .is_none_or(|at| at < latest.happened_at())
     {
         users::set_timezone_offset(
             conn,
@@ -177,28 +177,32 @@ pub async fn store<R: RecordTable>(
         .await?;
     }
 
-    let good: Vec<String> = page
+    let stored_ids: Vec<String> = page
         .iter()
         .map(|record| record.id())
-        .filter(|id| !refused.iter().any(|one| one.record_id.as_ref() == Some(id)))
+        .filter(|id| {
+            !set_aside
+                .iter()
+                .any(|one| one.record_id.as_ref() == Some(id))
+        })
         .collect();
-    if turn.has_rejected {
-        rejected_record::forget(conn, user_id, R::DATA_TYPE, &good).await?;
+    if member.has_rejected {
+        rejected_record::forget(conn, user_id, R::DATA_TYPE, &stored_ids).await?;
     }
-    if turn.has_denied {
-        record_denial::forget(conn, user_id, R::DATA_TYPE, &good).await?;
+    if member.has_denied {
+        record_denial::forget(conn, user_id, R::DATA_TYPE, &stored_ids).await?;
     }
-    rejected_record::upsert(conn, user_id, &refused, now).await?;
+    rejected_record::upsert(conn, user_id, &set_aside, now).await?;
 
     let inserted = written.iter().filter(|row| row.inserted).count() as u64;
-    let refused_here = (refused.len() - rejected.len()) as u64;
+    let newly_rejected = (set_aside.len() - rejected.len()) as u64;
     let written = written.len() as u64;
     Ok(StoreCounts {
         inserted,
         updated: written - inserted,
-        unchanged: (records.len() as u64).saturating_sub(written + refused_here),
+        unchanged: (records.len() as u64).saturating_sub(written + newly_rejected),
         deleted: 0,
-        rejected: refused.len() as u64,
+        rejected: set_aside.len() as u64,
     })
 }
 
@@ -246,21 +250,21 @@ async fn write<R: RecordTable>(
 }
 
 /// Stores the page again record by record, so that an invalid record does not affect the others.
-async fn one_by_one<R: RecordTable>(
+async fn store_one_by_one<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
     page: &[&R],
     now: DateTime<Utc>,
-    refused: &mut Vec<RejectedRecord>,
+    set_aside: &mut Vec<RejectedRecord>,
 ) -> Result<Vec<WrittenRow>, StorageError> {
     let mut written = Vec::new();
     for record in page {
         match write(conn, user_id, &[*record], now).await {
             Ok(rows) => written.extend(rows),
             Err(StorageError::Query(error)) if is_value_error(&error) => {
-                refused.push(reject_record(
+                set_aside.push(reject_record(
                     *record,
-                    format!("PostgreSQL refused it: {error}"),
+                    format!("PostgreSQL rejected the record: {error}"),
                 ));
             }
             Err(other) => return Err(other),
@@ -305,22 +309,22 @@ fn day_date_sql(data_type: DataType, row: &str) -> String {
 fn upsert_sql<R: RecordTable>() -> String {
     // Columns that the record itself determines. The local date of a cycle, and the local date and
     // offset of a recovery, are assigned afterwards, because they depend on the night's sleep.
-    let of_itself: &[&str] = match R::DATA_TYPE {
+    let intrinsic: &[&str] = match R::DATA_TYPE {
         DataType::Recovery => &[],
         DataType::Cycle => &["timezone_offset"],
         DataType::Sleep | DataType::Workout => &["timezone_offset", "local_date"],
     };
-    let decided = [
-        of_itself,
+    let content = [
+        intrinsic,
         &["score_state", "created_at", "extra"],
         R::COLUMNS,
     ]
     .concat();
-    let mut columns = [&["updated_at", "synced_at"], decided.as_slice()].concat();
-    if !decided.contains(&"local_date") {
+    let mut columns = [&["updated_at", "synced_at"], content.as_slice()].concat();
+    if !content.contains(&"local_date") {
         columns.push("local_date");
     }
-    let list = |prefix: &str, names: &[&str]| {
+    let join_columns = |prefix: &str, names: &[&str]| {
         names
             .iter()
             .map(|name| format!("{prefix}{name}"))
@@ -334,18 +338,18 @@ fn upsert_sql<R: RecordTable>() -> String {
          ON CONFLICT (user_id, id) DO UPDATE SET ({all}) = ROW({excluded}) \
          WHERE stored.updated_at < excluded.updated_at \
             OR ((stored.updated_at = excluded.updated_at OR stored.updated_at > $3) \
-                AND (stored.updated_at, {stored_decided}) \
-                    IS DISTINCT FROM (excluded.updated_at, {excluded_decided})) \
+                AND (stored.updated_at, {stored_content}) \
+                    IS DISTINCT FROM (excluded.updated_at, {excluded_content})) \
          RETURNING stored.id, (stored.xmax = 0) AS inserted, {date} AS local_date, \
             stored.updated_at, \
             (SELECT {former_date} FROM {table} AS former \
              WHERE former.user_id = $1 AND former.id = stored.id) AS former_date",
         date = day_date_sql(R::DATA_TYPE, "stored"),
         former_date = day_date_sql(R::DATA_TYPE, "former"),
-        all = list("", &columns),
-        fresh = list("fresh.", &columns),
-        excluded = list("excluded.", &columns),
-        stored_decided = list("stored.", &decided),
-        excluded_decided = list("excluded.", &decided),
+        all = join_columns("", &columns),
+        fresh = join_columns("fresh.", &columns),
+        excluded = join_columns("excluded.", &columns),
+        stored_content = join_columns("stored.", &content),
+        excluded_content = join_columns("excluded.", &content),
     )
 }

@@ -84,11 +84,12 @@ impl<ST> QueryFragment<Pg> for PreparedQuery<'_, ST> {
                 .ok()
                 .and_then(|number: usize| Some((number, self.binds.get(number.checked_sub(1)?)?)));
             let Some((number, value)) = bound else {
-                let message = format!("a statement names ${number}, which is not bound");
+                let message =
+                    format!("the statement contains ${number}, to which no value is bound");
                 return Err(diesel::result::Error::QueryBuilderError(message.into()));
             };
-            match numbers.iter().position(|known| *known == number) {
-                Some(place) => out.push_sql(&format!("${}", place + 1)),
+            match numbers.iter().position(|seen| *seen == number) {
+                Some(index) => out.push_sql(&format!("${}", index + 1)),
                 None => {
                     numbers.push(number);
                     value.push(&mut out)?;

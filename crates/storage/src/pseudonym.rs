@@ -30,13 +30,13 @@ impl PseudonymPurpose {
 /// Computes the pseudonym of a member with one key, in hexadecimal digits.
 pub(crate) fn pseudonym(
     key: &[u8],
-    place: PseudonymPurpose,
+    purpose: PseudonymPurpose,
     user_id: &str,
     bytes: usize,
 ) -> String {
     // Each purpose has its own derived key; the key for sealing is used only to seal.
-    let own = mac(key, &[b"whoop pseudonym ", place.label()]);
-    let digest = mac(&own, &[user_id.as_bytes()]);
+    let derived_key = mac(key, &[b"whoop pseudonym ", purpose.label()]);
+    let digest = mac(&derived_key, &[user_id.as_bytes()]);
     digest
         .iter()
         .take(bytes)
@@ -44,7 +44,7 @@ pub(crate) fn pseudonym(
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC accepts a key of any length");
     for part in parts {
         mac.update(part);
     }
@@ -56,8 +56,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pseudonym_depends_on_the_key_the_place_and_the_id() {
-        let of = |key: &[u8], place, id| pseudonym(key, place, id, 16);
+    fn a_pseudonym_depends_on_the_key_the_purpose_and_the_id() {
+        let of = |key: &[u8], purpose, id| pseudonym(key, purpose, id, 16);
         let one = of(&[1; 32], PseudonymPurpose::Log, "alice");
 
         assert_eq!(one, of(&[1; 32], PseudonymPurpose::Log, "alice"));

@@ -29,7 +29,7 @@ pub async fn reassign_local_dates(database: &Database) -> Result<u64, StorageErr
         let Ok(user_id) = user_id.parse::<UserId>() else {
             continue;
         };
-        let settled = conn
+        let result = conn
             .transaction(async |conn| {
                 users::lock_member(conn, &user_id).await?;
                 let mut changes = ChangeBatch::default();
@@ -42,7 +42,7 @@ pub async fn reassign_local_dates(database: &Database) -> Result<u64, StorageErr
                 Ok(())
             })
             .await;
-        match settled {
+        match result {
             Ok(()) => count += 1,
             // The member was erased in the meantime.
             Err(StorageError::MemberGone(_)) => {}

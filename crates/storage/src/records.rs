@@ -147,7 +147,7 @@ pub fn columns() -> Vec<&'static str> {
         "updated_at",
         "synced_at",
     ];
-    let own = [
+    let specific = [
         Cycle::COLUMNS,
         Recovery::COLUMNS,
         Sleep::COLUMNS,
@@ -156,7 +156,7 @@ pub fn columns() -> Vec<&'static str> {
     let mut seen = BTreeSet::new();
     common
         .into_iter()
-        .chain(own.into_iter().flatten().copied())
+        .chain(specific.into_iter().flatten().copied())
         .filter(|column| seen.insert(*column))
         .chain(["extra"])
         .collect()
@@ -190,8 +190,8 @@ pub async fn page(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
-    span: &DateRange,
-    below: Option<&PageCursor>,
+    range: &DateRange,
+    cursor: Option<&PageCursor>,
     limit: i64,
 ) -> Result<Vec<RecordRow>, StorageError> {
     macro_rules! read {
@@ -206,22 +206,22 @@ pub async fn page(
                 .select($row::as_select())
                 .limit(limit)
                 .into_boxed();
-            if let Some(from) = span.from {
+            if let Some(from) = range.from {
                 query = query.filter($table::local_date.ge(from));
             }
-            if let Some(to) = span.to {
+            if let Some(to) = range.to {
                 query = query.filter($table::local_date.le(to));
             }
-            if let Some(below) = below {
-                let (date, at) = (below.local_date, below.created_at);
-                let is_below = $table::created_at
+            if let Some(cursor) = cursor {
+                let (date, at) = (cursor.local_date, cursor.created_at);
+                let is_after_cursor = $table::created_at
                     .lt(at)
-                    .or($table::created_at.eq(at).and($table::id.lt(&below.id)));
+                    .or($table::created_at.eq(at).and($table::id.lt(&cursor.id)));
                 query = query
                     // This redundant condition lets PostgreSQL use the index, which covers only the
                     // date.
                     .filter($table::local_date.le(date))
-                    .filter($table::local_date.lt(date).or(is_below));
+                    .filter($table::local_date.lt(date).or(is_after_cursor));
             }
             let rows: Vec<$row> = query.load(conn).await?;
             rows.into_iter().map(RecordRow::$kind).collect()

@@ -174,27 +174,28 @@ pub async fn remove_record(
     now: DateTime<Utc>,
 ) -> Result<Vec<RemovedRecord>, StorageError> {
     users::lock_member(conn, user_id).await?;
-    let mut touched = AffectedRecords::default();
+    let mut affected = AffectedRecords::default();
     let mut removed = delete_records(
         conn,
         user_id,
         data_type,
         delete_sql(data_type),
         id,
-        &mut touched,
+        &mut affected,
     )
     .await?;
     if data_type == DataType::Sleep {
-        let its_recovery = "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, cycle_id";
+        let recovery_sql = "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, cycle_id";
         let recovery = DataType::Recovery;
-        removed
-            .extend(delete_records(conn, user_id, recovery, its_recovery, id, &mut touched).await?);
+        removed.extend(
+            delete_records(conn, user_id, recovery, recovery_sql, id, &mut affected).await?,
+        );
     }
     let mut changes = ChangeBatch::default();
-    for one in &removed {
-        changes.add_deleted(one.data_type, one.id.clone(), one.local_date);
+    for record in &removed {
+        changes.add_deleted(record.data_type, record.id.clone(), record.local_date);
     }
-    date_assignment::assign_local_dates(conn, user_id, touched, &mut changes).await?;
+    date_assignment::assign_local_dates(conn, user_id, affected, &mut changes).await?;
     changes.write(conn, user_id, now).await?;
     let ids = [id.to_owned()];
     record_denial::forget(conn, user_id, data_type, &ids).await?;
@@ -229,7 +230,7 @@ async fn delete_records(
     data_type: DataType,
     sql: &'static str,
     id: &str,
-    touched: &mut AffectedRecords,
+    affected: &mut AffectedRecords,
 ) -> Result<Vec<RemovedRecord>, StorageError> {
     let rows: Vec<RemovedRow> = prepared(sql)
         .bind::<Text, _>(user_id.as_str())
@@ -238,8 +239,8 @@ async fn delete_records(
         .await?;
     let mut removed = Vec::with_capacity(rows.len());
     for row in rows {
-        touched.cycles.extend(row.cycle_id);
-        touched.add_date(data_type, row.local_date);
+        affected.cycles.extend(row.cycle_id);
+        affected.add_date(data_type, row.local_date);
         removed.push(RemovedRecord {
             data_type,
             id: row.id,

@@ -29,7 +29,7 @@ struct PurgedRow {
 pub async fn purge_records(
     conn: &mut PgConnection,
     user_id: &UserId,
-    kept: RetentionStart,
+    retention_start: RetentionStart,
     now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
     users::lock_member(conn, user_id).await?;
@@ -41,17 +41,17 @@ pub async fn purge_records(
             DataType::Sleep => "coalesce(night_date, local_date)",
             _ => "local_date",
         };
-        let left: Vec<PurgedRow> = diesel::sql_query(format!(
+        let rows: Vec<PurgedRow> = diesel::sql_query(format!(
             "DELETE FROM whoop_{data_type} WHERE user_id = $1 AND {date} < $2 \
              RETURNING id, {date} AS local_date"
         ))
         .bind::<Text, _>(user_id.as_str())
-        .bind::<Date, _>(kept.date)
+        .bind::<Date, _>(retention_start.date)
         .load(conn)
         .await?;
-        removed += left.len();
-        for one in left {
-            changes.add_deleted(data_type, one.id, one.local_date);
+        removed += rows.len();
+        for row in rows {
+            changes.add_deleted(data_type, row.id, row.local_date);
         }
     }
     changes.write(conn, user_id, now).await?;
@@ -59,7 +59,7 @@ pub async fn purge_records(
         "DELETE FROM whoop_rejected_record WHERE user_id = $1 AND last_seen_at < $2",
     )
     .bind::<Text, _>(user_id.as_str())
-    .bind::<Timestamptz, _>(kept.instant)
+    .bind::<Timestamptz, _>(retention_start.instant)
     .execute(conn)
     .await?;
     diesel::sql_query(
@@ -72,7 +72,7 @@ pub async fn purge_records(
          WHERE user_id = $1 AND least(covered_from, earlier_from) < $2",
     )
     .bind::<Text, _>(user_id.as_str())
-    .bind::<Timestamptz, _>(kept.instant)
+    .bind::<Timestamptz, _>(retention_start.instant)
     .execute(conn)
     .await?;
     Ok(removed as u64)

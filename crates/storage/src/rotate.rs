@@ -22,7 +22,7 @@ const SEALED_TABLES: [(&str, &str); 3] = [
 pub const BATCH: usize = 100;
 
 /// Number of rows that are loaded at a time to test whether a key opens them.
-const AT_ONCE: usize = 1_000;
+const OPEN_TEST_BATCH: usize = 1_000;
 
 /// A row that is sealed with another key than the first.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -79,7 +79,7 @@ pub async fn list_outdated(
     keys: &TokenKeys,
     after: Option<&OutdatedRow>,
 ) -> Result<Vec<OutdatedRow>, StorageError> {
-    let each: Vec<String> = SEALED_TABLES
+    let queries: Vec<String> = SEALED_TABLES
         .iter()
         .map(|(table, owner)| {
             format!(
@@ -89,9 +89,9 @@ pub async fn list_outdated(
         })
         .collect();
     let sql = format!(
-        "SELECT table_name, owner FROM ({}) AS every \
+        "SELECT table_name, owner FROM ({}) AS sealed_rows \
          WHERE (table_name, owner) > ($2, $3) ORDER BY table_name, owner LIMIT {BATCH}",
-        each.join(" UNION ALL ")
+        queries.join(" UNION ALL ")
     );
     let mut conn = database.get().await?;
     Ok(diesel::sql_query(sql)
@@ -115,8 +115,8 @@ pub async fn reseal(
     else {
         return Ok(ResealOutcome::NotNeeded);
     };
-    let mut locked = database.begin().await?;
-    locked
+    let mut transaction = database.begin().await?;
+    transaction
         .batch_execute("SET LOCAL lock_timeout = '15s'")
         .await?;
     let found = diesel::sql_query(format!(
@@ -124,33 +124,33 @@ pub async fn reseal(
     ))
     .bind::<Text, _>(&row.owner)
     .bind::<Text, _>(keys.sealing_key_id())
-    .load::<SealedRow>(&mut *locked)
+    .load::<SealedRow>(&mut *transaction)
     .await;
     let found = match found {
         Ok(mut rows) => rows.pop(),
         Err(error) => match StorageError::from(error) {
             StorageError::Busy(_) => {
-                locked.rollback().await?;
+                transaction.rollback().await?;
                 return Ok(ResealOutcome::RowLocked);
             }
             other => return Err(other),
         },
     };
     let Some(SealedRow { sealed, key_id }) = found else {
-        locked.rollback().await?;
+        transaction.rollback().await?;
         return Ok(ResealOutcome::NotNeeded);
     };
     let sealed = SealedText {
         key_id,
         bytes: sealed,
     };
-    let anew = keys
+    let resealed = keys
         .open(&row.owner, &sealed)
         .and_then(|text| keys.seal(&row.owner, &text));
-    let anew = match anew {
-        Ok(anew) => anew,
+    let resealed = match resealed {
+        Ok(resealed) => resealed,
         Err(error) => {
-            locked.rollback().await?;
+            transaction.rollback().await?;
             return Ok(ResealOutcome::DoesNotOpen(error));
         }
     };
@@ -158,11 +158,11 @@ pub async fn reseal(
         "UPDATE {table} SET sealed = $2, key_id = $3 WHERE {owner}::text = $1"
     ))
     .bind::<Text, _>(&row.owner)
-    .bind::<Bytea, _>(anew.bytes)
-    .bind::<Text, _>(anew.key_id)
-    .execute(&mut *locked)
+    .bind::<Bytea, _>(resealed.bytes)
+    .bind::<Text, _>(resealed.key_id)
+    .execute(&mut *transaction)
     .await?;
-    locked.commit().await?;
+    transaction.commit().await?;
     Ok(ResealOutcome::Done)
 }
 
@@ -181,7 +181,7 @@ pub async fn list_unopenable(
     for (table, owner) in SEALED_TABLES {
         let sql = format!(
             "SELECT {owner}::text AS owner, sealed, key_id FROM {table} \
-             WHERE key_id = $1 AND {owner}::text > $2 ORDER BY 1 LIMIT {AT_ONCE}"
+             WHERE key_id = $1 AND {owner}::text > $2 ORDER BY 1 LIMIT {OPEN_TEST_BATCH}"
         );
         let mut last = String::new();
         loop {
@@ -190,8 +190,8 @@ pub async fn list_unopenable(
                 .bind::<Text, _>(&last)
                 .load(&mut conn)
                 .await?;
-            let Some(end) = rows.last() else { break };
-            last.clone_from(&end.owner);
+            let Some(last_row) = rows.last() else { break };
+            last.clone_from(&last_row.owner);
             for OwnedSealedRow { owner, row } in rows {
                 let sealed = SealedText {
                     key_id: row.key_id,
@@ -209,13 +209,13 @@ pub async fn list_unopenable(
 
 /// Returns the number of rows that each key seals now.
 pub async fn count_rows_by_key(database: &Database) -> Result<Vec<KeyUse>, StorageError> {
-    let each: Vec<String> = SEALED_TABLES
+    let queries: Vec<String> = SEALED_TABLES
         .iter()
         .map(|(table, _)| format!("SELECT key_id FROM {table}"))
         .collect();
     let sql = format!(
-        "SELECT key_id, count(*) AS rows FROM ({}) AS every GROUP BY key_id ORDER BY key_id",
-        each.join(" UNION ALL ")
+        "SELECT key_id, count(*) AS rows FROM ({}) AS sealed_rows GROUP BY key_id ORDER BY key_id",
+        queries.join(" UNION ALL ")
     );
     let mut conn = database.get().await?;
     Ok(diesel::sql_query(sql).load(&mut conn).await?)

@@ -23,14 +23,18 @@ const KEY_BYTES: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     #[error(
-        "TOKEN_KEYS: {0}; expected id:base64-of-32-bytes[,id:…], made by `openssl rand -base64 32`"
+        "TOKEN_KEYS: {0}; expected id:base64-of-32-bytes[,id:…]; \
+         `openssl rand -base64 32` creates a key"
     )]
     Keys(String),
     #[error("the tokens are sealed with key {0:?}, which is not in TOKEN_KEYS")]
     UnknownKey(String),
-    #[error("the sealed tokens do not open: they were changed, or belong to another member or key")]
+    #[error(
+        "the sealed tokens cannot be opened: they were changed, \
+         or were sealed for another member or with another key"
+    )]
     DoesNotOpen,
-    #[error("the operating system gave no random numbers")]
+    #[error("the operating system provided no random numbers")]
     NoRandomness,
 }
 
@@ -67,20 +71,25 @@ impl TokenKeys {
     pub fn parse(text: &SecretString) -> Result<Self, SealError> {
         let mut keys: Vec<SealingKey> = Vec::new();
         for (position, entry) in text.expose_secret().split(',').enumerate() {
-            let wrong = |what: &str| SealError::Keys(format!("entry {} {what}", position + 1));
+            let invalid_entry =
+                |reason: &str| SealError::Keys(format!("entry {} {reason}", position + 1));
             let (id, key) = entry
                 .trim()
                 .split_once(':')
-                .ok_or_else(|| wrong("has no `id:`"))?;
+                .ok_or_else(|| invalid_entry("has no `id:`"))?;
             if id.is_empty() || id.len() > 64 {
-                return Err(wrong("needs an id of 1 to 64 characters"));
+                return Err(invalid_entry("needs an id of 1 to 64 characters"));
             }
-            if keys.iter().any(|known| known.id == id) {
-                return Err(wrong("repeats the id of an earlier one"));
+            if keys.iter().any(|earlier| earlier.id == id) {
+                return Err(invalid_entry("has the id of an earlier entry"));
             }
-            let bytes = Zeroizing::new(STANDARD.decode(key).map_err(|_| wrong("is not base64"))?);
+            let bytes = Zeroizing::new(
+                STANDARD
+                    .decode(key)
+                    .map_err(|_| invalid_entry("is not base64"))?,
+            );
             if bytes.len() != KEY_BYTES {
-                return Err(wrong(&format!(
+                return Err(invalid_entry(&format!(
                     "has {} bytes instead of {KEY_BYTES}",
                     bytes.len()
                 )));
@@ -148,7 +157,7 @@ impl TokenKeys {
         let key = self
             .0
             .first()
-            .ok_or_else(|| SealError::Keys("no key given".to_owned()))?;
+            .ok_or_else(|| SealError::Keys("there is no key".to_owned()))?;
         let mut nonce = [0_u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| SealError::NoRandomness)?;
         let payload = Payload {
@@ -208,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_for_a_member_opens_for_that_member_only() {
+    fn a_sealed_text_can_be_opened_only_for_its_owner() {
         let keys = keys(&key("a", 1));
         let sealed = keys.seal("mara", &SecretString::from("secret")).unwrap();
 
@@ -223,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_or_cut_text_does_not_open() {
+    fn a_changed_or_truncated_text_cannot_be_opened() {
         let keys = keys(&key("a", 1));
         let sealed = keys.seal("mara", &SecretString::from("secret")).unwrap();
 
@@ -232,11 +241,11 @@ mod tests {
             changed.bytes[position] ^= 1;
             assert!(keys.open("mara", &changed).is_err());
         }
-        let cut = SealedText {
+        let truncated = SealedText {
             bytes: sealed.bytes[..10].to_vec(),
             ..sealed
         };
-        assert!(keys.open("mara", &cut).is_err());
+        assert!(keys.open("mara", &truncated).is_err());
     }
 
     #[test]
@@ -258,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_keys_are_refused_without_being_told() {
+    fn invalid_keys_are_refused_and_keys_are_never_printed() {
         for bad in [
             "",
             "a",

@@ -108,8 +108,8 @@ impl ScopeSet {
 
     /// Parses the column. Scopes that this version does not know are ignored.
     pub(crate) fn parse_column(text: &str) -> Self {
-        let known = |word: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == word);
-        text.split(',').filter_map(known).collect()
+        let scope_of = |name: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == name);
+        text.split(',').filter_map(scope_of).collect()
     }
 }
 
@@ -122,8 +122,8 @@ impl FromIterator<Scope> for ScopeSet {
 /// Comma-separated, as in the column.
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<&str> = self.0.iter().map(|scope| scope.as_str()).collect();
-        f.write_str(&words.join(","))
+        let names: Vec<&str> = self.0.iter().map(|scope| scope.as_str()).collect();
+        f.write_str(&names.join(","))
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_are_written_and_read_back_and_an_unknown_word_gives_no_right() {
+    fn scopes_are_written_and_read_back_and_an_unknown_scope_is_ignored() {
         let scopes: ScopeSet = [Scope::Erase, Scope::Read, Scope::Read]
             .into_iter()
             .collect();

@@ -73,7 +73,7 @@ pub async fn grant_serving(
     .load::<RoleNameRow>(&mut conn)
     .await?
     .into_iter()
-    .map(|one| one.name)
+    .map(|row| row.name)
     .collect();
     if let Some(role) = role
         && !names.iter().any(|name| name == role)
@@ -140,7 +140,7 @@ async fn privilege_warning(
     conn: &mut PgConnection,
     name: &str,
 ) -> Result<Option<String>, StorageError> {
-    let powers: Option<RolePrivilegesRow> = diesel::sql_query(
+    let privileges: Option<RolePrivilegesRow> = diesel::sql_query(
         "SELECT r.rolsuper OR pg_has_role(r.oid, c.relowner, 'MEMBER') AS owns, \
                 has_schema_privilege(r.oid, 'public', 'CREATE') AS creates \
          FROM pg_roles r, pg_class c \
@@ -150,17 +150,17 @@ async fn privilege_warning(
     .get_result(conn)
     .await
     .optional()?;
-    let Some(powers) = powers else {
+    let Some(privileges) = privileges else {
         return Err(StorageError::NoSuchRole(name.to_owned()));
     };
-    Ok(if powers.owns {
+    Ok(if privileges.owns {
         Some(format!(
-            "{name} is a superuser or owns the tables, so nothing keeps it from changing them; \
-             let another role serve"
+            "{name} is a superuser or owns the tables, so it can change the schema; \
+             use another role for the service"
         ))
-    } else if powers.creates {
+    } else if privileges.creates {
         Some(format!(
-            "{name} may create tables in the schema; end that with: \
+            "{name} can create tables in the schema; prevent this with: \
              REVOKE CREATE ON SCHEMA public FROM PUBLIC, {name}"
         ))
     } else {

@@ -41,7 +41,7 @@ impl SslMode {
             "verify-ca" => Ok(Self::VerifyCa),
             "verify-full" => Ok(Self::VerifyFull),
             other => Err(StorageError::Config(format!(
-                "sslmode={other} is not known; use disable, prefer, require, verify-ca or verify-full"
+                "sslmode={other} is not a valid value; use disable, prefer, require, verify-ca or verify-full"
             ))),
         }
     }
@@ -88,8 +88,8 @@ impl TlsRules {
     ) -> Result<Self, StorageError> {
         let contradiction = |mode: SslMode, roots: &str| {
             Err(StorageError::Config(format!(
-                "sslmode={} does not verify the server, and sslrootcert={roots} asks for it; write \
-                 sslmode=verify-full&sslrootcert={roots}, or take sslrootcert out",
+                "sslmode={} does not verify the server although sslrootcert={roots} is set; write \
+                 sslmode=verify-full&sslrootcert={roots}, or remove sslrootcert",
                 mode.name()
             )))
         };
@@ -167,8 +167,8 @@ impl RootCertificates {
         };
         let unreadable = |reason: &dyn std::fmt::Display| {
             StorageError::Config(format!(
-                "sslrootcert={} cannot be used ({reason}); it names a PEM file with the certificate \
-                 of the authority that signed the server's",
+                "sslrootcert={} cannot be used ({reason}); it must name a PEM file with the \
+                 certificate of the authority that signed the server's certificate",
                 path.display()
             ))
         };
@@ -179,7 +179,7 @@ impl RootCertificates {
             roots.add(certificate).map_err(|error| unreadable(&error))?;
         }
         if roots.is_empty() {
-            return Err(unreadable(&"it holds no certificate"));
+            return Err(unreadable(&"the file contains no certificate"));
         }
         Ok(roots)
     }
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_root_certificate_always_means_that_the_server_is_verified() {
-        for (mode, wanted) in [
+        for (mode, expected) in [
             (None, SslMode::VerifyFull),
             (Some("require"), SslMode::VerifyCa),
             (Some("verify-ca"), SslMode::VerifyCa),
@@ -279,13 +279,13 @@ mod tests {
         ] {
             let rules = rules(mode, Some(CA)).unwrap();
 
-            assert_eq!(rules.mode, wanted, "{mode:?}");
+            assert_eq!(rules.mode, expected, "{mode:?}");
             assert_eq!(rules.roots, RootCertificates::File(CA.into()), "{mode:?}");
         }
     }
 
     #[test]
-    fn a_root_certificate_that_would_be_ignored_is_refused_with_what_to_write() {
+    fn a_root_certificate_that_would_be_ignored_is_refused_with_the_remedy() {
         for (mode, roots) in [
             ("disable", CA),
             ("allow", CA),
@@ -295,16 +295,16 @@ mod tests {
             ("require", "system"),
             ("verify-ca", "system"),
         ] {
-            let refusal = rules(Some(mode), Some(roots)).unwrap_err();
+            let error = rules(Some(mode), Some(roots)).unwrap_err();
 
-            let right = format!("sslmode=verify-full&sslrootcert={roots}");
-            assert!(refusal.contains(&right), "{mode}, {roots}: {refusal}");
+            let remedy = format!("sslmode=verify-full&sslrootcert={roots}");
+            assert!(error.contains(&remedy), "{mode}, {roots}: {error}");
         }
     }
 
     #[test]
-    fn without_a_root_certificate_the_systems_are_taken() {
-        for (mode, wanted) in [
+    fn without_a_root_certificate_those_of_the_system_are_used() {
+        for (mode, expected) in [
             (None, SslMode::VerifyFull),
             (Some("require"), SslMode::Require),
             (Some("verify-ca"), SslMode::VerifyFull),
@@ -315,7 +315,7 @@ mod tests {
 
                 assert_eq!(
                     (rules.mode, rules.roots),
-                    (wanted, RootCertificates::System),
+                    (expected, RootCertificates::System),
                     "{mode:?}"
                 );
             }

@@ -29,10 +29,10 @@ struct SealedPair {
 impl OAuthTokens {
     /// Seals the pair for its owner: a member, or a row without a member.
     pub(crate) fn seal(&self, keys: &TokenKeys, owner: &str) -> Result<SealedText, StorageError> {
-        let exposed = |token: &SecretString| token.expose_secret().to_owned();
+        let plain_text = |token: &SecretString| token.expose_secret().to_owned();
         let pair = SealedPair {
-            access_token: exposed(&self.access_token),
-            refresh_token: self.refresh_token.as_ref().map(exposed),
+            access_token: plain_text(&self.access_token),
+            refresh_token: self.refresh_token.as_ref().map(plain_text),
         };
         let text = serde_json::to_string(&pair).map_err(|_| SealError::DoesNotOpen)?;
         Ok(keys.seal(owner, &SecretString::from(text))?)

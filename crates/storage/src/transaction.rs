@@ -13,7 +13,7 @@ type PgTransactionManager = <PgConnection as AsyncConnection>::TransactionManage
 pub struct Transaction(Option<PooledConnection>);
 
 const CONNECTION_PRESENT: &str =
-    "only commit, rollback and drop take it, and nothing comes after them";
+    "only commit, rollback and drop take the connection, and they end the transaction";
 
 impl Database {
     /// Opens a transaction on a connection from the pool.

@@ -42,7 +42,12 @@ pub(crate) async fn adopt(
     }
     let report = engine
         .adopt(args.dry_run, stop, |one| {
-            tracing::info!(member = %one.user_id, outcome = ?one.outcome, error = one.error, "looked at");
+            tracing::info!(
+                member = %one.user_id,
+                outcome = ?one.outcome,
+                error = one.error,
+                "member processed"
+            );
         })
         .await
         .map_err(refused)?;
@@ -74,8 +79,8 @@ fn exit_status(report: &AdoptReport) -> ExitStatus {
 
 fn text(report: &AdoptReport) -> String {
     if report.members.is_empty() && report.of_nobody == 0 {
-        return "no tables of an older service are here; `sync-worker migrate` moves them aside as \
-                predecessor_… where it finds any"
+        return "no tables of the legacy service found; `sync-worker migrate` renames them to \
+                predecessor_… if there are any"
             .to_owned();
     }
     let count = |outcome| {
@@ -83,52 +88,49 @@ fn text(report: &AdoptReport) -> String {
         members.filter(|one| one.outcome == outcome).count()
     };
     let mut lines = Vec::new();
-    let word = if report.dry_run { "would be" } else { "are" };
+    let verb = if report.dry_run { "would be" } else { "were" };
     for (outcome, words) in [
-        (AdoptionOutcome::Connected, "connected"),
+        (AdoptionOutcome::Connected, "imported and connected"),
         (
             AdoptionOutcome::ReauthRequired,
-            "here, and have to connect again",
+            "imported, and have to connect again",
         ),
-        (
-            AdoptionOutcome::Disconnected,
-            "here, disconnected as they were",
-        ),
-        (AdoptionOutcome::PutOff, "put off; run it again"),
-        (AdoptionOutcome::Failed, "not taken over"),
+        (AdoptionOutcome::Disconnected, "imported as disconnected"),
+        (AdoptionOutcome::PutOff, "deferred; run this command again"),
+        (AdoptionOutcome::Failed, "not imported"),
     ] {
         match count(outcome) {
             0 => {}
-            members => lines.push(format!("{members} {word} {words}")),
+            members => lines.push(format!("{members} member(s) {verb} {words}")),
         }
     }
     for (outcome, words) in [
         (
             AdoptionOutcome::Already,
-            "were taken over before and are left alone",
+            "were imported before and are not changed",
         ),
         (
             AdoptionOutcome::Nothing,
-            "left neither a token nor a whole record",
+            "have neither a token nor a complete record",
         ),
     ] {
         match count(outcome) {
             0 => {}
-            members => lines.push(format!("{members} {words}")),
+            members => lines.push(format!("{members} member(s) {words}")),
         }
     }
     lines.push(format!(
-        "whole records: {}",
+        "complete records: {}",
         sum_by_type(report, |one| &one.records)
     ));
     lines.push(format!(
-        "rows without one, to be read again: {}",
+        "rows without a complete record, to be read again: {}",
         sum_by_type(report, |one| &one.read_again)
     ));
     let set_aside: u64 = report.members.iter().map(|one| one.set_aside).sum();
     if set_aside > 0 {
         lines.push(format!(
-            "{set_aside} set aside, with their reasons in whoop_rejected_record"
+            "{set_aside} record(s) set aside, with the reasons in whoop_rejected_record"
         ));
     }
     if report.of_nobody > 0 {
@@ -141,16 +143,16 @@ fn text(report: &AdoptReport) -> String {
 
 fn sum_by_type(
     report: &AdoptReport,
-    of: impl Fn(&MemberAdoption) -> &BTreeMap<&'static str, u64>,
+    counts_of: impl Fn(&MemberAdoption) -> &BTreeMap<&'static str, u64>,
 ) -> String {
-    let mut all: BTreeMap<&str, u64> = BTreeMap::new();
-    for (name, count) in report.members.iter().flat_map(of) {
-        *all.entry(name).or_default() += count;
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in report.members.iter().flat_map(counts_of) {
+        *sums.entry(name).or_default() += count;
     }
-    if all.is_empty() {
+    if sums.is_empty() {
         return "none".to_owned();
     }
-    let parts: Vec<String> = all
+    let parts: Vec<String> = sums
         .iter()
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
@@ -159,24 +161,24 @@ fn sum_by_type(
 
 /// Returns a line for a member that needs the operator's attention, otherwise `None`.
 fn problem_line(one: &MemberAdoption) -> Option<String> {
-    let word = match one.outcome {
+    let problem = match one.outcome {
         AdoptionOutcome::ReauthRequired => "has to connect again",
-        AdoptionOutcome::Failed => "was not taken over",
-        AdoptionOutcome::PutOff => "was put off",
-        _ => one.error.as_ref().map(|_| "is here, but")?,
+        AdoptionOutcome::Failed => "was not imported",
+        AdoptionOutcome::PutOff => "was deferred",
+        _ => one.error.as_ref().map(|_| "has a problem")?,
     };
-    let why = one
+    let reason = one
         .error
         .as_ref()
         .map_or_else(String::new, |error| format!(": {error}"));
-    Some(format!("  {} {word}{why}", one.user_id))
+    Some(format!("  {} {problem}{reason}", one.user_id))
 }
 
 fn next_step(report: &AdoptReport) -> &'static str {
     if report.dry_run {
-        "nothing was written. Stop the older service for good before the real run: whoever refreshes \
-         a token ends the other's"
+        "nothing was written. Stop the legacy service for good before the import: a token refresh \
+         by one of the two services invalidates the tokens of the other"
     } else {
-        "what WHOOP has beside that is read by the next runs, at once by `sync-worker backfill`"
+        "the next runs read the other records from WHOOP; `sync-worker backfill` reads them now"
     }
 }

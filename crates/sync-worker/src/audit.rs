@@ -40,7 +40,7 @@ pub(crate) async fn list(
         return Ok(ExitStatus::Done);
     }
     if entries.is_empty() {
-        console.print("no rows");
+        console.print("no matching rows");
         return Ok(ExitStatus::Done);
     }
     let mut table = Table::new();
@@ -70,7 +70,7 @@ fn audit_filter(args: &ListAuditArgs) -> Result<AuditFilter, CommandError> {
         .transpose()
         .map_err(|_| {
             CommandError::wrong_usage(
-                "--since lies in the future; name a past date or instant, such as 2026-01-31"
+                "--since is in the future; use a past date or instant, such as 2026-01-31"
                     .to_owned(),
             )
         })?;
@@ -84,7 +84,7 @@ fn audit_filter(args: &ListAuditArgs) -> Result<AuditFilter, CommandError> {
                 .map_err(|error| CommandError::could_not_run(error.to_string()))?;
             user_ids.extend(keys.audit_pseudonyms(user.as_str()));
         } else {
-            tracing::warn!("TOKEN_KEYS is not set, so rows of an erased member are not found");
+            tracing::warn!("TOKEN_KEYS is not set; rows of an erased member are not found");
         }
     }
     Ok(AuditFilter {

@@ -29,7 +29,7 @@ pub(crate) async fn capacity(
     args: &CapacityArgs,
     console: &Console,
 ) -> Result<ExitStatus, CommandError> {
-    let setting = SimulationParameters {
+    let parameters = SimulationParameters {
         // Any start will do, because all days are alike. It is fixed, so that a seed always gives
         // the same result.
         begins: DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
@@ -62,14 +62,14 @@ pub(crate) async fn capacity(
             Launch::second_evening(members as usize, TimeDelta::minutes(within.into()))
         }),
     };
-    if setting.launch.is_some() && args.days < 2 {
+    if parameters.launch.is_some() && args.days < 2 {
         return Err(CommandError::wrong_usage(
-            "a launch begins on the second day: use --days 2 or more".to_owned(),
+            "a launch begins on the second simulated day; use --days 2 or more".to_owned(),
         ));
     }
     // The simulation can compute for hours. On a blocking thread it does not keep the process from
     // handling signals.
-    let report = tokio::task::spawn_blocking(move || simulate(&setting))
+    let report = tokio::task::spawn_blocking(move || simulate(&parameters))
         .await
         .map_err(|error| CommandError::could_not_run(error.to_string()))?;
     let exit = if report.held {
@@ -98,7 +98,7 @@ fn text(report: &SimulationReport) -> String {
         report.seed,
     )];
     lines.push(format!(
-        "\nCalls a day ({} allowed; in any 24 hours at most {})",
+        "\nCalls per day (limit {}; maximum in any 24 hours: {})",
         report.calls_per_day, report.most_in_a_day
     ));
     let most = report.by_day.iter().map(|day| day.total).max().unwrap_or(0);
@@ -120,26 +120,35 @@ fn text(report: &SimulationReport) -> String {
             ),
         ));
         if day.visits_put_off > 0 {
-            lines.push(format!("{:>12} visit(s) put off", day.visits_put_off));
+            lines.push(format!(
+                "{:>12} app request(s) deferred",
+                day.visits_put_off
+            ));
         }
     }
     lines.push("       █ interactive  ▚ webhook  ▓ scheduled  ░ inactive  · backfill".to_owned());
     lines.push(format!(
-        "\nCalls a minute by the hour, on average ({} allowed; in any 60 seconds at most {})",
+        "\nAverage calls per minute, by hour of the day (limit {}; maximum in any 60 seconds: {})",
         report.calls_per_minute, report.most_in_a_minute
     ));
     for (hour, calls) in report.by_hour.iter().enumerate() {
-        let a_minute = calls / 60.0;
+        let per_minute = calls / 60.0;
         let scale = f64::from(report.calls_per_minute);
         lines.push(format!(
-            "{hour:>5} {a_minute:>6.1} {}",
-            bar(a_minute, scale, '█')
+            "{hour:>5} {per_minute:>6.1} {}",
+            bar(per_minute, scale, '█')
         ));
     }
 
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["behind WHOOP at a visit", "median", "p95", "worst", "goal"]);
+    table.set_header([
+        "lag behind WHOOP at an app request",
+        "median",
+        "p95",
+        "maximum",
+        "goal",
+    ]);
     for TypeLag {
         data_type,
         goal_seconds,
@@ -155,8 +164,11 @@ fn text(report: &SimulationReport) -> String {
         ]);
     }
     for (name, spread) in [
-        ("nights spared, as calls are scarce", &report.settled),
-        ("members who stay away", &report.away),
+        (
+            "reads skipped because the quota was scarce",
+            &report.settled,
+        ),
+        ("time since the last read of inactive members", &report.away),
     ] {
         table.add_row([
             name.to_owned(),
@@ -168,8 +180,8 @@ fn text(report: &SimulationReport) -> String {
     }
     lines.push(format!("\n{table}"));
     lines.push(format!(
-        "{} visits: {} answered without a call, {} put off. {} turns in runs: {} put off; \
-         a run leaves {} members to their next visit.",
+        "{} app requests: {} answered without a call, {} deferred. {} members selected by runs: {} \
+         deferred; on average a run skips {} members, who are read at their next app request.",
         report.visits,
         report.visits_without_a_call,
         report.visits_put_off,
@@ -177,23 +189,24 @@ fn text(report: &SimulationReport) -> String {
         report.turns_put_off,
         report.left,
     ));
-    lines.push(hazards_text(report));
+    lines.push(failures_text(report));
     lines.extend(launch_text(report));
     for goal in report.goals.iter().filter(|goal| !goal.held) {
         lines.push(format!(
-            "NOT HELD: {}: {}, allowed {}",
+            "GOAL MISSED: {}: {}, maximum {}",
             goal.name, goal.was, goal.at_most
         ));
     }
     if report.held {
-        lines.push("Every goal is held.".to_owned());
+        lines.push("Every goal is met.".to_owned());
     }
     lines.join("\n")
 }
 
-fn hazards_text(report: &SimulationReport) -> String {
+fn failures_text(report: &SimulationReport) -> String {
     let mut line = format!(
-        "{} second pages, {} calls by id, {} token refreshes; {} calls for members whose calls always fail ({} visits).",
+        "{} further pages of lists, {} calls for records by id, {} token refreshes; {} calls for \
+         members for whom every call fails ({} app requests).",
         report.second_pages,
         report.calls_by_id,
         report.refreshes,
@@ -202,7 +215,7 @@ fn hazards_text(report: &SimulationReport) -> String {
     );
     if let Some(outages) = &report.outages {
         line += &format!(
-            "\nOutages: {}, {} calls ({} an hour), {} visits, which no goal includes.",
+            "\nOutages: {}, {} calls ({} per hour), {} app requests, which no goal includes.",
             format_duration(outages.seconds),
             outages.calls,
             outages.calls_per_hour,

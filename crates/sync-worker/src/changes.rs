@@ -23,7 +23,7 @@ pub(crate) async fn restart(
 ) -> Result<ExitStatus, CommandError> {
     if !args.yes {
         return Err(CommandError::wrong_usage(
-            "every app with a copy reads everything anew after this; say --yes".to_owned(),
+            "after this, every app downloads all its data again; add --yes to confirm".to_owned(),
         ));
     }
     let database = args
@@ -50,7 +50,8 @@ pub(crate) async fn restart(
         });
     } else {
         console.print(format_args!(
-            "the changes of {members} member(s) are counted anew: apps with a copy get 410, and read everything"
+            "sequence numbers of {members} member(s) restarted: each app gets status 410 once \
+             and downloads all its data again"
         ));
     }
     Ok(ExitStatus::Done)

@@ -31,17 +31,17 @@ pub struct WorkerCli {
     #[command(subcommand)]
     pub command: WorkerCommand,
 
-    /// Settings that could not be read, see [`whoop_sync::config::read`].
+    /// Settings that could not be read, see [`whoop_sync::config::read_command_line`].
     #[arg(skip)]
     pub unreadable_settings: SettingFaults,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all done, 1 could not run (database, configuration), \
-2 wrong usage, 3 ran and some members failed, 4 ran and work was put off (quota, or told to stop)";
+2 wrong usage, 3 ran and some members failed, 4 ran and work was deferred (quota or stop signal)";
 
 #[derive(Debug, Subcommand)]
 pub enum WorkerCommand {
-    /// Bring the database's tables up to this version; does nothing if they are up to date.
+    /// Update the database's tables to this version; does nothing if they are up to date.
     Migrate(MigrateArgs),
     /// Sync the connected members with WHOOP once, as one of the day's four runs.
     Run(Box<RunArgs>),
@@ -56,8 +56,10 @@ pub enum WorkerCommand {
     /// Without `--user` the calls have the priority of a backfill. A deferred run starts from the
     /// beginning.
     Reconcile(Box<ReconcileArgs>),
-    /// Simulate how many members WHOOP's quota supports: generated members in memory, planned as
-    /// the service plans its runs.
+    /// Simulate how many members WHOOP's quota supports.
+    ///
+    /// The members are generated in memory, and their reads are planned as the service plans its
+    /// runs. Needs no database and no WHOOP app.
     ///
     /// Exits with 1 if the quota does not suffice or a freshness goal is missed.
     Capacity(CapacityArgs),
@@ -69,16 +71,19 @@ pub enum WorkerCommand {
     Adopt(Box<AdoptArgs>),
     /// Show the whole service on one page: members, quota, last runs.
     Status(StatusArgs),
-    /// Check the service, and print each problem with what to do about it. Sends one call to WHOOP,
-    /// and one request to verify the WHOOP app's credentials, which does not count as a call.
+    /// Check the service, and print each problem with what to do about it.
+    ///
+    /// Uses one call of WHOOP's quota. Also checks client id and secret, which costs no call.
     ///
     /// Exits with 0 if it finds nothing but warnings, 3 if there is a problem, and 1 if the
     /// settings or the database prevent the checks.
     Doctor(Box<DoctorArgs>),
-    /// Print a script with which a shell completes commands and flags.
+    /// Print the script that completes commands and flags in a shell.
     Completions(CompletionsArgs),
     /// Print the manual page, for `man -l -`.
     Man,
+    /// Explain the settings that the commands share.
+    Settings,
     /// List, inspect, disconnect and erase members.
     #[command(subcommand)]
     Users(UsersCommand),
@@ -96,17 +101,18 @@ pub enum WorkerCommand {
     /// A change takes effect at once in every API process, without a restart.
     #[command(subcommand)]
     ServiceKeys(ServiceKeysCommand),
-    /// List the audit trail: connects, disconnects, exports, erasures and reads, with their
-    /// callers.
+    /// List the audit trail: connects, reads, exports, disconnects and erasures.
     ///
-    /// Newest first. An erased member is found by id as long as `TOKEN_KEYS` still has the key that
-    /// was its first one at the erasure.
+    /// Each row names its caller. Newest first. An erased member is found by id as long as
+    /// `TOKEN_KEYS` still has the key that was its first one at the erasure.
     Audit(ListAuditArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum ServiceKeysCommand {
-    /// Create a key and print it. It is printed only this once and not stored.
+    /// Create a key and print it.
+    ///
+    /// The key is printed only once: the database stores only its hash.
     Create(CreateServiceKeyArgs),
     /// List all keys with their scopes, state and last use.
     List(ListServiceKeysArgs),
@@ -215,7 +221,7 @@ fn parse_caller(text: &str) -> Result<String, String> {
     if is_caller && text.chars().count() <= 100 {
         Ok(text.to_owned())
     } else {
-        Err("one of member, whoop, key, cli, key:NAME or cli:USER, such as key:backend".to_owned())
+        Err("use member, whoop, key, cli, key:NAME or cli:USER, such as key:backend".to_owned())
     }
 }
 
@@ -240,9 +246,13 @@ pub struct RestartChangesArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum WebhooksCommand {
-    /// List received events, the latest first. Events are kept for 30 days.
+    /// List received events, the latest first.
+    ///
+    /// Events are kept for 30 days.
     List(ListEventsArgs),
-    /// Process all due events once. The API does this continuously.
+    /// Process all due events once.
+    ///
+    /// The API does this continuously.
     #[command(after_help = EXIT_CODES)]
     Drain(Box<DrainWebhooksArgs>),
     /// Process events again, dead ones or any others.
@@ -328,13 +338,16 @@ pub struct ReplayWebhooksArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum UsersCommand {
-    /// List all members with their connection and their last sync. `written` counts every write of
-    /// a record: a record that was rescored twice counts three times.
+    /// List all members with their connection and their last sync.
+    ///
+    /// `written` counts every write of a record: a record that was rescored twice counts three
+    /// times.
     List(ListMembersArgs),
     /// Show one member: connection, consent, and what was read of each data type.
     Show(ShowMemberArgs),
-    /// Try the stored tokens of members in `reauth_required` at WHOOP once more. A member is
-    /// connected again if WHOOP refreshes the tokens.
+    /// Try the stored tokens of members in `reauth_required` at WHOOP once more.
+    ///
+    /// A member is connected again if WHOOP refreshes the tokens.
     #[command(after_help = EXIT_CODES)]
     Retry(Box<RetryMembersArgs>),
     /// End a member's connection; the stored data is kept.
@@ -420,10 +433,10 @@ pub struct EraseMemberArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum TokenKeysCommand {
-    /// Seal all stored tokens with the first key of `TOKEN_KEYS`. The service can keep running.
+    /// Seal all stored tokens with the first key of `TOKEN_KEYS`.
     ///
-    /// Put the new key first in `TOKEN_KEYS` of every process, keep the old one after it, run this,
-    /// and then remove the old one.
+    /// The service can keep running. Put the new key first in `TOKEN_KEYS` of every process, keep
+    /// the old one after it, run this, and then remove the old one.
     Rotate(RotateTokenKeysArgs),
 }
 
@@ -499,7 +512,9 @@ impl WorkerCli {
                 UsersCommand::Disconnect(args) => &args.common,
                 UsersCommand::Erase(args) => &args.disconnect.common,
             },
-            WorkerCommand::Completions(_) | WorkerCommand::Man => return None,
+            WorkerCommand::Completions(_) | WorkerCommand::Man | WorkerCommand::Settings => {
+                return None;
+            }
         })
     }
 
@@ -543,6 +558,7 @@ impl WorkerCli {
             | WorkerCommand::Status(_)
             | WorkerCommand::Completions(_)
             | WorkerCommand::Man
+            | WorkerCommand::Settings
             | WorkerCommand::Changes(_)
             | WorkerCommand::ServiceKeys(_)
             | WorkerCommand::Audit(_)
@@ -554,8 +570,10 @@ impl WorkerCli {
 
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
-    /// Grant this role what the service needs: to read and write every row, but to change no table.
-    /// Roles that were granted earlier are updated automatically.
+    /// Role of the API and the worker, which may then read and write every row but change no table.
+    ///
+    /// The role must exist. Roles of earlier migrations keep their privileges and get those for new
+    /// tables.
     #[arg(long, env = "DATABASE_SERVING_ROLE", value_name = "ROLE")]
     pub serving_role: Option<String>,
 
@@ -637,14 +655,17 @@ pub struct WorkArgs {
     #[arg(long, value_name = "N")]
     pub max_calls: Option<u64>,
 
-    /// Maximum time to wait for a database that is unavailable when the run begins, for example
-    /// because it restarts. After that the command exits with 1.
+    /// Seconds that a run waits for an unavailable database.
+    ///
+    /// The run waits at its start, for example while PostgreSQL restarts. After that time the
+    /// command exits with 1.
     #[arg(long, env = "DATABASE_WAIT_SECONDS", value_name = "SECONDS", default_value_t = 0,
           value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub database_wait_seconds: u64,
 
-    /// File to write the run's metrics to when it ends, for node-exporter's textfile collector;
-    /// name it *.prom.
+    /// File for metrics, for node-exporter's textfile collector (`*.prom`).
+    ///
+    /// The run writes the file when it ends.
     #[arg(long, env = "METRICS_FILE", value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
 
@@ -777,7 +798,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
     text.parse::<f64>()
         .ok()
         .filter(|share| (0.0..=1.0).contains(share))
-        .ok_or_else(|| "a share from 0 to 1, as 0.25 for a quarter".to_owned())
+        .ok_or_else(|| "use a share from 0 to 1, such as 0.25 for a quarter".to_owned())
 }
 
 fn parse_outage(text: &str) -> Result<Outage, String> {
@@ -786,7 +807,7 @@ fn parse_outage(text: &str) -> Result<Outage, String> {
     numbers
         .filter(|(day, hour): &(u32, u32)| (1..=366).contains(day) && *hour < 24)
         .map(|(day, hour)| Outage::one_hour(day, hour))
-        .ok_or_else(|| "a day from 1 and an hour from 0 to 23, as 2:18".to_owned())
+        .ok_or_else(|| "use a day from 1 to 366 and an hour from 0 to 23, such as 2:18".to_owned())
 }
 
 #[cfg(test)]
@@ -798,5 +819,6 @@ mod tests {
     #[test]
     fn verify_cli() {
         WorkerCli::command().debug_assert();
+        crate::help::command().debug_assert();
     }
 }

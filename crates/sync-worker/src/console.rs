@@ -97,7 +97,7 @@ impl Console {
 
     /// Prints a result for people to standard output.
     pub(crate) fn print(&self, text: impl fmt::Display) {
-        let said = match &self.sink {
+        let result = match &self.sink {
             ResultSink::StandardOutput => self
                 .bars
                 .suspend(|| write_line(&mut io::stdout().lock(), &text)),
@@ -107,9 +107,9 @@ impl Console {
             ),
         };
         // Logged after the bars are resumed, because writing a log line suspends them as well.
-        if let Err(error) = said {
+        if let Err(error) = result {
             self.write_failed.store(true, Ordering::Relaxed);
-            tracing::error!(%error, "the result could not be written to standard output");
+            tracing::error!(%error, "result could not be written to standard output");
         }
     }
 
@@ -131,17 +131,16 @@ impl Console {
     pub(crate) fn print_json(&self, result: &impl Serialize) {
         match serde_json::to_string(result) {
             Ok(text) => self.print(text),
-            Err(error) => tracing::error!(%error, "the result cannot be written as JSON"),
+            Err(error) => tracing::error!(%error, "result cannot be written as JSON"),
         }
     }
 
     pub(crate) fn print_error(&self, refusal: &CommandError, json: bool) {
         let CommandError { exit, message } = refusal;
         if *exit == ExitStatus::WrongUsage {
-            // The format of clap's own errors.
-            self.print_to_stderr(format_args!(
-                "error: {message}\n\nFor more information, try '--help'."
-            ));
+            // The format of clap's own errors, without a reference to the help: the message names
+            // the remedy.
+            self.print_to_stderr(format_args!("error: {message}"));
             return;
         }
         if self.is_terminal {

@@ -12,40 +12,42 @@ use whoop_storage::StorageError;
 
 use crate::{ExitStatus, exit::CommandError};
 
-/// Repeats `ask` until PostgreSQL answers, or fails in a way that waiting does not change.
+/// Repeats `attempt` until PostgreSQL answers, or fails in a way that waiting does not change.
 ///
 /// # Errors
 ///
-/// The last error once `patience` has passed, or an error that reports the stop if `stop` is
+/// The last error once `max_wait` has passed, or an error that reports the stop if `stop` is
 /// cancelled meanwhile.
 pub(crate) async fn wait_for_database<T, F>(
-    patience: Duration,
+    max_wait: Duration,
     stop: &CancellationToken,
-    ask: impl Fn() -> F,
-    refused: impl Fn(&StorageError) -> CommandError,
+    attempt: impl Fn() -> F,
+    to_command_error: impl Fn(&StorageError) -> CommandError,
 ) -> Result<T, CommandError>
 where
     F: Future<Output = Result<T, StorageError>>,
 {
-    let began = Instant::now();
+    let started = Instant::now();
     let pauses = ExponentialBuilder::new()
         .with_min_delay(Duration::from_secs(1))
         .with_max_delay(Duration::from_secs(15))
         .without_max_times();
-    let asking = ask
+    let attempts = attempt
         .retry(pauses)
         // Measured by the clock, because an attempt takes long itself if the server does not
         // respond.
-        .when(|error| error.is_transient() && !error.is_auth_error() && began.elapsed() < patience)
+        .when(|error| {
+            error.is_transient() && !error.is_auth_error() && started.elapsed() < max_wait
+        })
         .notify(|error, pause| {
             let reason = error as &dyn std::error::Error;
             tracing::warn!(error = reason, ?pause, "waiting for the database");
         });
     tokio::select! {
-        answer = asking => answer.map_err(|error| refused(&error)),
+        answer = attempts => answer.map_err(|error| to_command_error(&error)),
         () = stop.cancelled() => Err(CommandError {
             exit: ExitStatus::Deferred,
-            message: "told to stop before the database had answered".to_owned(),
+            message: "stopped before the database answered".to_owned(),
         }),
     }
 }

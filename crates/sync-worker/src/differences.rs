@@ -24,7 +24,7 @@ pub(crate) fn text(report: &RunReport, compared: &ComparisonSummary) -> String {
     if compared.dry_run {
         text.push_str(", nothing was changed");
     } else if compared.differences > 0 {
-        let _ = write!(text, ", {} healed", compared.healed);
+        let _ = write!(text, ", {} repaired", compared.healed);
     }
     if report.stored.rejected > 0 {
         let _ = write!(
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_names_causes_and_fields_and_counts_what_cannot_be_stored() {
+    fn the_text_lists_causes_and_fields_and_counts_records_that_cannot_be_stored() {
         let difference = RecordDifference {
             data_type: DataType::Cycle,
             record_id: "93845".to_owned(),
@@ -192,8 +192,9 @@ mod tests {
         let text = text(&report, &compared);
 
         for expected in [
-            "212 record(s) compared with WHOOP; 1 difference(s), 1 healed; 3 record(s) cannot be stored\n",
-            "  1 altered: other values of the same version were stored",
+            "212 record(s) compared with WHOOP; 1 difference(s), 1 repaired; \
+             3 record(s) cannot be stored\n",
+            "  1 altered: the same version with other values",
             "day_strain 1.5 → 8.25",
         ] {
             assert!(text.contains(expected), "no {expected:?} in {text}");

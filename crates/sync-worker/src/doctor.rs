@@ -57,7 +57,7 @@ async fn run_checks(
             "settings",
             CheckState::Problem,
             message,
-            "set it as a flag or a variable; `sync-worker run --help` lists them",
+            "set it as a variable or a flag; `sync-worker help settings` explains each setting",
         )
     };
     if !faults.is_empty() {
@@ -77,7 +77,7 @@ async fn run_checks(
             match error {
                 StorageError::NotMigrated(_) => "run `sync-worker migrate`",
                 StorageError::NotAllowed(_) => "run `sync-worker migrate --serving-role ROLE`",
-                _ => "see to PostgreSQL first; nothing works without it",
+                _ => "repair the connection to PostgreSQL first; the other checks need it",
             },
         )]
     };
@@ -88,8 +88,8 @@ async fn run_checks(
                 return Err(vec![DoctorCheck::not_ok(
                     "database",
                     CheckState::Problem,
-                    "a pooler in transaction mode stands in front of PostgreSQL",
-                    "set DATABASE_POOLER=transaction, for every process",
+                    "PostgreSQL is behind a pooler in transaction mode",
+                    "set DATABASE_POOLER=transaction for every process",
                 )]);
             }
             Err(error) => return Err(refused("database", &error)),
@@ -98,12 +98,12 @@ async fn run_checks(
     match engine.database.check().await {
         Ok(()) => checks.push(DoctorCheck::ok(
             "database",
-            "reachable, every migration applied",
+            "reachable, with every migration applied",
         )),
         Err(error) => return Err(refused("database", &error)),
     }
-    let examined = engine.run_checks(checks).await;
-    examined.map_err(|error| refused("database", &error))
+    let result = engine.run_checks(checks).await;
+    result.map_err(|error| refused("database", &error))
 }
 
 fn build_engine(args: &DoctorArgs) -> Result<Engine, ConfigError> {
@@ -113,17 +113,21 @@ fn build_engine(args: &DoctorArgs) -> Result<Engine, ConfigError> {
         .engine(database, clock, EngineSettings::default())
 }
 
-/// Returns one line per check. The sentences are too long for a table.
+/// Returns one line per check, and a line with what to do. Consecutive checks with the same remedy
+/// share that line. The sentences are too long for a table.
 fn text(checks: &[DoctorCheck]) -> String {
     let mut lines = Vec::new();
-    for one in checks {
+    for (index, one) in checks.iter().enumerate() {
         let state = match one.state {
             CheckState::Ok => "ok",
             CheckState::Warning => "WARNING",
             CheckState::Problem => "PROBLEM",
         };
         lines.push(format!("{state:<8} {}: {}", one.check, one.detail));
-        if let Some(what_to_do) = &one.what_to_do {
+        let next = checks.get(index + 1);
+        if let Some(what_to_do) = &one.what_to_do
+            && next.is_none_or(|next| next.what_to_do.as_ref() != Some(what_to_do))
+        {
             lines.push(format!("{:<8} what to do: {what_to_do}", ""));
         }
     }

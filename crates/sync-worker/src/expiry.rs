@@ -18,7 +18,8 @@ pub struct InvalidExpiry;
 /// Error for an end in the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--expires lies in the past, so the key would never work; name a day to come, such as the last of next year"
+    "--expires is in the past, so the key would never work; use a future date, such as the last \
+     day of next year"
 )]
 pub(crate) struct ExpiryInPast;
 
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_has_passed_and_a_text_that_is_no_time_are_refused() {
+    fn a_past_date_and_a_text_that_is_not_a_time_are_refused() {
         for past in ["2026-11-28", "2026-11-29T12:00:00Z", "0000-01-01"] {
             assert_eq!(end_of(past), Err(ExpiryInPast), "{past}");
         }

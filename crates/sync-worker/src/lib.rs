@@ -1,10 +1,11 @@
 //! The command line: scheduled runs and administration.
 //!
 //! - [`cli`]: the arguments;
+//! - [`help`]: the help pages;
 //! - [`exit`]: the exit codes;
 //! - [`adopt`], [`migrate`], [`run`], [`backfill`], [`reconcile`], [`capacity`], [`status`], [`doctor`], [`rotate`], [`users`], [`webhooks`], [`changes`],
 //!   [`service_keys`], [`audit`],
-//!   [`print`]: one file per command;
+//!   [`cli_docs`]: one file per command;
 //! - [`console`]: output to a terminal or a log;
 //! - [`signal`]: SIGTERM and SIGINT.
 //!
@@ -22,8 +23,10 @@ pub mod console;
 mod database_wait;
 mod differences;
 mod doctor;
+mod examples;
 pub mod exit;
 mod expiry;
+pub mod help;
 mod metrics;
 mod migrate;
 mod operator;
@@ -73,8 +76,9 @@ pub async fn run_until_stopped(cli: WorkerCli, console: &Console, stop: Cancella
     if exit == ExitStatus::Done && console.write_failed() {
         if cli.common().is_none() {
             // This command has no log in which the error could be written.
-            console
-                .print_to_stderr("error: standard output could not be written; is the disk full?");
+            console.print_to_stderr(
+                "error: standard output could not be written; check that its disk is not full",
+            );
         }
         return ExitStatus::CouldNotRun.code();
     }
@@ -102,6 +106,10 @@ async fn execute(
         WorkerCommand::Doctor(args) => Box::pin(doctor::doctor(args, &faults, console)).await,
         WorkerCommand::Completions(args) => cli_docs::print_completions(args.shell, console),
         WorkerCommand::Man => cli_docs::print_man_pages(console),
+        WorkerCommand::Settings => {
+            console.print(help::settings_page());
+            Ok(ExitStatus::Done)
+        }
         WorkerCommand::Migrate(args) => migrate::migrate(args, console).await,
         WorkerCommand::Keys(TokenKeysCommand::Rotate(args)) => {
             rotate::rotate(args, console, &stop).await
@@ -133,7 +141,7 @@ async fn execute(
     }
 }
 
-/// Refuses flags that contradict each other or lie in the future. This check needs no settings.
+/// Refuses flags that contradict each other or name a future time. This check needs no settings.
 fn check_usage(command: &WorkerCommand) -> Result<(), CommandError> {
     let now = SystemClock.now();
     match command {

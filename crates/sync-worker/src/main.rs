@@ -1,15 +1,15 @@
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use whoop_sync::config::{self, CommandLineError};
 use whoop_sync_worker::{
-    Console, ExitStatus, WorkerCli, cli::WorkerCommand, run_until_stopped, signal,
+    Console, ExitStatus, WorkerCli, cli::WorkerCommand, help, run_until_stopped, signal,
 };
 
 fn main() -> ExitCode {
-    let cli = match config::read_command_line(WorkerCli::command()) {
+    let cli = match config::read_command_line(help::command()) {
         Ok(line) => {
             let mut cli =
                 WorkerCli::from_arg_matches(&line.matches).unwrap_or_else(|error| error.exit());
@@ -32,18 +32,18 @@ fn main() -> ExitCode {
     let runtime = match Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the process cannot start its threads: {error}");
+            eprintln!("error: the process could not start its threads: {error}");
             return ExitStatus::CouldNotRun.code().into();
         }
     };
-    let code = runtime.block_on(run_until_cut_off(cli, &console));
-    // Does not wait for work that was cut off.
+    let code = runtime.block_on(run_until_aborted(cli, &console));
+    // Does not wait for work that was aborted.
     runtime.shutdown_background();
     code.into()
 }
 
-async fn run_until_cut_off(cli: WorkerCli, console: &Console) -> u8 {
-    let when_cut_off = match cli.command {
+async fn run_until_aborted(cli: WorkerCli, console: &Console) -> u8 {
+    let exit_if_aborted = match cli.command {
         WorkerCommand::Run(_)
         | WorkerCommand::Adopt(_)
         | WorkerCommand::Backfill(_)
@@ -59,14 +59,17 @@ async fn run_until_cut_off(cli: WorkerCli, console: &Console) -> u8 {
         | WorkerCommand::Status(_)
         | WorkerCommand::Doctor(_)
         | WorkerCommand::Completions(_)
-        | WorkerCommand::Man => ExitStatus::CouldNotRun,
+        | WorkerCommand::Man
+        | WorkerCommand::Settings => ExitStatus::CouldNotRun,
     };
     let stop = CancellationToken::new();
     tokio::select! {
         code = run_until_stopped(cli, console, stop.clone()) => code,
         () = signal::cancel_on_signal(stop, console) => {
-            tracing::warn!("the work did not end in time and is cut off; its leases end within a minute");
-            when_cut_off.code()
+            tracing::warn!(
+                "work did not stop in time and is aborted; its leases expire within a minute"
+            );
+            exit_if_aborted.code()
         }
     }
 }

@@ -56,15 +56,15 @@ pub(crate) async fn write(
     now: DateTime<Utc>,
 ) -> Result<(), MetricsError> {
     let text = encode_metrics(engine, report, now).await?;
-    let unwritten = |source| MetricsError::File {
+    let file_error = |source| MetricsError::File {
         path: path.to_owned(),
         source,
     };
-    let mut beside = path.as_os_str().to_owned();
+    let mut partial = path.as_os_str().to_owned();
     // The collector reads only `*.prom` files.
-    beside.push(".part");
-    fs::write(&beside, text).map_err(unwritten)?;
-    fs::rename(&beside, path).map_err(unwritten)
+    partial.push(".part");
+    fs::write(&partial, text).map_err(file_error)?;
+    fs::rename(&partial, path).map_err(file_error)
 }
 
 async fn encode_metrics(
@@ -76,7 +76,7 @@ async fn encode_metrics(
     let records = Family::<RunRecordLabels, Counter>::default();
     registry.register(
         "sync_records",
-        "Records of the last run by what became of them",
+        "Records of the last run, by data type and outcome",
         records.clone(),
     );
     let types = report.reports.iter().flat_map(|member| &member.types);
@@ -98,7 +98,7 @@ async fn encode_metrics(
     let members = Family::<RunMemberLabels, Gauge>::default();
     registry.register(
         "sync_run_members",
-        "Members of the last run by how their turn ended",
+        "Members of the last run, by outcome",
         members.clone(),
     );
     for (outcome, count) in [
@@ -113,12 +113,12 @@ async fn encode_metrics(
     for (name, help, value) in [
         (
             "sync_run_calls",
-            "Calls to WHOOP that the last run made",
+            "Calls to WHOOP made by the last run",
             i64::try_from(report.calls).unwrap_or(i64::MAX),
         ),
         (
             "sync_run_finished_timestamp_seconds",
-            "When the last run ended",
+            "Unix time at which the last run ended",
             now.timestamp(),
         ),
     ] {
@@ -130,18 +130,22 @@ async fn encode_metrics(
     let quota = Family::<QuotaWindowLabels, Gauge>::default();
     registry.register(
         "upstream_budget_remaining",
-        "Calls that WHOOP's limit still allows",
+        "Calls that remain in each window of WHOOP's quota",
         quota.clone(),
     );
-    let left = engine.remaining_quota().await?;
-    for (window, calls) in [("minute", left.minute), ("day", left.day)] {
+    let remaining = engine.remaining_quota().await?;
+    for (window, calls) in [("minute", remaining.minute), ("day", remaining.day)] {
         quota
             .get_or_create(&QuotaWindowLabels { window })
             .set(calls.into());
     }
 
     let by_status = Family::<MemberStatusLabels, Gauge>::default();
-    registry.register("users", "Members by their connection", by_status.clone());
+    registry.register(
+        "users",
+        "Members, by status of their connection",
+        by_status.clone(),
+    );
     let mut conn = engine.database.get().await?;
     for one in users::count_by_status(&mut conn).await? {
         by_status

@@ -14,30 +14,32 @@ pub(crate) fn text(slot: Slot, plan: &DryRunReport) -> String {
     let planned = plan.members.as_slice();
     let windows = || planned.iter().flat_map(|one| &one.windows);
     let mut text = format!(
-        "The {} run: {} member(s), about {} call(s) to WHOOP{}. Nothing was called or written.",
+        "Plan of the {} run: {} member(s), about {} call(s) to WHOOP{}. WHOOP was not called and \
+         nothing was written.",
         slot.as_str(),
         planned.len(),
         planned_calls(planned),
         if plan.backfills > 0 {
             format!(
-                ", and the calls for the older history of {}",
+                ", and the calls for the backfill of {} member(s)",
                 plan.backfills
             )
         } else if windows().any(|window| window.history) {
-            ", and the calls for older history".to_owned()
+            ", and the calls for the backfill".to_owned()
         } else {
             String::new()
         },
     );
     if plan.up_to_date > 0 {
         text = format!(
-            "{text}\n{} member(s) have just been read and have no turn.",
+            "{text}\n{} member(s) are up to date and are not synced.",
             plan.up_to_date
         );
     }
     if plan.skipped_for_quota > 0 {
         text = format!(
-            "{text}\nThe quota is scarce: {} member(s) are read when they open the app, or once in a fortnight.",
+            "{text}\nThe quota is scarce: {} member(s) are skipped. They are synced when they \
+             open the app, or once in two weeks.",
             plan.skipped_for_quota
         );
     }
@@ -77,18 +79,18 @@ fn table(planned: &[PlannedMember]) -> Table {
 const fn reason_text(reason: ReadReason) -> &'static str {
     match reason {
         ReadReason::NeverRead => "never read",
-        ReadReason::Slot => "the slot's turn",
-        ReadReason::Fortnight => "a fortnight away",
-        ReadReason::Asked => "asked for",
+        ReadReason::Slot => "scheduled",
+        ReadReason::Fortnight => "app not opened for two weeks",
+        ReadReason::Asked => "requested",
         ReadReason::Webhook => "webhook",
-        ReadReason::Stale => "too old",
+        ReadReason::Stale => "stale",
         ReadReason::Missing => "not read yet",
     }
 }
 
 fn calls_text(window: &PlannedWindow) -> String {
     if window.history {
-        format!("{} + history", window.calls)
+        format!("{} + backfill", window.calls)
     } else {
         window.calls.to_string()
     }

@@ -5,7 +5,7 @@ use whoop_sync::{MemberOutcome, MemberReport, run::RunObserver};
 
 use crate::{Console, differences};
 
-const BAR_TEMPLATE: &str = "{bar:30} {pos}/{len} members  {rate}{elapsed} so far{left}";
+const BAR_TEMPLATE: &str = "{bar:30} {pos}/{len} members  {rate}{elapsed} elapsed{remaining}";
 
 /// Reports a run's progress: a bar on a terminal, one line per member in a log.
 pub(crate) struct ProgressReporter {
@@ -21,7 +21,7 @@ impl ProgressReporter {
                 Ok(style) => bar.with_style(
                     style
                         .with_key("rate", write_rate)
-                        .with_key("left", write_time_left),
+                        .with_key("remaining", write_time_remaining),
                 ),
                 // With an invalid template, the bar keeps its default style: the run matters more
                 // than its bar.
@@ -47,9 +47,9 @@ fn write_rate(state: &ProgressState, to: &mut dyn fmt::Write) {
     }
 }
 
-fn write_time_left(state: &ProgressState, to: &mut dyn fmt::Write) {
+fn write_time_remaining(state: &ProgressState, to: &mut dyn fmt::Write) {
     if state.pos() > 0 {
-        let _ = write!(to, ", {} left", HumanDuration(state.eta()));
+        let _ = write!(to, ", {} remaining", HumanDuration(state.eta()));
     }
 }
 
@@ -60,7 +60,7 @@ impl RunObserver for ProgressReporter {
                 bar.set_length(members as u64);
                 bar.enable_steady_tick(Duration::from_millis(200));
             }
-            None => tracing::info!(members, histories, "the run begins"),
+            None => tracing::info!(members, histories, "run started"),
         }
     }
 
@@ -96,24 +96,24 @@ fn log_member(report: &MemberReport) {
             deleted = stored.deleted,
             unchanged = stored.unchanged,
             rejected = stored.rejected,
-            "synced"
+            "member synced"
         ),
         MemberOutcome::Failed => tracing::warn!(
             member,
             error,
             reauth_required = report.reauth_required,
-            "failed"
+            "member sync failed"
         ),
         // Not even begun. There may be thousands of such members; the summary counts them.
         MemberOutcome::Deferred | MemberOutcome::Stopped if report.types.is_empty() => {
-            tracing::debug!(member, error, "not begun");
+            tracing::debug!(member, error, "member sync not started");
         }
         MemberOutcome::Deferred => tracing::warn!(
             member,
             error,
             retry_after_seconds = report.retry_after_seconds,
-            "put off"
+            "member sync deferred"
         ),
-        MemberOutcome::Stopped => tracing::warn!(member, error, "stopped"),
+        MemberOutcome::Stopped => tracing::warn!(member, error, "member sync stopped"),
     }
 }

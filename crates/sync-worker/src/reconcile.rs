@@ -21,7 +21,7 @@ const DEFAULT_SPAN: TimeDelta = TimeDelta::days(30);
 ///
 /// # Errors
 ///
-/// Wrong usage: the span lies in the future, or ends before it begins.
+/// Wrong usage: the span is in the future, or ends before it begins.
 pub(crate) fn compared_span(
     args: &ReconcileArgs,
     now: DateTime<Utc>,
@@ -37,7 +37,7 @@ pub(crate) fn compared_span(
     };
     if is_backward {
         return Err(CommandError::wrong_usage(
-            "--from lies after --to; give the earlier of the two as --from".to_owned(),
+            "--from is after --to; give the earlier of the two as --from".to_owned(),
         ));
     }
     Ok((from, until))
@@ -51,7 +51,7 @@ pub(crate) async fn reconcile(
 ) -> Result<ExitStatus, CommandError> {
     let clock = Arc::new(SystemClock);
     let (from, until) = compared_span(args, clock.now())?;
-    let reconcile = ReconcileRequest {
+    let request = ReconcileRequest {
         from,
         until,
         dry_run: args.dry_run,
@@ -63,6 +63,6 @@ pub(crate) async fn reconcile(
             .await
             .map_err(|error| database_error(&args.work.common.database, &error))?;
     }
-    let plan = new_plan(RunTask::Reconcile(reconcile), &args.work, console);
+    let plan = new_plan(RunTask::Reconcile(request), &args.work, console);
     execute_plan(&engine, &plan, &args.work, console, stop).await
 }

@@ -37,16 +37,16 @@ struct RetriedMember {
 
 impl RetriedMember {
     fn text(&self) -> String {
-        let what = match self.outcome {
-            Some(RetryOutcome::Connected) => "connected again; WHOOP has renewed the tokens",
+        let result = match self.outcome {
+            Some(RetryOutcome::Connected) => "connected again; WHOOP refreshed the tokens",
             Some(RetryOutcome::Refused) => "refused by WHOOP; the member has to connect again",
             Some(RetryOutcome::NoPair) => {
                 "no refresh token is stored; the member has to connect again"
             }
             Some(RetryOutcome::NotNeeded) => "not in reauth_required; nothing was done",
-            None => self.error.as_deref().unwrap_or("failed"),
+            None => self.error.as_deref().unwrap_or("the retry failed"),
         };
-        format!("{}: {what}", self.user_id)
+        format!("{}: {result}", self.user_id)
     }
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn retry(
 ) -> Result<ExitStatus, CommandError> {
     let refusal = |error: &StorageError| database_error(&args.common.database, error);
     let database = open_database(&args.common.database).await?;
-    let detail = "tries the stored tokens once more";
+    let detail = "retry of the stored tokens";
     record_action_for(&database, "users-retry", &args.users, detail)
         .await
         .map_err(|error| refusal(&error))?;
@@ -73,11 +73,11 @@ pub(crate) async fn retry(
         .engine(database, Arc::new(SystemClock), EngineSettings::default())
         .map_err(|error| CommandError::could_not_run(error.to_string()))?;
 
-    let mut job = SyncContext::scheduled(None, stop);
-    job.refresh_timeout = REFRESH_TIMEOUT;
+    let mut context = SyncContext::scheduled(None, stop);
+    context.refresh_timeout = REFRESH_TIMEOUT;
     let mut members = Vec::with_capacity(users.len());
     for user_id in users {
-        let retried = match engine.retry_connection(&user_id, &job).await {
+        let retried = match engine.retry_connection(&user_id, &context).await {
             Ok(outcome) => Ok(outcome),
             Err(SyncError::NotConnected) => return Err(unknown_member(&user_id)),
             Err(SyncError::Storage(error)) if error.is_database_wide() => {
@@ -95,7 +95,7 @@ pub(crate) async fn retry(
         }
         members.push(member);
     }
-    engine.finish_refreshes(&job.stop).await;
+    engine.finish_refreshes(&context.stop).await;
 
     let has_failed = members.iter().any(|one| one.outcome.is_none());
     let exit = if has_failed {

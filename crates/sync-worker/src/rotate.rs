@@ -45,16 +45,16 @@ pub(crate) async fn rotate(
     console: &Console,
     stop: &CancellationToken,
 ) -> Result<ExitStatus, CommandError> {
-    let refused = |error: String| CommandError::could_not_run(error);
+    let unusable = |error: String| CommandError::could_not_run(error);
     let keys = args
         .keys
         .keys()
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| unusable(error.to_string()))?;
     let database = args
         .common
         .database
         .database()
-        .map_err(|error| refused(error.to_string()))?;
+        .map_err(|error| unusable(error.to_string()))?;
     let mut rotated = reseal_all(&database, &keys, args.dry_run, stop)
         .await
         .map_err(|error| database_error(&args.common.database, &error))?;
@@ -89,7 +89,7 @@ async fn reseal_all(
         key: keys.sealing_key_id().to_owned(),
         ..RotateResult::default()
     };
-    let mut held = Vec::new();
+    let mut locked_rows = Vec::new();
     let mut last: Option<OutdatedRow> = None;
     loop {
         let batch = rotate::list_outdated(database, keys, last.as_ref()).await?;
@@ -107,7 +107,7 @@ async fn reseal_all(
                 break;
             }
             match rotate::reseal(database, keys, &row).await? {
-                ResealOutcome::RowLocked => held.push(row),
+                ResealOutcome::RowLocked => locked_rows.push(row),
                 outcome => rotated.record_outcome(&row, outcome),
             }
         }
@@ -116,7 +116,7 @@ async fn reseal_all(
         }
     }
     // The processes that held these row locks have had time to release them.
-    for row in held {
+    for row in locked_rows {
         let outcome = rotate::reseal(database, keys, &row).await?;
         rotated.record_outcome(&row, outcome);
     }
@@ -141,7 +141,9 @@ impl RotateResult {
             }
             ResealOutcome::NotNeeded => return,
             ResealOutcome::DoesNotOpen(error) => error.to_string(),
-            ResealOutcome::RowLocked => "somebody holds it for too long; run this again".to_owned(),
+            ResealOutcome::RowLocked => {
+                "another process keeps the row locked; run this command again".to_owned()
+            }
         };
         self.failed.push(RotateFailure {
             table: row.table_name.clone(),
@@ -153,27 +155,41 @@ impl RotateResult {
 
 fn print_text(rotated: &RotateResult, console: &Console) {
     let key = &rotated.key;
+    let is_rotated = rotated.in_use.iter().all(|one| one.key == *key);
     if rotated.outdated > 0 {
-        console.print(format_args!("{} to be sealed with {key}", rotated.outdated));
+        console.print(format_args!(
+            "{} row(s) to be sealed with {key}",
+            rotated.outdated
+        ));
+    } else if rotated.resealed > 0 {
+        console.print(format_args!(
+            "{} row(s) sealed again, with {key}",
+            rotated.resealed
+        ));
+    } else if is_rotated && rotated.failed.is_empty() {
+        console.print(format_args!(
+            "nothing to do: no row is sealed with a key other than {key}"
+        ));
     }
-    console.print(format_args!("{} sealed anew with {key}", rotated.resealed));
     for RotateFailure {
         table,
         owner,
         reason,
     } in &rotated.failed
     {
-        console.print(format_args!("not {owner} ({table}): {reason}"));
+        console.print(format_args!("not sealed: {owner} ({table}): {reason}"));
     }
     for KeyUsage { key, rows } in &rotated.in_use {
-        console.print(format_args!("key {key} seals {rows}"));
+        console.print(format_args!("key {key} seals {rows} row(s)"));
     }
-    let is_whole = rotated.in_use.iter().all(|one| one.key == *key);
     console.print(if !rotated.failed.is_empty() {
-        "take no key out of TOKEN_KEYS: what is named above would be lost".to_owned()
-    } else if is_whole {
-        format!("every key but {key} may be taken out of TOKEN_KEYS now, once every process has {key} first")
+        "remove no key from TOKEN_KEYS: the rows named above could then never be opened".to_owned()
+    } else if is_rotated {
+        format!(
+            "the other keys can be removed from TOKEN_KEYS once every process has {key} as its \
+             first key"
+        )
     } else {
-        "keep every key that still seals something in TOKEN_KEYS".to_owned()
+        "keep in TOKEN_KEYS every key that still seals rows".to_owned()
     });
 }

@@ -87,11 +87,11 @@ pub(crate) async fn execute_plan(
 ) -> Result<ExitStatus, CommandError> {
     let common = &args.common;
     let started = Instant::now();
-    let onlooker = ProgressReporter::new(console);
-    let job = SyncContext::scheduled(args.max_calls, stop);
-    let report = engine.run(plan, &job, &onlooker).await;
-    engine.finish_refreshes(&job.stop).await;
-    onlooker.finish();
+    let progress = ProgressReporter::new(console);
+    let context = SyncContext::scheduled(args.max_calls, stop);
+    let report = engine.run(plan, &context, &progress).await;
+    engine.finish_refreshes(&context.stop).await;
+    progress.finish();
     let report = report.map_err(|error| command_error(common, error))?;
 
     let exit = exit_status(&report);
@@ -100,7 +100,7 @@ pub(crate) async fn execute_plan(
     {
         // The run itself is done; missing metrics do not make it fail.
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::error!(%error, cause, "the run's metrics are not written");
+        tracing::error!(%error, cause, "metrics of the run could not be written");
     }
     if common.json {
         console.print_json(&RunResult {
@@ -108,17 +108,17 @@ pub(crate) async fn execute_plan(
             exit_code: exit.code(),
         });
     }
-    let ended = RunSummary {
+    let run_summary = RunSummary {
         report: &report,
         elapsed: started.elapsed(),
         exit,
     };
     if !console.is_terminal() {
-        summary::log_summary(&ended);
+        summary::log_summary(&run_summary);
     } else if common.json {
-        console.print_to_stderr(summary::text(&ended));
+        console.print_to_stderr(summary::text(&run_summary));
     } else {
-        console.print(summary::text(&ended));
+        console.print(summary::text(&run_summary));
     }
     Ok(exit)
 }
@@ -143,7 +143,7 @@ fn sync_plan(
     } else {
         &args.data_types
     };
-    let errand = SyncRequest {
+    let request = SyncRequest {
         reason: ReadReason::Asked,
         slot: Some(slot),
         // In a fixed order, and without duplicates.
@@ -155,7 +155,7 @@ fn sync_plan(
         // The night run may use the quota that the day did not use.
         backfill: slot == Slot::Night,
     };
-    Ok(new_plan(RunTask::Sync(errand), &args.work, console))
+    Ok(new_plan(RunTask::Sync(request), &args.work, console))
 }
 
 /// Creates the plan of a task for the members that were named, or for all.
@@ -178,7 +178,7 @@ pub(crate) fn new_plan(task: RunTask, args: &WorkArgs, console: &Console) -> Run
     }
 }
 
-/// Returns the instant to read back to, or an error if it lies in the future.
+/// Returns the instant to read back to, or an error if it is in the future.
 pub(crate) fn resolve_start(
     flag: &str,
     since: Option<TimeArg>,
@@ -210,9 +210,9 @@ pub(crate) async fn open_engine(
         .whoop
         .engine(database, clock, settings)
         .map_err(unusable)?;
-    let patience = Duration::from_secs(args.database_wait_seconds);
+    let max_wait = Duration::from_secs(args.database_wait_seconds);
     wait_for_database(
-        patience,
+        max_wait,
         stop,
         || engine.database.check(),
         |error| database_error(&args.common.database, error),
@@ -224,8 +224,8 @@ pub(crate) async fn open_engine(
         .map_err(refused)?;
     if let Some(first) = unknown.first() {
         return Err(CommandError::wrong_usage(format!(
-            "--user {first}: nobody of this id ever connected WHOOP; \
-             `sync-worker users list` shows who there is"
+            "--user {first}: there is no member with this id; `sync-worker users list` lists all \
+             members"
         )));
     }
     Ok(engine)
@@ -239,11 +239,11 @@ fn report_slot(slot: Slot, engine: &Engine, console: &Console) {
         .format("%H:%M %:z");
     if console.is_terminal() {
         console.print_to_stderr(format_args!(
-            "It is {local_time}: the {} run.",
+            "Local time is {local_time}, so this is the {} run.",
             slot.as_str()
         ));
     } else {
-        tracing::info!(slot = slot.as_str(), %local_time, "the slot was chosen by the clock");
+        tracing::info!(slot = slot.as_str(), %local_time, "slot chosen by the local time");
     }
 }
 

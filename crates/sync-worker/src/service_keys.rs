@@ -98,7 +98,7 @@ pub(crate) async fn create(
     let name = args.name.as_str();
     if !is_stored {
         return Err(CommandError::could_not_run(format!(
-            "there is a service key {name} already; choose another name, or revoke that one first: \
+            "a service key {name} already exists; choose another name, or revoke that key first: \
              sync-worker service-keys revoke {name}"
         )));
     }
@@ -113,11 +113,11 @@ pub(crate) async fn create(
         });
     } else {
         console.print_to_stderr(format_args!(
-            "The service key {name} ({scopes}), {}. It is shown this once; keep it where secrets are \
-             kept:",
+            "Service key {name} ({scopes}), {}. It is shown only once; store it with your other \
+             secrets:",
             expires_at.map_or_else(
-                || "without an end".to_owned(),
-                |end| format!("good until {}", format_minute(Some(end)))
+                || "without expiry".to_owned(),
+                |end| format!("valid until {}", format_minute(Some(end)))
             )
         ));
         console.print(key.expose_secret());
@@ -149,7 +149,8 @@ pub(crate) async fn list(
         return Ok(ExitStatus::Done);
     }
     if service_keys.is_empty() {
-        console.print("no service keys in the database; those of AUTH_SERVICE_KEYS are not listed");
+        console
+            .print("no service keys in the database; the keys in AUTH_SERVICE_KEYS are not listed");
         return Ok(ExitStatus::Done);
     }
     let mut table = Table::new();
@@ -206,8 +207,8 @@ pub(crate) async fn revoke(
     let name = args.name.as_str();
     if !is_revoked {
         return Err(CommandError::could_not_run(format!(
-            "no service key {name} is left to revoke: there is none of this name, or it was revoked \
-             before; `sync-worker service-keys list` shows all of them"
+            "there is no active service key {name}: it does not exist, or was revoked before; \
+             `sync-worker service-keys list` lists all keys"
         )));
     }
     if args.common.json {
@@ -218,7 +219,7 @@ pub(crate) async fn revoke(
         });
     } else {
         console.print(format_args!(
-            "the service key {name} is revoked; its next request is refused"
+            "service key {name} is revoked; its next request is refused"
         ));
     }
     Ok(ExitStatus::Done)

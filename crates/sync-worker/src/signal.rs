@@ -10,17 +10,17 @@ use crate::Console;
 /// reserved for the exit.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// Cancels `stop` at the first signal. Returns when work that is still running must be cut off:
+/// Cancels `stop` at the first signal. Returns when work that is still running must be aborted:
 /// after nine seconds, or at the second signal.
 ///
-/// Work that is cut off loses only its leases, which expire. Signals are received from the call on,
+/// Aborted work loses only its leases, which expire. Signals are received from the call on,
 /// even before the future is polled, because the work may begin first.
 pub fn cancel_on_signal(
     stop: CancellationToken,
     console: &Console,
 ) -> impl Future<Output = ()> + '_ {
     let signals = StopSignals::new().inspect_err(|error| {
-        tracing::warn!(%error, "signals cannot be received; the process ends with them at once");
+        tracing::warn!(%error, "stop signals cannot be received; they end the process at once");
     });
     async move {
         match signals {
@@ -35,10 +35,10 @@ async fn cancel_and_wait(mut signals: StopSignals, stop: CancellationToken, cons
     stop.cancel();
     if console.is_terminal() {
         console.print_to_stderr(
-            "Stopping after the page in hand; press Ctrl-C again to stop at once.",
+            "Stopping when the current page is stored; press Ctrl-C again to stop at once.",
         );
     } else {
-        tracing::info!("told to stop; the page in hand is finished first");
+        tracing::info!("stop signal received; finishing the current page first");
     }
     tokio::select! {
         () = tokio::time::sleep(STOP_TIMEOUT) => {}

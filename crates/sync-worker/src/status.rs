@@ -39,7 +39,7 @@ pub(crate) async fn status(
 fn text(status: &Overview) -> String {
     let count = |name: &str| status.members.get(name).copied().unwrap_or(0);
     let quota = &status.quota;
-    let spent: Vec<String> = quota
+    let used: Vec<String> = quota
         .spent
         .iter()
         .map(|(class, calls)| format!("{class} {calls}"))
@@ -50,7 +50,7 @@ fn text(status: &Overview) -> String {
         "last run",
         "began (UTC)",
         "ended",
-        "came to",
+        "result",
         "members",
         "calls",
         "records",
@@ -76,7 +76,7 @@ fn text(status: &Overview) -> String {
     };
     format!(
         "members: {} connected, {} have to connect again, {} disconnected; the last sync of {} failed\n\
-         quota: {} of {} calls left of 24 hours, {} of {} of this minute; spent: {}\n\
+         quota: {} of {} calls remain in the day window, {} of {} in the minute window; used: {}\n\
          records set aside: {}\n{runs}",
         count("connected"),
         count("reauth_required"),
@@ -86,7 +86,7 @@ fn text(status: &Overview) -> String {
         quota.calls_per_day,
         quota.left_in_minute,
         quota.calls_per_minute,
-        spent.join(", "),
+        used.join(", "),
         status.rejected_records,
     )
 }

@@ -20,12 +20,12 @@ pub(crate) struct RunSummary<'a> {
 }
 
 /// Logs one line with everything that an alert may use.
-pub(crate) fn log_summary(ended: &RunSummary<'_>) {
+pub(crate) fn log_summary(summary: &RunSummary<'_>) {
     let RunSummary {
         report,
-        elapsed: took,
+        elapsed,
         exit,
-    } = ended;
+    } = summary;
     tracing::info!(
         slot = report.slot,
         members = report.members,
@@ -49,19 +49,17 @@ pub(crate) fn log_summary(ended: &RunSummary<'_>) {
         healed = report.comparison.map(|one| one.healed),
         reason = deferral_reason(report),
         goes_on_at = report.goes_on_at.map(whoop_core::instant::to_text),
-        seconds = took.as_secs_f64(),
+        seconds = elapsed.as_secs_f64(),
         exit_code = exit.code(),
-        "the run ended"
+        "run finished"
     );
 }
 
 /// Returns tables and lists.
-pub(crate) fn text(ended: &RunSummary<'_>) -> String {
+pub(crate) fn text(summary: &RunSummary<'_>) -> String {
     let RunSummary {
-        report,
-        elapsed: took,
-        ..
-    } = ended;
+        report, elapsed, ..
+    } = summary;
     let mut text = format!(
         "{} of {} member(s) {} in {:.1} s with {} call(s) to WHOOP",
         report.synced,
@@ -70,7 +68,7 @@ pub(crate) fn text(ended: &RunSummary<'_>) -> String {
             Some(_) => "compared",
             None => "synced",
         },
-        took.as_secs_f64(),
+        elapsed.as_secs_f64(),
         report.calls
     );
     match &report.comparison {
@@ -85,34 +83,36 @@ pub(crate) fn text(ended: &RunSummary<'_>) -> String {
     if report.fresh > 0 {
         let _ = write!(
             text,
-            "\n{} member(s) had just been read and had no turn.",
+            "\n{} member(s) were up to date and were not synced.",
             report.fresh
         );
     }
     if report.left > 0 {
         let _ = write!(
             text,
-            "\nThe quota is scarce: {} member(s) are read when they open the app, or once in a fortnight.",
+            "\nThe quota is scarce: {} member(s) were skipped. They are synced when they \
+             open the app, or once in two weeks.",
             report.left
         );
     }
     let is_dry = report.comparison.is_some_and(|one| one.dry_run);
     if report.stored.rejected > 0 && !is_dry {
         text.push_str(
-            "\nRecords that could not be stored are in the table whoop_rejected_record, with the reason.",
+            "\nRecords that could not be stored are in the table whoop_rejected_record, each with \
+             the reason.",
         );
     }
     if report.removed_by_retention > 0 {
         let _ = write!(
             text,
-            "\n{} row(s) older than RETENTION_DAYS left the database.",
+            "\n{} row(s) older than RETENTION_DAYS were deleted.",
             report.removed_by_retention
         );
     }
     if let Some(error) = &report.clean_up_error {
         let _ = write!(
             text,
-            "\nThe clean-up failed, and the next night repeats it: {error}"
+            "\nThe clean-up failed; the next night run repeats it: {error}"
         );
     }
     if report.failed > 0 {
@@ -120,7 +120,7 @@ pub(crate) fn text(ended: &RunSummary<'_>) -> String {
         push_reasons(&mut text, report, MemberOutcome::Failed);
     }
     if report.deferred > 0 {
-        let _ = write!(text, "\nPut off: {} member(s)", report.deferred);
+        let _ = write!(text, "\nDeferred: {} member(s)", report.deferred);
         if let Some(reason) = deferral_reason(report) {
             let _ = write!(text, ", because {reason}");
         }
@@ -128,17 +128,20 @@ pub(crate) fn text(ended: &RunSummary<'_>) -> String {
             let at = at.with_timezone(&chrono::Local);
             let _ = write!(
                 text,
-                "\nThe quota allows them again after {}; the next run goes on.",
+                "\nThe quota allows more calls after {}; the next run continues.",
                 at.format("%Y-%m-%d %H:%M %:z")
             );
         }
     }
     if report.stopped {
         let _ = match report.unfinished() {
-            0 => write!(text, "\nThe run was told to stop, and was done already."),
-            left => write!(
+            0 => write!(
                 text,
-                "\nThe run was told to stop: {left} member(s) are left for the next one."
+                "\nThe run was stopped when its work was already done."
+            ),
+            unfinished => write!(
+                text,
+                "\nThe run was stopped: {unfinished} member(s) remain for the next run."
             ),
         };
     }
@@ -191,7 +194,7 @@ fn push_reasons(text: &mut String, report: &RunReport, outcome: MemberOutcome) {
         .iter()
         .filter(|member| member.outcome == outcome);
     for member in reasons.by_ref().take(MAX_REASONS) {
-        let reason = member.error.as_deref().unwrap_or("for no known reason");
+        let reason = member.error.as_deref().unwrap_or("the reason is unknown");
         let _ = write!(text, "\n  {}: {reason}", member.user_id);
     }
     match reasons.count() {

@@ -10,7 +10,8 @@ const EARLIEST_OFFSET: TimeDelta = TimeDelta::hours(14);
 const LATEST_OFFSET: TimeDelta = TimeDelta::hours(12);
 
 /// Earliest start. WHOOP was founded two years later, so no record is older.
-const EARLIEST_DATE: NaiveDate = NaiveDate::from_ymd_opt(2010, 1, 1).expect("a date");
+const EARLIEST_DATE: NaiveDate =
+    NaiveDate::from_ymd_opt(2010, 1, 1).expect("1 January 2010 is a valid date");
 
 /// Limit of the span to read: an instant, or a whole date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct InvalidTimeArg;
 
 /// Error for a time in the future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it lies in the future; WHOOP has no records from then yet. Name a past date or instant")]
+#[error("this time is in the future; use a past date or instant")]
 pub(crate) struct TimeInFuture;
 
 impl FromStr for TimeArg {
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_begins_where_it_begins_first_and_an_instant_is_taken_as_it_is() {
+    fn a_date_starts_in_the_earliest_time_zone_and_an_instant_is_used_as_given() {
         assert_eq!(resolved("2026-03-01").unwrap(), "2026-02-28T10:00:00+00:00");
         assert_eq!(
             resolved("2026-03-01T08:00:00+02:00").unwrap(),
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_future_is_refused_and_today_is_not() {
+    fn a_future_time_is_refused_and_today_is_accepted() {
         assert_eq!(resolved("2026-03-21"), Err(TimeInFuture));
         assert_eq!(resolved("2026-03-20T12:00:01Z"), Err(TimeInFuture));
         assert!(resolved("2026-03-20").is_ok());
@@ -108,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn long_before_whoop_is_the_beginning_of_whoop() {
+    fn a_date_before_whoop_existed_becomes_the_earliest_date() {
         for early in ["0000-01-01", "0001-01-01T00:00:00Z"] {
             assert!(resolved(early).unwrap().starts_with("20"), "{early}");
         }
     }
 
     #[test]
-    fn anything_else_is_no_time() {
+    fn a_text_that_is_neither_a_date_nor_an_instant_is_refused() {
         for bad in [
             "",
             "yesterday",

@@ -89,7 +89,7 @@ pub(crate) async fn open_database(args: &DatabaseArgs) -> Result<Database, Comma
 
 pub(crate) fn unknown_member(user_id: &UserId) -> CommandError {
     CommandError::could_not_run(format!(
-        "no member {user_id} ever connected here; `sync-worker users list` shows who did"
+        "there is no member {user_id}; `sync-worker users list` lists all members"
     ))
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn list(
         return Ok(ExitStatus::Done);
     }
     if members.is_empty() {
-        console.print("nobody");
+        console.print("no members");
         return Ok(ExitStatus::Done);
     }
     let mut table = Table::new();
@@ -117,7 +117,7 @@ pub(crate) async fn list(
         "member",
         "status",
         "connected",
-        "seen",
+        "last seen",
         "synced",
         "written",
         "last error",
@@ -216,7 +216,7 @@ fn text(shown: &ShowMemberResult<'_>) -> String {
     lines.push(format!(
         "consent     {}",
         shown.consent.map_or_else(
-            || "none was named".to_owned(),
+            || "none recorded".to_owned(),
             |consent| format!("{consent:?}, {}", format_minute(shown.consented_at))
         )
     ));
@@ -274,7 +274,7 @@ pub(crate) async fn disconnect(
         .whoop
         .engine(database, Arc::new(SystemClock), EngineSettings::default())
         .map_err(|error| CommandError::could_not_run(error.to_string()))?;
-    let left = engine
+    let disconnected = engine
         .disconnect(&args.user, erase, &current_operator())
         .await
         .map_err(|error| match error {
@@ -282,33 +282,35 @@ pub(crate) async fn disconnect(
             SyncError::Storage(error) => database_error(&args.common.database, &error),
             other => CommandError::could_not_run(other.error_chain()),
         })?;
-    let gone = DisconnectMemberResult {
+    let result = DisconnectMemberResult {
         user_id: args.user.as_str(),
-        revocation: left.revocation,
-        erased: left.is_erased(),
-        receipt: left.receipt.map(|receipt| receipt.id.to_string()),
-        deleted_rows: left.receipt.map(|receipt| receipt.deleted_rows),
+        revocation: disconnected.revocation,
+        erased: disconnected.is_erased(),
+        receipt: disconnected.receipt.map(|receipt| receipt.id.to_string()),
+        deleted_rows: disconnected.receipt.map(|receipt| receipt.deleted_rows),
         exit_code: ExitStatus::Done.code(),
     };
     if args.common.json {
-        console.print_json(&gone);
+        console.print_json(&result);
         return Ok(ExitStatus::Done);
     }
     use whoop_sync::RevocationOutcome;
     console.print(format_args!(
         "{} is disconnected; {}",
-        gone.user_id,
-        match left.revocation {
-            RevocationOutcome::Done => "WHOOP has ended the permission",
-            RevocationOutcome::Pending => "WHOOP did not answer, the next run ends the permission",
-            RevocationOutcome::NotNeeded => "there was no permission to end",
+        result.user_id,
+        match disconnected.revocation {
+            RevocationOutcome::Done => "WHOOP has revoked the permission",
+            RevocationOutcome::Pending =>
+                "WHOOP did not answer; the API and the runs repeat the revocation",
+            RevocationOutcome::NotNeeded => "there was no permission to revoke",
             RevocationOutcome::InUse =>
-                "the WHOOP account serves another member and stays connected",
+                "another member uses the same WHOOP account, so its permission is kept",
             RevocationOutcome::NotPossible =>
-                "the tokens are dead, so only the member can end the permission, in WHOOP's app",
+                "the stored tokens no longer work, so only the member can end the permission, in \
+                 WHOOP's app",
         }
     ));
-    if let (Some(receipt), Some(rows)) = (&gone.receipt, gone.deleted_rows) {
+    if let (Some(receipt), Some(rows)) = (&result.receipt, result.deleted_rows) {
         console.print(format_args!("{rows} row(s) deleted, receipt {receipt}"));
     }
     Ok(ExitStatus::Done)
@@ -317,12 +319,13 @@ pub(crate) async fn disconnect(
 /// Asks the operator to type the member's id, because an erasure cannot be undone.
 fn confirm_erase(user_id: &UserId, console: &Console) -> Result<(), CommandError> {
     if !console.is_terminal() || !io::stdin().is_terminal() {
-        return Err(CommandError::wrong_usage(
-            "erasing needs --yes where nobody can be asked".to_owned(),
-        ));
+        return Err(CommandError::wrong_usage(format!(
+            "this command cannot ask for confirmation without a terminal; add --yes to erase \
+             {user_id}"
+        )));
     }
     console.print_to_stderr(format_args!(
-        "Everything that is stored of {user_id} will be deleted. Type the id to go on:"
+        "All stored data of {user_id} will be deleted. Type the id to continue:"
     ));
     let mut typed = String::new();
     // Input that cannot be read does not confirm.

@@ -62,26 +62,26 @@ impl EventStateArg {
 
 /// Converts the command line's filter.
 fn event_filter(
-    which: &EventFilterArgs,
+    args: &EventFilterArgs,
     states: &[EventStateArg],
 ) -> Result<WebhookEventFilter, CommandError> {
     let now = SystemClock.now();
     let today = now.with_timezone(&Local).date_naive();
-    let since = which
+    let since = args
         .since
         .map(|since| since.start(now, today))
         .transpose()
         .map_err(|error| CommandError::wrong_usage(format!("--since: {error}")))?;
-    let until = which.until.map(TimeArg::end);
+    let until = args.until.map(TimeArg::end);
     if since.zip(until).is_some_and(|(since, until)| since > until) {
         return Err(CommandError::wrong_usage(
-            "--since is later than --until; name the earlier one first".to_owned(),
+            "--since is later than --until; give the earlier of the two as --since".to_owned(),
         ));
     }
     Ok(WebhookEventFilter {
-        ids: which.ids.clone(),
+        ids: args.ids.clone(),
         states: states.iter().map(|one| one.to_state()).collect(),
-        user_id: which.user.clone(),
+        user_id: args.user.clone(),
         since,
         until,
     })
@@ -124,7 +124,7 @@ async fn read_events(
 
 fn text(listed: &ListEventsResult) -> String {
     if listed.counts.is_empty() {
-        return "no webhook has come in yet; the README says how to have WHOOP send them"
+        return "no webhook received yet; the README describes how to register one at WHOOP"
             .to_owned();
     }
     let counts: Vec<String> = listed
@@ -139,10 +139,10 @@ fn text(listed: &ListEventsResult) -> String {
         "received (UTC)",
         "type",
         "record",
-        "WHOOP member",
+        "WHOOP user",
         "state",
-        "tries",
-        "why",
+        "attempts",
+        "last error",
     ]);
     for one in &listed.events {
         let times = match one.times_received {
@@ -162,7 +162,7 @@ fn text(listed: &ListEventsResult) -> String {
     }
     let counts = counts.join(", ");
     match listed.events.is_empty() {
-        true => format!("{counts}; none of them is meant"),
+        true => format!("no event matches the filters (in total: {counts})"),
         false => format!("{counts}\n{table}"),
     }
 }
@@ -177,9 +177,9 @@ pub(crate) async fn drain(
         .whoop
         .engine(database, Arc::new(SystemClock), EngineSettings::default())
         .map_err(|error| CommandError::could_not_run(error.to_string()))?;
-    let job = SyncContext::webhook(stop.clone());
-    let report = engine.drain_webhooks(&job, false).await;
-    engine.finish_refreshes(&job.stop).await;
+    let context = SyncContext::webhook(stop.clone());
+    let report = engine.drain_webhooks(&context, false).await;
+    engine.finish_refreshes(&context.stop).await;
     let report = report.map_err(|error| match &error {
         SyncError::Storage(storage) => database_error(&args.common.database, storage),
         other => CommandError::could_not_run(other.error_chain()),
@@ -206,11 +206,11 @@ pub(crate) async fn drain(
             ..
         } = report;
         console.print(format!(
-            "{done} worked off with {calls} calls to WHOOP, {put_off} put off, {dead} given up, \
-             {unknown_member} of nobody who is connected"
+            "{done} event(s) processed with {calls} call(s) to WHOOP; {put_off} deferred, {dead} \
+             dead, {unknown_member} of WHOOP users who are not connected"
         ));
         if put_off + dead > 0 {
-            console.print("`sync-worker webhooks list --state pending,dead` says why");
+            console.print("`sync-worker webhooks list --state pending,dead` shows the reasons");
         }
     }
     Ok(exit)
@@ -220,20 +220,20 @@ pub(crate) async fn replay(
     args: &ReplayWebhooksArgs,
     console: &Console,
 ) -> Result<ExitStatus, CommandError> {
-    let which = &args.filter;
-    let names_nothing = which.ids.is_empty()
-        && which.user.is_none()
-        && which.since.is_none()
-        && which.until.is_none()
+    let filter_args = &args.filter;
+    let is_unfiltered = filter_args.ids.is_empty()
+        && filter_args.user.is_none()
+        && filter_args.since.is_none()
+        && filter_args.until.is_none()
         && args.states.is_empty();
-    if names_nothing {
+    if is_unfiltered {
         return Err(CommandError::wrong_usage(
-            "say which events: --id, --user, --since, --until or --state; all that were given \
-             up: --state dead"
+            "name the events to replay with --id, --user, --since, --until or --state; for all \
+             dead events: --state dead"
                 .to_owned(),
         ));
     }
-    let filter = event_filter(which, &args.states)?;
+    let filter = event_filter(filter_args, &args.states)?;
     let database = open_database(&args.common.database).await?;
     let refused = |error: StorageError| database_error(&args.common.database, &error);
     let replayed = async {
@@ -241,7 +241,7 @@ pub(crate) async fn replay(
         let now = SystemClock.now();
         let replayed = webhook_event::replay(&mut transaction, &filter, now).await?;
         let entry = current_operator().entry("webhooks-replay", now);
-        let entry = match &which.user {
+        let entry = match &filter_args.user {
             Some(user_id) => entry.about(user_id.as_str()),
             None => entry,
         };
@@ -258,7 +258,7 @@ pub(crate) async fn replay(
         });
     } else {
         console.print(format!(
-            "{replayed} to be worked off again: by the API within seconds, or by \
+            "{replayed} event(s) will be processed again: by the API within seconds, or by \
              `sync-worker webhooks drain`"
         ));
     }

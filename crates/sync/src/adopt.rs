@@ -108,39 +108,40 @@ impl Engine {
         &self,
         dry_run: bool,
         stop: CancellationToken,
-        mut told: impl FnMut(&MemberAdoption),
+        mut on_member_done: impl FnMut(&MemberAdoption),
     ) -> Result<AdoptReport, StorageError> {
-        let left_behind = LegacyTables::find(&self.database).await?;
-        let job = SyncContext::scheduled(None, stop.clone()).with_class(PriorityClass::Scheduled);
+        let legacy_tables = LegacyTables::find(&self.database).await?;
+        let context =
+            SyncContext::scheduled(None, stop.clone()).with_class(PriorityClass::Scheduled);
         let mut report = AdoptReport {
             dry_run,
             ..AdoptReport::default()
         };
-        if left_behind.is_empty() {
+        if legacy_tables.is_empty() {
             return Ok(report);
         }
-        report.of_nobody = left_behind.count_ownerless_rows(&self.database).await?;
-        for account in left_behind.accounts(&self.database).await? {
+        report.of_nobody = legacy_tables.count_ownerless_rows(&self.database).await?;
+        for account in legacy_tables.accounts(&self.database).await? {
             if stop.is_cancelled() {
                 report.stopped = true;
                 break;
             }
             let adoption = self
-                .adopt_member(&left_behind, &account, dry_run, &job)
+                .adopt_member(&legacy_tables, &account, dry_run, &context)
                 .await?;
-            told(&adoption);
+            on_member_done(&adoption);
             report.members.push(adoption);
         }
-        report.calls = job.calls();
+        report.calls = context.calls();
         Ok(report)
     }
 
     async fn adopt_member(
         &self,
-        left_behind: &LegacyTables,
+        legacy_tables: &LegacyTables,
         account: &LegacyAccount,
         dry_run: bool,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<MemberAdoption, StorageError> {
         let mut adoption = MemberAdoption {
             user_id: account.user_id.clone(),
@@ -154,7 +155,7 @@ impl Engine {
         let user_id: UserId = match account.user_id.parse() {
             Ok(user_id) => user_id,
             Err(error) => {
-                adoption.error = Some(format!("its id is none: {error}"));
+                adoption.error = Some(format!("invalid user id: {error}"));
                 return Ok(adoption);
             }
         };
@@ -166,19 +167,19 @@ impl Engine {
             }
         }
         let mut found = self
-            .find_legacy_records(left_behind, account, account.whoop_user_id)
+            .find_legacy_records(legacy_tables, account, account.whoop_user_id)
             .await?;
-        let number = account.whoop_user_id.or_else(|| found.whoop_user_id());
-        if number != account.whoop_user_id {
+        let whoop_user_id = account.whoop_user_id.or_else(|| found.whoop_user_id());
+        if whoop_user_id != account.whoop_user_id {
             // The member's WHOOP user id is known now, and some rows are found only by it.
             found = self
-                .find_legacy_records(left_behind, account, number)
+                .find_legacy_records(legacy_tables, account, whoop_user_id)
                 .await?;
         }
         adoption.read_again.clone_from(&found.read_again);
         let has_tokens = account.is_active
             && (account.access_token.is_some() || account.refresh_token.is_some());
-        if number.is_none() && !has_tokens {
+        if whoop_user_id.is_none() && !has_tokens {
             adoption.outcome = AdoptionOutcome::Nothing;
             return Ok(adoption);
         }
@@ -188,7 +189,14 @@ impl Engine {
             return Ok(adoption);
         }
         match self
-            .adopt_account(&user_id, account, number, &found, job, &mut adoption)
+            .adopt_account(
+                &user_id,
+                account,
+                whoop_user_id,
+                &found,
+                context,
+                &mut adoption,
+            )
             .await
         {
             Ok(outcome) => adoption.outcome = outcome,
@@ -208,12 +216,12 @@ impl Engine {
 
     async fn find_legacy_records(
         &self,
-        left_behind: &LegacyTables,
+        legacy_tables: &LegacyTables,
         account: &LegacyAccount,
-        number: Option<i64>,
+        whoop_user_id: Option<i64>,
     ) -> Result<AdoptableRecords, StorageError> {
-        let raw = left_behind
-            .raw_records(&self.database, &account.user_id, number)
+        let raw = legacy_tables
+            .raw_records(&self.database, &account.user_id, whoop_user_id)
             .await?;
         Ok(AdoptableRecords::from_raw(&raw))
     }
@@ -222,12 +230,12 @@ impl Engine {
         &self,
         user_id: &UserId,
         account: &LegacyAccount,
-        number: Option<i64>,
+        whoop_user_id: Option<i64>,
         found: &AdoptableRecords,
-        job: &SyncContext,
+        context: &SyncContext,
         adoption: &mut MemberAdoption,
     ) -> Result<AdoptionOutcome, SyncError> {
-        self.insert_legacy_connection(user_id, account, number)
+        self.insert_legacy_connection(user_id, account, whoop_user_id)
             .await?;
         let member = self.load_member(user_id).await?;
         let mut outcome = match member.connection() {
@@ -239,7 +247,7 @@ impl Engine {
         };
         if outcome == AdoptionOutcome::Connected {
             outcome = self
-                .verify_legacy_tokens(&member, user_id, job, adoption)
+                .verify_legacy_tokens(&member, user_id, context, adoption)
                 .await?;
         }
         let mut stored = page::StoreCounts::default();
@@ -274,20 +282,20 @@ impl Engine {
         &self,
         user_id: &UserId,
         account: &LegacyAccount,
-        number: Option<i64>,
+        whoop_user_id: Option<i64>,
     ) -> Result<(), SyncError> {
         let now = self.clock.now();
         let (status, detail) = match expected_outcome(account) {
             AdoptionOutcome::Connected => ("connected", None),
             AdoptionOutcome::ReauthRequired => (
                 "reauth_required",
-                Some("the older service had no token of this member"),
+                Some("the legacy service had no token of this member"),
             ),
             _ => ("disconnected", None),
         };
         let member = NewUser {
             user_id: user_id.to_string(),
-            whoop_user_id: number.unwrap_or(UNKNOWN_ACCOUNT),
+            whoop_user_id: whoop_user_id.unwrap_or(UNKNOWN_ACCOUNT),
             status,
             status_detail: detail.map(str::to_owned),
             connected_at: now,
@@ -316,7 +324,7 @@ impl Engine {
         &self,
         member: &users::UserRow,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         adoption: &mut MemberAdoption,
     ) -> Result<AdoptionOutcome, SyncError> {
         let Some(pair) = member.unidentified_pair else {
@@ -324,7 +332,7 @@ impl Engine {
         };
         // The legacy service knew the account, so the first sync shows whether the tokens work.
         let is_known = member.whoop_user_id != UNKNOWN_ACCOUNT;
-        let checked = match self.fetch_account(user_id, pair, job).await {
+        let checked = match self.fetch_account(user_id, pair, context).await {
             Err(error) if is_known && error.is_profile_refused() => {
                 adoption.error = Some(error.error_chain());
                 let mut conn = self.database.get().await?;
@@ -368,10 +376,12 @@ impl Engine {
 /// Reason that tokens are unusable although WHOOP accepts them.
 const fn unusable_tokens_reason(error: &SyncError) -> Option<&'static str> {
     match error {
-        SyncError::OtherAccount => Some("the older service's tokens were of another WHOOP account"),
-        error if error.is_profile_refused() => {
-            Some("WHOOP does not say whose the older service's tokens are")
+        SyncError::OtherAccount => {
+            Some("the tokens of the legacy service belong to another WHOOP account")
         }
+        error if error.is_profile_refused() => Some(
+            "WHOOP refused the profile, so the account of the legacy service's tokens is unknown",
+        ),
         _ => None,
     }
 }
@@ -406,8 +416,8 @@ impl AdoptableRecords {
     fn from_raw(raw: &[LegacyRecord]) -> Self {
         let mut found = Self::default();
         for one in raw {
-            let whole = found.add_raw(one);
-            if !whole {
+            let is_complete = found.add_raw(one);
+            if !is_complete {
                 let name = one.data_type.map_or("unknown", DataType::as_str);
                 *found.read_again.entry(name).or_default() += 1;
             }
@@ -422,10 +432,10 @@ impl AdoptableRecords {
         let Ok(records) = parse_records(text) else {
             return false;
         };
-        let all = records
+        let results = records
             .iter()
             .map(|record| self.add_record(record, raw.data_type));
-        all.fold(!records.is_empty(), |all, one| all & one)
+        results.fold(!records.is_empty(), |all_added, added| all_added & added)
     }
 
     fn add_record(&mut self, raw: &RawValue, known: Option<DataType>) -> bool {
@@ -459,17 +469,17 @@ impl AdoptableRecords {
     /// The WHOOP user id that most of the member's records have.
     fn whoop_user_id(&self) -> Option<i64> {
         let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
-        let numbers = (self.cycles.iter().map(Record::whoop_user_id))
+        let whoop_user_ids = (self.cycles.iter().map(Record::whoop_user_id))
             .chain(self.sleeps.iter().map(Record::whoop_user_id))
             .chain(self.recoveries.iter().map(Record::whoop_user_id))
             .chain(self.workouts.iter().map(Record::whoop_user_id));
-        for number in numbers {
-            *votes.entry(number).or_default() += 1;
+        for whoop_user_id in whoop_user_ids {
+            *votes.entry(whoop_user_id).or_default() += 1;
         }
         votes
             .into_iter()
             .max_by_key(|(_, votes)| *votes)
-            .map(|(number, _)| number)
+            .map(|(whoop_user_id, _)| whoop_user_id)
     }
 }
 

@@ -27,7 +27,7 @@ impl Engine {
     pub async fn backfill_member(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         from: Option<DateTime<Utc>>,
     ) -> Result<MemberReport, SyncError> {
         let coverage = self.load_coverage(user_id).await?;
@@ -39,15 +39,15 @@ impl Engine {
         let mut report = if never_read.is_empty() {
             MemberReport::from_types(user_id, Vec::new())
         } else {
-            let errand = SyncRequest {
+            let request = SyncRequest {
                 reason: ReadReason::NeverRead,
                 data_types: never_read,
                 ..SyncRequest::of_all_types()
             };
-            self.sync_member(user_id, job, &errand).await?
+            self.sync_member(user_id, context, &request).await?
         };
         report.merge(
-            self.backfill_types(user_id, job, &DataType::ALL, from)
+            self.backfill_types(user_id, context, &DataType::ALL, from)
                 .await,
         );
         Ok(report)
@@ -59,21 +59,23 @@ impl Engine {
     pub(crate) async fn backfill_types(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_types: &[DataType],
         from: Option<DateTime<Utc>>,
     ) -> MemberReport {
-        let job = job.with_class(PriorityClass::Backfill).with_lease_wait();
+        let context = context
+            .with_class(PriorityClass::Backfill)
+            .with_lease_wait();
         let mut rounds = BackfillRounds::new(data_types);
         let ended = async {
             let back_to = self.limit_to_retention(user_id, from).await?;
             // A complete history needs neither the member lease nor quota permits.
             let coverage = self.load_coverage(user_id).await?;
             let now = self.clock.now();
-            let is_left = |one: &Coverage| plan::backfill_window(one, back_to, now).is_some();
+            let is_unfinished = |one: &Coverage| plan::backfill_window(one, back_to, now).is_some();
             let is_granted = |data_type| coverage.iter().any(|known| known.data_type == data_type);
             rounds.unfinished.retain(|one| is_granted(one.data_type));
-            for known in coverage.iter().filter(|one| !is_left(one)) {
+            for known in coverage.iter().filter(|one| !is_unfinished(one)) {
                 rounds
                     .unfinished
                     .retain(|one| one.data_type != known.data_type);
@@ -84,11 +86,11 @@ impl Engine {
                 }
             }
             while !rounds.unfinished.is_empty() {
-                let turn = self.lease_member(user_id, &job).await?;
+                let leased = self.lease_member(user_id, &context).await?;
                 let round = self
-                    .backfill_round(user_id, &turn.context, back_to, &mut rounds)
+                    .backfill_round(user_id, &leased.context, back_to, &mut rounds)
                     .await;
-                self.release_member(turn).await?;
+                self.release_member(leased).await?;
                 round?;
             }
             Ok(())
@@ -127,7 +129,7 @@ impl Engine {
     async fn backfill_round(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         back_to: Option<DateTime<Utc>>,
         rounds: &mut BackfillRounds,
     ) -> Result<(), SyncError> {
@@ -141,18 +143,25 @@ impl Engine {
             let known = known.filter(|known| one.previous_coverage.as_ref() != Some(*known));
             one.window = known.and_then(|known| plan::backfill_window(known, back_to, now));
             one.previous_coverage = known.cloned();
-            let is_left = one.window.is_some();
-            if !is_left {
+            let is_unfinished = one.window.is_some();
+            if !is_unfinished {
                 let read = std::mem::take(&mut one.read);
                 rounds.finished.push((one.data_type, read, Ok(())));
             }
-            is_left
+            is_unfinished
         });
         let ended = join_all(rounds.unfinished.iter_mut().map(async |one| {
             match one.window {
                 Some(window) => {
-                    self.read_data_type(user_id, job, one.data_type, window, false, &mut one.read)
-                        .await
+                    self.read_data_type(
+                        user_id,
+                        context,
+                        one.data_type,
+                        window,
+                        false,
+                        &mut one.read,
+                    )
+                    .await
                 }
                 None => Ok(()),
             }
@@ -193,14 +202,14 @@ struct TypeBackfill {
 
 impl BackfillRounds {
     fn new(data_types: &[DataType]) -> Self {
-        let left = data_types.iter().map(|data_type| TypeBackfill {
+        let unfinished = data_types.iter().map(|data_type| TypeBackfill {
             data_type: *data_type,
             read: ReadProgress::default(),
             previous_coverage: None,
             window: None,
         });
         Self {
-            unfinished: left.collect(),
+            unfinished: unfinished.collect(),
             finished: Vec::new(),
         }
     }
@@ -208,9 +217,9 @@ impl BackfillRounds {
     /// Returns each data type with its result. An unfinished backfill has no error; a later run
     /// continues it.
     fn into_results(self) -> impl Iterator<Item = (DataType, ReadProgress, Result<(), SyncError>)> {
-        let left = self.unfinished.into_iter();
+        let unfinished = self.unfinished.into_iter();
         self.finished
             .into_iter()
-            .chain(left.map(|one| (one.data_type, one.read, Ok(()))))
+            .chain(unfinished.map(|one| (one.data_type, one.read, Ok(()))))
     }
 }

@@ -31,24 +31,24 @@ impl Engine {
     pub async fn sync_in_background(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
-        errand: &SyncRequest,
+        context: &SyncContext,
+        request: &SyncRequest,
     ) -> Result<MemberReport, SyncError> {
-        match errand.since {
-            Some(since) if errand.exceeds_look_back(self.clock.now()) => {
-                let job = job.with_class(PriorityClass::Backfill);
+        match request.since {
+            Some(since) if request.exceeds_look_back(self.clock.now()) => {
+                let context = context.with_class(PriorityClass::Backfill);
                 let newest = SyncRequest {
                     since: None,
-                    ..errand.clone()
+                    ..request.clone()
                 };
-                let mut report = self.sync_until_complete(user_id, &job, &newest).await?;
+                let mut report = self.sync_until_complete(user_id, &context, &newest).await?;
                 if matches!(report.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
-                    self.backfill_since(user_id, &job, &errand.data_types, since, &mut report)
+                    self.backfill_since(user_id, &context, &request.data_types, since, &mut report)
                         .await?;
                 }
                 Ok(report)
             }
-            _ => self.sync_until_complete(user_id, job, errand).await,
+            _ => self.sync_until_complete(user_id, context, request).await,
         }
     }
 
@@ -57,13 +57,13 @@ impl Engine {
     async fn sync_until_complete(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
-        errand: &SyncRequest,
+        context: &SyncContext,
+        request: &SyncRequest,
     ) -> Result<MemberReport, SyncError> {
-        let mut job = job.clone();
+        let mut context = context.clone();
         loop {
-            match self.sync_on_request(user_id, &job, errand).await {
-                Err(SyncError::Yielded) => job = job.with_lease_wait(),
+            match self.sync_on_request(user_id, &context, request).await {
+                Err(SyncError::Yielded) => context = context.with_lease_wait(),
                 ended => return ended,
             }
         }
@@ -74,12 +74,12 @@ impl Engine {
     async fn backfill_since(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_types: &[DataType],
         since: DateTime<Utc>,
         report: &mut MemberReport,
     ) -> Result<(), SyncError> {
-        let job = job.with_lease_wait();
+        let context = context.with_lease_wait();
         let since = self
             .limit_to_retention(user_id, Some(since))
             .await?
@@ -94,7 +94,7 @@ impl Engine {
                 .map(|(from, _)| from);
             let mut read = ReadProgress::default();
             let ended = self
-                .read_pages_backwards(user_id, &job, data_type, end, since, &mut read)
+                .read_pages_backwards(user_id, &context, data_type, end, since, &mut read)
                 .await;
             let more = self
                 .build_type_report(user_id, data_type, read, ended)
@@ -112,7 +112,7 @@ impl Engine {
     async fn read_pages_backwards(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_type: DataType,
         end: Option<DateTime<Utc>>,
         since: DateTime<Utc>,
@@ -126,11 +126,11 @@ impl Engine {
                 must_reach: end,
                 end,
             };
-            let turn = self.lease_member(user_id, job).await?;
+            let leased = self.lease_member(user_id, context).await?;
             let ended = self
-                .read_data_type(user_id, &turn.context, data_type, window, false, read)
+                .read_data_type(user_id, &leased.context, data_type, window, false, read)
                 .await;
-            self.release_member(turn).await?;
+            self.release_member(leased).await?;
             match ended {
                 // The page is read again after the app request.
                 Err(SyncError::Yielded) => continue,

@@ -70,19 +70,25 @@ impl ConfigError {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "PostgreSQL")]
 pub struct DatabaseArgs {
-    /// `postgres://…`; `sslmode` and `sslrootcert` have the same meaning as in libpq (required)
+    /// Address of PostgreSQL, `postgres://…` (required)
+    ///
+    /// In full: `postgres://user:password@host:port/database`. The parameters `sslmode` and
+    /// `sslrootcert` have the same meaning as in libpq.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
           value_parser = database_address)]
     pub database_url: Option<SecretString>,
 
-    /// Maximum number of connections of this process; a token refresh takes two.
+    /// Maximum number of connections of each process.
+    ///
+    /// A token refresh takes two.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub database_pool_size: u16,
 
-    /// `transaction` if a pooler in transaction mode is in front of PostgreSQL (`PgBouncer`,
-    /// Supavisor at port 6543). Then no statement is prepared in advance, and the service polls for
-    /// changes instead of listening for notifications.
+    /// `transaction` behind a pooler in transaction mode.
+    ///
+    /// Such poolers are `PgBouncer`, and Supavisor at port 6543. Then no statement is prepared in
+    /// advance, and the service polls for changes instead of listening for notifications.
     #[arg(
         long,
         env = "DATABASE_POOLER",
@@ -98,7 +104,7 @@ fn pooler_mode() -> impl TypedValueParser<Value = PoolerMode> {
     let modes = [PoolerMode::Session, PoolerMode::Transaction];
     PossibleValuesParser::new(modes.map(PoolerMode::name)).map(move |name| {
         let mode = modes.into_iter().find(|mode| mode.name() == name);
-        mode.expect("clap has compared it with these names")
+        mode.expect("clap accepts only the names of these modes")
     })
 }
 
@@ -134,7 +140,7 @@ impl DatabaseArgs {
         self.pool(None, self.database_pool_size.into(), None)
     }
 
-    /// Creates a pool of `pool_size` connections: to the server `elsewhere` if it is given, and
+    /// Creates a pool of `pool_size` connections: to `other_url` if it is given, and
     /// with a statement timeout if one is given.
     ///
     /// # Errors
@@ -142,11 +148,11 @@ impl DatabaseArgs {
     /// The URL is missing or unusable.
     pub fn pool(
         &self,
-        elsewhere: Option<&SecretString>,
+        other_url: Option<&SecretString>,
         pool_size: usize,
         statement_timeout: Option<Duration>,
     ) -> Result<Database, ConfigError> {
-        let url = elsewhere.or(self.database_url.as_ref()).cloned();
+        let url = other_url.or(self.database_url.as_ref()).cloned();
         let url = url.ok_or(ConfigError::Missing {
             name: "DATABASE_URL",
             what_to_do: "example: postgres://user:password@db.example:5432/app?sslmode=verify-full",
@@ -184,7 +190,7 @@ pub fn warn_if_unverified(setting: &'static str, database: &Database) {
             setting,
             sslmode,
             "connection to PostgreSQL is not verified: the server's certificate is not checked; \
-             use sslmode=verify-full, with sslrootcert=FILE for an authority of your own"
+             use sslmode=verify-full, and sslrootcert=FILE for your own certificate authority"
         );
     }
 }
@@ -192,12 +198,16 @@ pub fn warn_if_unverified(setting: &'static str, database: &Database) {
 /// WHOOP's limits for the WHOOP app.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LimitArgs {
-    /// Maximum calls per minute that WHOOP allows the WHOOP app, for all processes together.
+    /// Calls per minute that WHOOP allows.
+    ///
+    /// The limit of the WHOOP app, for all processes together.
     #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = QuotaLimits::default().per_minute,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_minute: u32,
 
-    /// Maximum calls per day that WHOOP allows the WHOOP app, for all processes together.
+    /// Calls per day that WHOOP allows.
+    ///
+    /// The limit of the WHOOP app, for all processes together.
     #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = QuotaLimits::default().per_day,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_day: u32,
@@ -220,8 +230,9 @@ pub struct WhoopArgs {
     #[arg(long, env = "WHOOP_CLIENT_ID", value_name = "ID")]
     pub whoop_client_id: Option<String>,
 
-    /// Client secret of the WHOOP app, from the same page; never put it into a mobile app
-    /// (required)
+    /// Client secret of the WHOOP app (required)
+    ///
+    /// It is on the same page as the client id. Never put it into a mobile app.
     #[arg(
         long,
         env = "WHOOP_CLIENT_SECRET",
@@ -236,7 +247,9 @@ pub struct WhoopArgs {
           value_parser = address::callback_address)]
     pub whoop_redirect_url: Option<Url>,
 
-    /// Base URL of `/v2/…`.
+    /// URL of WHOOP's API.
+    ///
+    /// Base of `/v2/…`.
     #[arg(
         long,
         env = "WHOOP_API_URL",
@@ -246,7 +259,9 @@ pub struct WhoopArgs {
     )]
     pub whoop_api_url: Url,
 
-    /// Base URL of `/auth` and `/token`.
+    /// URL of WHOOP's OAuth.
+    ///
+    /// Base of `/auth` and `/token`.
     #[arg(
         long,
         env = "WHOOP_OAUTH_URL",
@@ -266,7 +281,9 @@ pub struct WhoopArgs {
 /// The keys that seal members' tokens.
 #[derive(Debug, Clone, Args)]
 pub struct KeyArgs {
-    /// `id:base64-of-32-bytes[,id:…]`: the first key seals, all keys open (required)
+    /// Keys that seal tokens, `id:base64[,…]` (required)
+    ///
+    /// In full: `id:base64-of-32-bytes[,id:…]`. The first key seals, all keys open.
     #[arg(long, env = "TOKEN_KEYS", hide_env_values = true, value_name = "KEYS",
           value_parser = token_keys)]
     pub token_keys: Option<SecretString>,
@@ -306,7 +323,7 @@ impl KeyArgs {
     pub fn keys(&self) -> Result<TokenKeys, ConfigError> {
         let keys = self.token_keys.as_ref().ok_or(ConfigError::Missing {
             name: "TOKEN_KEYS",
-            what_to_do: "make one with: echo \"k1:$(openssl rand -base64 32)\"",
+            what_to_do: "create one with: echo \"k1:$(openssl rand -base64 32)\"",
         })?;
         Ok(TokenKeys::parse(keys).map_err(StorageError::from)?)
     }
@@ -419,9 +436,12 @@ impl FreshnessArgs {
 
 /// Retention of records.
 #[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Retention")]
 pub struct RetentionArgs {
-    /// Number of days that records are kept, at least 31 because a sync may read more than three
-    /// weeks back. Older records are deleted at night. Unlimited if not given.
+    /// Days that records are kept, at least 31; no limit if not set.
+    ///
+    /// Older records are deleted at night. The minimum exists because a sync may read more than
+    /// three weeks back.
     #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(i64::from(Retention::MIN_DAYS)..=36_500))]
     pub retention_days: Option<u32>,
@@ -435,8 +455,11 @@ impl RetentionArgs {
 
 /// Retention of the audit trail.
 #[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Retention")]
 pub struct AuditArgs {
-    /// Number of days that rows of the audit trail are kept; older rows are deleted at night.
+    /// Days that rows of the audit trail are kept.
+    ///
+    /// Older rows are deleted at night.
     #[arg(long, env = "AUDIT_RETENTION_DAYS", default_value_t = 365, value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(30..=3650))]
     pub audit_retention_days: u32,
@@ -459,6 +482,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
+    /// Format of the log: `text` for people, `json` for programs.
     #[arg(
         long,
         env = "LOG_FORMAT",
@@ -468,7 +492,10 @@ pub struct LogArgs {
     )]
     pub log_format: LogFormat,
 
-    /// Log levels by module, in the syntax of tracing's filter: `info,whoop_sync=debug`.
+    /// Log level, such as debug or `info,whoop_sync=debug`.
+    ///
+    /// The levels are error, warn, info, debug, trace and off. A part of the program can have its
+    /// own level, as in the second example.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER",
           value_parser = log_filter::parse)]
     pub rust_log: String,

@@ -51,14 +51,17 @@ impl std::fmt::Debug for PendingConfirmation {
 /// Reason that a confirmation connected nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
-    #[error("this word confirms no connect: it was never given out, was used, or is long over")]
+    #[error(
+        "unknown confirmation word: it was not issued by this service, was already used, or \
+         expired long ago"
+    )]
     Unknown,
-    #[error("this connect was not confirmed within ten minutes; begin again")]
+    #[error("this connect was not confirmed within ten minutes; start the connect again")]
     Expired,
     /// The tokens were deleted, and the permission will be revoked.
-    #[error("another member began this connect; nothing was connected")]
+    #[error("another member began this connect; it was cancelled and no connection was stored")]
     OtherMember,
-    #[error("WHOOP no longer accepts this permission; begin again")]
+    #[error("WHOOP no longer accepts this permission; start the connect again")]
     PermissionEnded,
     #[error("the connect could not be completed")]
     Failed(#[source] SyncError),
@@ -84,12 +87,12 @@ impl Engine {
         let (state, code) = (state.to_owned(), SecretString::from(code));
         // The task is separate because the code works once: a browser that disconnects must not
         // interrupt the work between WHOOP's answer and the commit.
-        let kept =
+        let result =
             tokio::spawn(async move { engine.exchange_and_keep(&state, &pending, &code).await })
                 .await
                 .map_err(SyncError::from)
-                .and_then(|kept| kept);
-        match kept {
+                .and_then(|result| result);
+        match result {
             Ok(word) => Ok(PendingConfirmation { word, return_to }),
             Err(SyncError::ConnectWithdrawn) => Err(ConnectError::StateUnknown),
             Err(source) => Err(ConnectError::Failed { return_to, source }),
@@ -117,7 +120,9 @@ impl Engine {
         let row = row.ok_or(ConfirmError::Unknown)?;
         if row.user_id != user_id.as_str() {
             self.discard_unconfirmed(word).await?;
-            tracing::warn!("a connect was confirmed by another member than the one who began it");
+            tracing::warn!(
+                "refused a connect confirmation of a member who did not begin the connect"
+            );
             return Err(ConfirmError::OtherMember);
         }
         if row.confirm_until <= self.clock.now() {
@@ -162,13 +167,13 @@ impl Engine {
         let user_id = member_of(pending)?;
         let tokens = self.exchange_code(code).await?;
         let held = self.hold_pair(&tokens).await?;
-        let kept = self
+        let result = self
             .move_to_unconfirmed(state, held, &user_id, pending, &tokens)
             .await;
-        if kept.is_err() {
+        if result.is_err() {
             self.revoke_held_pair(held).await;
         }
-        kept
+        result
     }
 
     async fn move_to_unconfirmed(
@@ -206,7 +211,7 @@ impl Engine {
         };
         unconfirmed_connect::insert(&mut transaction, &self.keys, &unconfirmed).await?;
         transaction.commit().await?;
-        tracing::info!(member = %user_id, "a connect waits for its confirmation");
+        tracing::info!(member = %user_id, "connect waits for confirmation by the app");
         Ok(word)
     }
 
@@ -240,8 +245,8 @@ impl Engine {
         let now = self.clock.now();
         match unconfirmed_connect::take_of(transaction, user_id).await? {
             Some(row) => {
-                let noted = self.schedule_revocation(transaction, row, now).await?;
-                Ok(Some(noted.ok_or(RevocationOutcome::NotPossible)))
+                let revocation = self.schedule_revocation(transaction, row, now).await?;
+                Ok(Some(revocation.ok_or(RevocationOutcome::NotPossible)))
             }
             None => Ok(None),
         }
@@ -262,7 +267,11 @@ impl Engine {
                 Ok(Some(id))
             }
             Err(StorageError::Seal(error)) => {
-                tracing::error!(%error, "the permission of an unconfirmed connect cannot be ended");
+                tracing::error!(
+                    %error,
+                    "could not open the tokens of an unconfirmed connect; its permission cannot be \
+                     revoked"
+                );
                 Ok(None)
             }
             Err(other) => Err(other),

@@ -54,14 +54,14 @@ pub struct CompletedConnect {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    #[error("this state was never given out, or is long over")]
+    #[error("unknown state: it was not issued by this service, or expired long ago")]
     StateUnknown,
-    #[error("this state was used before; each works once")]
+    #[error("this state was already used; each state works once")]
     StateUsed { return_to: Option<String> },
-    #[error("this state has expired; a connect has to be finished within ten minutes")]
+    #[error("this state has expired; a connect has to be completed within ten minutes")]
     StateExpired { return_to: Option<String> },
     /// The state was valid, so the failure can be reported to the app at `return_to`.
-    #[error("WHOOP did not complete the connect")]
+    #[error("the connect could not be completed")]
     Failed {
         return_to: Option<String>,
         #[source]
@@ -220,7 +220,7 @@ impl Engine {
         };
         self.store_with_retries(connection, pair, account.as_ref(), claim)
             .await?;
-        tracing::info!(member = %user_id, "connected to WHOOP");
+        tracing::info!(member = %user_id, "member connected to WHOOP");
         self.begin_first_sync(user_id, tokens.access_token.clone())
             .await
     }
@@ -265,7 +265,10 @@ impl Engine {
                 .await;
             match (stored, pauses.next()) {
                 (Err(SyncError::Storage(error)), Some(pause)) if error.is_transient() => {
-                    tracing::warn!(member = %user_id, %error, "storing the connection is tried again");
+                    tracing::warn!(
+                        member = %user_id, %error,
+                        "could not store the connection; trying again"
+                    );
                     tokio::time::sleep(pause).await;
                 }
                 (stored, _) => return stored,
@@ -291,9 +294,9 @@ impl Engine {
             // An earlier attempt may have stored the connection without receiving the confirmation.
             let stored = tokens::find(&mut transaction, &self.keys, user_id).await?;
             transaction.rollback().await?;
-            let ours = tokens.access_token.expose_secret();
+            let access_token = tokens.access_token.expose_secret();
             return match stored {
-                Some(stored) if stored.access_token.expose_secret() == ours => Ok(()),
+                Some(stored) if stored.access_token.expose_secret() == access_token => Ok(()),
                 _ => Err(SyncError::ConnectWithdrawn),
             };
         }
@@ -307,12 +310,12 @@ impl Engine {
             let id = Uuid::new_v4();
             revocation::insert(&mut transaction, &self.keys, id, &superseded, now).await?;
         }
-        let new = users::NewMemberConnection {
+        let connection = users::NewMemberConnection {
             pair,
             consent: consent.as_deref(),
             connected_at: now,
         };
-        users::connect(&mut transaction, user_id, &new).await?;
+        users::connect(&mut transaction, user_id, &connection).await?;
         if let Some(account) = account
             && !users::identify(&mut transaction, user_id, pair, account, now).await?
         {

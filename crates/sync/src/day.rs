@@ -32,11 +32,11 @@ struct DayFetch {
 }
 
 impl DayFetch {
-    const fn without_read(sync: SyncOutcome, thrifty: bool) -> Self {
+    const fn without_read(sync: SyncOutcome, conserve_quota: bool) -> Self {
         Self {
             sync,
             detail: None,
-            conserve_quota: thrifty,
+            conserve_quota,
             complete_spans: Vec::new(),
         }
     }
@@ -44,9 +44,9 @@ impl DayFetch {
     /// Returns the coverage for this answer. If an old day was read on demand, this is the span
     /// that was read, which is not stored.
     fn effective_coverage(&self, coverage: Vec<Coverage>, until: DateTime<Utc>) -> Vec<Coverage> {
-        let with = |one: Coverage| {
-            let mut proven = self.complete_spans.iter();
-            let read = proven.find(|(data_type, ..)| *data_type == one.data_type);
+        let extend = |one: Coverage| {
+            let mut spans = self.complete_spans.iter();
+            let read = spans.find(|(data_type, ..)| *data_type == one.data_type);
             match (read, one.covered_from) {
                 (Some((_, from, read_until)), Some(covered_from))
                     if *read_until < covered_from && until <= *read_until =>
@@ -60,7 +60,7 @@ impl DayFetch {
                 _ => one,
             }
         };
-        coverage.into_iter().map(with).collect()
+        coverage.into_iter().map(extend).collect()
     }
 }
 
@@ -69,7 +69,7 @@ impl DayFetch {
 pub struct DatabaseDay {
     /// `None` if WHOOP has to be called first.
     pub day: Option<Day>,
-    /// Whether the app open has to be noted, with [`Engine::note_app_open`].
+    /// Whether the app open has to be stored, with [`Engine::note_app_open`].
     pub is_new_app_open: bool,
 }
 
@@ -104,10 +104,10 @@ impl Engine {
         let now = self.clock.now();
         let read = |date| stored_day::read(conn, user_id, date, now);
         // The local date of most members equals the UTC date, so that one read suffices.
-        let guess = date.unwrap_or_else(|| now.date_naive());
-        let mut stored = read(guess).await?;
+        let assumed_date = date.unwrap_or_else(|| now.date_naive());
+        let mut stored = read(assumed_date).await?;
         let date = date.unwrap_or_else(|| local_today(&stored, now));
-        if date != guess {
+        if date != assumed_date {
             stored = read(date).await?;
         }
         let day = self.answer_without_sync(user_id, &stored, date, refresh);
@@ -136,7 +136,7 @@ impl Engine {
         }
 
         let is_new = stored.coverage.iter().all(|one| one.last_sync_at.is_none());
-        let job = if is_new {
+        let context = if is_new {
             SyncContext::new_member()
         } else {
             SyncContext::interactive()
@@ -145,7 +145,7 @@ impl Engine {
         let member = user_id.clone();
         // The task is separate so that an app that disconnects does not interrupt the sync.
         let fetch =
-            tokio::spawn(async move { engine.fetch_day(&member, &job, date, refresh).await })
+            tokio::spawn(async move { engine.fetch_day(&member, &context, date, refresh).await })
                 .await?;
         let mut stored = self.load_stored_day(user_id, date).await?;
         let fetch = fetch.unwrap_or_else(|error| DayFetch {
@@ -169,37 +169,39 @@ impl Engine {
     async fn fetch_day(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         date: NaiveDate,
         refresh: RefreshMode,
     ) -> Result<DayFetch, SyncError> {
-        if let Err(error) = self.ensure_valid_token(user_id, job).await {
+        if let Err(error) = self.ensure_valid_token(user_id, context).await {
             let stored = self.load_stored_day(user_id, date).await?;
-            let thrifty = self.quota.was_scarce();
-            let calls = self
-                .day_query(&stored, date, refresh, thrifty)
+            let conserve_quota = self.quota.was_scarce();
+            let reads = self
+                .day_query(&stored, date, refresh, conserve_quota)
                 .read_requests(&stored.coverage);
-            let wanted: Vec<_> = calls.iter().map(|call| call.data_type).collect();
-            let report = self.report_token_failure(user_id, &wanted, error).await?;
-            return Ok(fetch_from_report(&report, thrifty));
+            let data_types: Vec<_> = reads.iter().map(|read| read.data_type).collect();
+            let report = self
+                .report_token_failure(user_id, &data_types, error)
+                .await?;
+            return Ok(fetch_from_report(&report, conserve_quota));
         }
-        let lease = self.acquire_lease(user_id, job).await?;
+        let lease = self.acquire_lease(user_id, context).await?;
         // The day is read again under the lease, because the former holder may have read the data.
         let stored = self.load_stored_day(user_id, date).await?;
         // A forced request that waited for another sync uses the result of that sync.
-        let left = if lease.waited && refresh == RefreshMode::Force {
+        let effective_refresh = if lease.waited && refresh == RefreshMode::Force {
             RefreshMode::Auto
         } else {
             refresh
         };
-        let thrifty = self.quota.is_scarce().await?;
-        let query = self.day_query(&stored, date, left, thrifty);
-        let calls = query.read_requests(&stored.coverage);
+        let conserve_quota = self.quota.is_scarce().await?;
+        let query = self.day_query(&stored, date, effective_refresh, conserve_quota);
+        let reads = query.read_requests(&stored.coverage);
         let mut report = None;
-        if !calls.is_empty() {
-            let mut read = self.read_windows(user_id, job, query.now, calls).await;
-            if thrifty && read.outcome == MemberOutcome::Done {
-                self.read_dependent_types(user_id, job, date, &mut read)
+        if !reads.is_empty() {
+            let mut read = self.read_windows(user_id, context, query.now, reads).await;
+            if conserve_quota && read.outcome == MemberOutcome::Done {
+                self.read_dependent_types(user_id, context, date, &mut read)
                     .await?;
             }
             report = Some(read);
@@ -207,11 +209,11 @@ impl Engine {
         let waited = lease.waited;
         lease.release().await?;
         Ok(match report {
-            Some(report) => fetch_from_report(&report, thrifty),
+            Some(report) => fetch_from_report(&report, conserve_quota),
             None if waited || refresh == RefreshMode::Force => {
-                DayFetch::without_read(SyncOutcome::Shared, thrifty)
+                DayFetch::without_read(SyncOutcome::Shared, conserve_quota)
             }
-            None => DayFetch::without_read(SyncOutcome::NotNeeded, thrifty),
+            None => DayFetch::without_read(SyncOutcome::NotNeeded, conserve_quota),
         })
     }
 
@@ -220,15 +222,15 @@ impl Engine {
     async fn read_dependent_types(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         date: NaiveDate,
         read: &mut MemberReport,
     ) -> Result<(), SyncError> {
         let stored = self.load_stored_day(user_id, date).await?;
         let query = self.day_query(&stored, date, RefreshMode::Auto, true);
-        let calls = query.read_requests(&stored.coverage);
-        if !calls.is_empty() {
-            read.merge(self.read_windows(user_id, job, query.now, calls).await);
+        let reads = query.read_requests(&stored.coverage);
+        if !reads.is_empty() {
+            read.merge(self.read_windows(user_id, context, query.now, reads).await);
         }
         Ok(())
     }
@@ -241,8 +243,8 @@ impl Engine {
         date: NaiveDate,
         refresh: RefreshMode,
     ) -> Option<Day> {
-        let thrifty = self.quota.was_scarce();
-        let query = self.day_query(stored, date, refresh, thrifty);
+        let conserve_quota = self.quota.was_scarce();
+        let query = self.day_query(stored, date, refresh, conserve_quota);
         let is_connected = connection_of(stored) == ConnectionStatus::Connected;
         if is_connected && !query.read_requests(&stored.coverage).is_empty() {
             return None;
@@ -254,7 +256,7 @@ impl Engine {
             // All data types were read within the interval for forced reads.
             RefreshMode::Force => SyncOutcome::Shared,
         };
-        let fetch = DayFetch::without_read(sync, thrifty);
+        let fetch = DayFetch::without_read(sync, conserve_quota);
         Some(compose_day(user_id, stored, &query, &fetch))
     }
 
@@ -272,7 +274,7 @@ impl Engine {
         stored: &StoredDay,
         date: NaiveDate,
         refresh: RefreshMode,
-        thrifty: bool,
+        conserve_quota: bool,
     ) -> DayQuery {
         let now = self.clock.now();
         let timezone_offset = stored
@@ -291,7 +293,7 @@ impl Engine {
             forced_read_interval: self.settings.forced_read_interval,
             night_state: stored.records.night_state(),
             dangling_references: stored.records.dangling_references(),
-            conserve_quota: thrifty,
+            conserve_quota,
             signals: stored.signals,
         }
     }
@@ -322,12 +324,12 @@ impl Engine {
         let now = self.clock.now();
         let (engine, user_id) = (self.clone(), user_id.clone());
         tokio::spawn(async move {
-            let noted = async {
+            let stored = async {
                 let mut conn = engine.database.get().await?;
                 users::mark_seen(&mut conn, &user_id, now, APP_OPEN_INTERVAL).await
             };
-            if let Err(error) = noted.await {
-                tracing::warn!(member = %user_id, error = %error, "the visit could not be noted");
+            if let Err(error) = stored.await {
+                tracing::warn!(member = %user_id, error = %error, "could not store the app open");
             }
         });
     }
@@ -349,7 +351,7 @@ fn local_today(stored: &StoredDay, now: DateTime<Utc>) -> NaiveDate {
     )
 }
 
-fn fetch_from_report(report: &MemberReport, thrifty: bool) -> DayFetch {
+fn fetch_from_report(report: &MemberReport, conserve_quota: bool) -> DayFetch {
     let sync = match report.outcome {
         MemberOutcome::Done => SyncOutcome::Done,
         MemberOutcome::Shared => SyncOutcome::Shared,
@@ -359,7 +361,7 @@ fn fetch_from_report(report: &MemberReport, thrifty: bool) -> DayFetch {
     DayFetch {
         sync,
         detail: report.user_message.clone(),
-        conserve_quota: thrifty,
+        conserve_quota,
         complete_spans: report
             .types
             .iter()

@@ -91,7 +91,7 @@ impl Engine {
     pub(crate) async fn fetch_unlisted<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         unlisted: UnlistedRecords,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
@@ -116,18 +116,25 @@ impl Engine {
                     data_type = %R::DATA_TYPE,
                     missing = between.len(),
                     asked = MAX_READS_BY_ID,
-                    "WHOOP's list lacks many stored records; the next runs ask for the rest"
+                    "WHOOP's list lacks many stored records; later syncs request the rest by id"
                 );
             }
             between = daily_share(between, MAX_READS_BY_ID, today);
         }
         for id in between {
-            self.fetch_by_id_or_warn(user_id, job, R::DATA_TYPE, id, FirstDenial::List, read)
+            self.fetch_by_id_or_warn(user_id, context, R::DATA_TYPE, id, FirstDenial::List, read)
                 .await?;
         }
         for id in at_the_ends {
-            self.fetch_by_id_or_warn(user_id, job, R::DATA_TYPE, id, FirstDenial::NotFound, read)
-                .await?;
+            self.fetch_by_id_or_warn(
+                user_id,
+                context,
+                R::DATA_TYPE,
+                id,
+                FirstDenial::NotFound,
+                read,
+            )
+            .await?;
         }
         Ok(())
     }
@@ -148,20 +155,21 @@ impl Engine {
     async fn fetch_by_id_or_warn(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_type: DataType,
         id: String,
         first_denial: FirstDenial,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
-        let asked = self
-            .fetch_by_id(user_id, job, data_type, id.clone(), first_denial, read)
+        let fetched = self
+            .fetch_by_id(user_id, context, data_type, id.clone(), first_denial, read)
             .await;
-        match asked {
+        match fetched {
             Err(SyncError::Whoop(WhoopError::Unexpected { status })) => {
                 tracing::warn!(
                     member = %user_id, %data_type, id, status,
-                    "WHOOP does not understand the id of a stored record; remove the row if another program wrote it"
+                    "WHOOP rejects the id of a stored record; delete the row if another program \
+                     wrote it"
                 );
                 Ok(())
             }

@@ -78,8 +78,8 @@ impl Engine {
     ) -> Result<DisconnectResult, SyncError> {
         // If a refresh takes longer than this wait, its new pair is revoked when WHOOP has issued
         // it.
-        let patience = SyncContext::interactive().lease_timeout;
-        self.wait_for_refresh(user_id, patience).await?;
+        let max_wait = SyncContext::interactive().lease_timeout;
+        self.wait_for_refresh(user_id, max_wait).await?;
         let mut transaction = self.database.begin().await?;
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
         // States are deleted first: a callback that is storing its pair holds its state, and its
@@ -95,7 +95,7 @@ impl Engine {
             transaction.rollback().await?;
             return Err(SyncError::NotConnected);
         }
-        let to_end = match member.as_ref().map(UserRow::connection) {
+        let scheduled = match member.as_ref().map(UserRow::connection) {
             Some(ConnectionStatus::Connected) => {
                 self.schedule_member_revocation(&mut transaction, user_id)
                     .await?
@@ -143,11 +143,14 @@ impl Engine {
         };
         transaction.commit().await?;
 
-        let revocation = match to_end {
+        let revocation = match scheduled {
             Ok(id) => self.revoke(id, &SyncContext::interactive()).await,
-            Err(why_not) => why_not,
+            Err(outcome) => outcome,
         };
-        tracing::info!(member = %user_id, ?revocation, erased = receipt.is_some(), "disconnected");
+        tracing::info!(
+            member = %user_id, ?revocation, erased = receipt.is_some(),
+            "member disconnected"
+        );
         Ok(DisconnectResult {
             revocation,
             connection,
@@ -170,7 +173,10 @@ impl Engine {
             }
             Ok(None) => Ok(Err(RevocationOutcome::NotNeeded)),
             Err(StorageError::Seal(error)) => {
-                tracing::error!(member = %user_id, %error, "the permission at WHOOP cannot be ended");
+                tracing::error!(
+                    member = %user_id, %error,
+                    "could not open the stored tokens; the permission at WHOOP cannot be revoked"
+                );
                 Ok(Err(RevocationOutcome::NotPossible))
             }
             Err(other) => Err(other.into()),

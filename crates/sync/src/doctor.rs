@@ -25,15 +25,17 @@ const MAX_RUN_INTERVAL: TimeDelta = TimeDelta::hours(26);
 /// Maximum duration of a run. A longer run was most likely killed.
 const MAX_RUN_DURATION: TimeDelta = TimeDelta::hours(6);
 
-/// Result of a [`DoctorCheck`].
+/// Result of a check.
+///
+/// - `ok`: it works
+/// - `warning`: it works now but needs attention soon
+/// - `problem`: it does not work
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CheckState)]
 pub enum CheckState {
     Ok,
-    /// It works now but needs attention soon.
     Warning,
-    /// It does not work.
     Problem,
 }
 
@@ -43,9 +45,11 @@ pub struct DoctorCheck {
     /// The name of the check, such as `database`, `quota`, `webhooks`.
     #[schema(value_type = String)]
     pub check: &'static str,
+    /// Result of the check.
     pub state: CheckState,
     /// The finding, as text for the operator.
     pub detail: String,
+    /// Remedy for the operator; null if the result is `ok`.
     pub what_to_do: Option<String>,
 }
 
@@ -99,7 +103,7 @@ impl Engine {
 fn check_connection(database: &Database) -> DoctorCheck {
     let name = "connection to PostgreSQL";
     match database.server_verification() {
-        ServerVerification::Local => DoctorCheck::ok(name, "stays on this machine"),
+        ServerVerification::Local => DoctorCheck::ok(name, "local to this machine"),
         ServerVerification::Verified(mode) => {
             DoctorCheck::ok(name, format!("verifies the server (sslmode={mode})"))
         }
@@ -107,11 +111,11 @@ fn check_connection(database: &Database) -> DoctorCheck {
             name,
             CheckState::Warning,
             format!(
-                "is not verified (sslmode={mode}): another machine could answer in the server's \
-                 place and read everything"
+                "is not verified (sslmode={mode}): another machine could pose as the server and \
+                 read everything"
             ),
-            "write sslmode=verify-full into DATABASE_URL, and sslrootcert=FILE where the server's \
-             certificate was signed by an authority of your own",
+            "write sslmode=verify-full into DATABASE_URL, and sslrootcert=FILE if your own \
+             certificate authority signed the server's certificate",
         ),
     }
 }
@@ -122,7 +126,7 @@ async fn check_keys(engine: &Engine) -> Result<DoctorCheck, StorageError> {
     let unknown: Vec<String> = in_use
         .iter()
         .filter(|one| !keys.has_key(&one.key_id))
-        .map(|one| format!("{} seals {} row(s)", one.key_id, one.rows))
+        .map(|one| format!("{} ({} row(s))", one.key_id, one.rows))
         .collect();
     let mut unopened = Vec::new();
     for one in in_use.iter().filter(|one| keys.has_key(&one.key_id)) {
@@ -145,73 +149,78 @@ async fn check_keys(engine: &Engine) -> Result<DoctorCheck, StorageError> {
         DoctorCheck::not_ok(
             "keys",
             CheckState::Problem,
-            format!("keys that TOKEN_KEYS does not have: {}", unknown.join(", ")),
-            "put the key back behind the first of TOKEN_KEYS; without it these members have to connect again",
+            format!(
+                "rows are sealed with keys that TOKEN_KEYS does not contain: {}",
+                unknown.join(", ")
+            ),
+            "add the key to TOKEN_KEYS again, after the first key; without it these members have \
+             to connect again",
         )
     } else if !unopened.is_empty() {
         DoctorCheck::not_ok(
             "keys",
             CheckState::Problem,
             unopened.join(", "),
-            "a key of TOKEN_KEYS is not the one of that name that sealed them: put the old one back; \
-             without it these members have to connect again",
+            "these rows were sealed with another key of the same name: restore that key in \
+             TOKEN_KEYS; without it these members have to connect again",
         )
     } else if outdated > 0 {
         DoctorCheck::not_ok(
             "keys",
             CheckState::Warning,
             format!("{outdated} row(s) are sealed with an older key"),
-            "run `sync-worker keys rotate` before you take the older key away",
+            "run `sync-worker keys rotate` before you remove the older key from TOKEN_KEYS",
         )
     } else {
         DoctorCheck::ok(
             "keys",
-            format!("{} opens everything that is sealed", keys.sealing_key_id()),
+            format!("key {} opens all sealed rows", keys.sealing_key_id()),
         )
     })
 }
 
 async fn check_database_clock(engine: &Engine) -> Result<DoctorCheck, StorageError> {
     let mut conn = engine.database.get().await?;
-    let theirs = call_budget::read(&mut conn).await?.now;
+    let database_now = call_budget::read(&mut conn).await?.now;
     Ok(check_clock(
         "clock of PostgreSQL",
-        engine.clock().now() - theirs,
-        "let both machines take their time from NTP",
+        engine.clock().now() - database_now,
+        "synchronize the clocks of both machines with NTP",
     ))
 }
 
 fn check_clock(check: &'static str, ahead: TimeDelta, todo: &str) -> DoctorCheck {
     let seconds = ahead.num_seconds();
     if ahead.abs() > MAX_CLOCK_DIFFERENCE {
-        let side = if seconds > 0 { "ahead" } else { "behind" };
-        let detail = format!("this machine is {} s {side}", seconds.abs());
+        let direction = if seconds > 0 { "ahead" } else { "behind" };
+        let detail = format!("this machine is {} s {direction}", seconds.abs());
         DoctorCheck::not_ok(check, CheckState::Problem, detail, todo)
     } else {
-        DoctorCheck::ok(check, "agrees with this machine")
+        DoctorCheck::ok(check, "agrees with the clock of this machine")
     }
 }
 
 async fn check_whoop(engine: &Engine) -> Vec<DoctorCheck> {
     match engine.ping().await {
-        Ok(reached) => {
+        Ok(ping) => {
             let mut checks = vec![DoctorCheck::ok(
                 "WHOOP",
-                format!("answers in {} ms", reached.round_trip.num_milliseconds()),
+                format!("answers in {} ms", ping.round_trip.num_milliseconds()),
             )];
-            if reached.status >= 500 {
+            if ping.status >= 500 {
                 checks = vec![DoctorCheck::not_ok(
                     "WHOOP",
                     CheckState::Problem,
-                    format!("answers {}", reached.status),
-                    "wait: runs and visits try again by themselves",
+                    format!("returned status {}", ping.status),
+                    "wait: the next run or app request tries again",
                 )];
             }
-            if let Some(ahead) = reached.clock_ahead {
-                let todo = "let this machine take its time from NTP; tokens and limits go by it";
+            if let Some(ahead) = ping.clock_ahead {
+                let todo = "synchronize the clock of this machine with NTP; token expiry and limits \
+                            depend on it";
                 checks.push(check_clock("clock of WHOOP", ahead, todo));
             }
-            if reached.status < 500 {
+            if ping.status < 500 {
                 checks.push(check_app(engine).await);
             }
             checks
@@ -219,64 +228,68 @@ async fn check_whoop(engine: &Engine) -> Vec<DoctorCheck> {
         Err(error) if error.quota_wait().is_some() => vec![DoctorCheck::not_ok(
             "WHOOP",
             CheckState::Warning,
-            format!("was not asked: {}", error.error_chain()),
-            "ask again when the quota allows it",
+            format!("was not checked: {}", error.error_chain()),
+            "repeat the check when the quota allows a call",
         )],
         Err(error) => vec![DoctorCheck::not_ok(
             "WHOOP",
             CheckState::Problem,
             SyncError::error_chain(&error),
-            "check WHOOP_API_URL, and that this machine reaches it",
+            "check WHOOP_API_URL, and that this machine can reach it",
         )],
     }
 }
 
 async fn check_app(engine: &Engine) -> DoctorCheck {
     match engine.check_app_credentials().await {
-        Ok(()) => DoctorCheck::ok("WHOOP app", "WHOOP knows its client id and client secret"),
+        Ok(()) => DoctorCheck::ok(
+            "WHOOP app",
+            "WHOOP accepts the client id and the client secret",
+        ),
         Err(error) if error.is_app_rejected() => DoctorCheck::not_ok(
             "WHOOP app",
             CheckState::Problem,
             error.error_chain(),
-            "put WHOOP_CLIENT_ID, WHOOP_CLIENT_SECRET and WHOOP_REDIRECT_URL right, for the API and \
-             the runs; until then nobody can connect, and access tokens are not renewed",
+            "correct WHOOP_CLIENT_ID, WHOOP_CLIENT_SECRET and WHOOP_REDIRECT_URL for the API and \
+             the runs; until then no member can connect, and access tokens are not renewed",
         ),
         Err(error) => DoctorCheck::not_ok(
             "WHOOP app",
             CheckState::Warning,
             format!(
-                "WHOOP did not say whether it knows it: {}",
+                "WHOOP neither accepted nor refused the client id and the client secret: {}",
                 error.error_chain()
             ),
-            "ask again; if it stays so, see whether WHOOP_OAUTH_URL is WHOOP's",
+            "repeat the check; if the result is the same, check WHOOP_OAUTH_URL",
         ),
     }
 }
 
 async fn check_quota(engine: &Engine) -> Result<DoctorCheck, StorageError> {
-    let left = engine.remaining_quota().await?;
+    let remaining = engine.remaining_quota().await?;
     let limits = engine.settings.limits;
     let detail = format!(
-        "{} of {} calls are left of 24 hours, {} of {} of this minute",
-        left.day, limits.per_day, left.minute, limits.per_minute
+        "calls that remain: {} of {} in 24 hours, {} of {} in the current minute",
+        remaining.day, limits.per_day, remaining.minute, limits.per_minute
     );
-    Ok(if let Some(closed) = left.closed_for {
+    Ok(if let Some(closed) = remaining.closed_for {
         DoctorCheck::not_ok(
             "quota",
             CheckState::Warning,
             format!(
-                "WHOOP refuses calls for {} s more; {detail}",
+                "WHOOP refuses calls for another {} s; {detail}",
                 closed.as_secs()
             ),
-            "nothing: everybody waits by themselves. If it comes often, see whether another \
-             program uses this WHOOP app",
+            "nothing: calls are resumed automatically. If this happens often, check whether \
+             another program uses this WHOOP app",
         )
-    } else if left.day < limits.per_day / 20 {
+    } else if remaining.day < limits.per_day / 20 {
         DoctorCheck::not_ok(
             "quota",
             CheckState::Warning,
             detail,
-            "`sync-worker capacity` says what the quota carries; ask WHOOP for more calls",
+            "`sync-worker capacity` calculates how many members the quota supports; ask WHOOP for \
+             a higher limit",
         )
     } else {
         DoctorCheck::ok("quota", detail)
@@ -287,27 +300,30 @@ async fn check_members(database: &Database) -> Result<Vec<DoctorCheck>, StorageE
     let mut conn = database.get().await?;
     let counts = users::count_by_status(&mut conn).await?;
     drop(conn);
-    let of = |status: &str| {
+    let members_with = |status: &str| {
         let mut counts = counts.iter();
         counts
             .find(|one| one.status == status)
             .map_or(0, |one| one.members)
     };
-    let mut checks = vec![match of("reauth_required") {
-        0 => DoctorCheck::ok("members", format!("{} connected", of("connected"))),
-        lost => DoctorCheck::not_ok(
+    let mut checks = vec![match members_with("reauth_required") {
+        0 => DoctorCheck::ok(
+            "members",
+            format!("{} connected", members_with("connected")),
+        ),
+        reauth_required => DoctorCheck::not_ok(
             "members",
             CheckState::Warning,
             format!(
-                "{} connected, {lost} have to connect again",
-                of("connected")
+                "{} connected, {reauth_required} have to connect again",
+                members_with("connected")
             ),
-            "`sync-worker users list --status reauth_required` names them; the app shows them \
-             `connection: reauth_required`",
+            "`sync-worker users list --status reauth_required` lists them; the API answers their \
+             app with `connection: reauth_required`",
         ),
     }];
-    let trouble = overview::count_problems(database).await?;
-    checks.push(match trouble.failing {
+    let problems = overview::count_problems(database).await?;
+    checks.push(match problems.failing {
         0 => DoctorCheck::ok("syncs", "no connected member's last sync failed"),
         failing => DoctorCheck::not_ok(
             "syncs",
@@ -316,14 +332,14 @@ async fn check_members(database: &Database) -> Result<Vec<DoctorCheck>, StorageE
             "`sync-worker users list --status connected` shows the last error of each",
         ),
     });
-    checks.push(match trouble.rejected_records {
-        0 => DoctorCheck::ok("records", "none is set aside"),
+    checks.push(match problems.rejected_records {
+        0 => DoctorCheck::ok("records", "no record is set aside"),
         rejected => DoctorCheck::not_ok(
             "records",
             CheckState::Warning,
             format!("{rejected} record(s) could not be read and are set aside"),
-            "the table whoop_rejected_record has them with their reasons; report them, and a \
-             later version takes them in",
+            "the table whoop_rejected_record contains them with the reasons; report them, so that \
+             a later version can store them",
         ),
     });
     Ok(checks)
@@ -338,14 +354,14 @@ async fn check_webhooks(engine: &Engine) -> Result<DoctorCheck, StorageError> {
         .then_some(now - APP_IN_USE_WITHIN);
     let inbox =
         overview::summarize_inbox(&engine.database, now - SILENCE_TRUSTED_FOR, seen_since).await?;
-    let waits = format!("{} wait, {} were given up", inbox.pending, inbox.dead);
+    let counts = format!("{} pending, {} dead", inbox.pending, inbox.dead);
     let Some(latest) = inbox.latest else {
         return Ok(DoctorCheck::not_ok(
             "webhooks",
             CheckState::Warning,
-            "none has ever come in; members are read at the slots and when they come",
-            "at https://developer-dashboard.whoop.com, add a webhook of model v2 with the address of \
-             WHOOP_REDIRECT_URL's host, and the path /webhooks/whoop",
+            "no webhook has ever arrived; data is read only by scheduled runs and app requests",
+            "at https://developer-dashboard.whoop.com, add a webhook of model version v2 with the \
+             host of WHOOP_REDIRECT_URL and the path /webhooks/whoop",
         ));
     };
     let at = latest.format("%Y-%m-%d %H:%M UTC");
@@ -353,9 +369,9 @@ async fn check_webhooks(engine: &Engine) -> Result<DoctorCheck, StorageError> {
         DoctorCheck::not_ok(
             "webhooks",
             CheckState::Warning,
-            format!("the latest came at {at}; {waits}"),
-            "`sync-worker webhooks list --state dead` says why, and \
-             `sync-worker webhooks replay --state dead` tries them again",
+            format!("the latest arrived at {at}; {counts}"),
+            "`sync-worker webhooks list --state dead` shows the reasons, and \
+             `sync-worker webhooks replay --state dead` retries them",
         )
     } else if inbox
         .overdue_since
@@ -364,28 +380,29 @@ async fn check_webhooks(engine: &Engine) -> Result<DoctorCheck, StorageError> {
         DoctorCheck::not_ok(
             "webhooks",
             CheckState::Problem,
-            format!("the latest came at {at}; {waits}, one for more than an hour"),
-            "see whether the API runs, which works them off; or run `sync-worker webhooks drain`",
+            format!("the latest arrived at {at}; {counts}; one has been due for more than an hour"),
+            "check that the API is running, which processes them; or run `sync-worker webhooks \
+             drain`",
         )
     } else if now - latest > SILENCE_TRUSTED_FOR {
         DoctorCheck::not_ok(
             "webhooks",
             CheckState::Warning,
-            format!("none since {at}; members are read at the slots and when they come"),
-            "see at https://developer-dashboard.whoop.com whether the webhook is still there, and \
-             whether its address reaches the API",
+            format!("no webhook since {at}; data is read only by scheduled runs and app requests"),
+            "check at https://developer-dashboard.whoop.com that the webhook still exists, and \
+             that its address leads to the API",
         )
     } else if inbox.quiet > 0 {
         DoctorCheck::ok(
             "webhooks",
             format!(
-                "the latest came at {at}; {waits}; none of {} connected member(s) for two days, \
-                 who are read at the slots instead",
+                "the latest arrived at {at}; {counts}; {} connected member(s) without a webhook \
+                 for two days are read by scheduled runs instead",
                 inbox.quiet
             ),
         )
     } else {
-        DoctorCheck::ok("webhooks", format!("the latest came at {at}; {waits}"))
+        DoctorCheck::ok("webhooks", format!("the latest arrived at {at}; {counts}"))
     })
 }
 
@@ -396,20 +413,20 @@ async fn check_runs(engine: &Engine) -> Result<Vec<DoctorCheck>, StorageError> {
     let mut checks = vec![match last {
         Some(at) if now - at <= MAX_RUN_INTERVAL => DoctorCheck::ok(
             "runs",
-            format!("the last one ended at {}", at.format("%Y-%m-%d %H:%M UTC")),
+            format!("the last run ended at {}", at.format("%Y-%m-%d %H:%M UTC")),
         ),
         None => DoctorCheck::not_ok(
             "runs",
             CheckState::Warning,
-            "no run was ever finished",
-            "run `sync-worker run --slot night` once, and see to cron, the timer or the CronJob that \
-             calls it from then on",
+            "no run has ever finished",
+            "run `sync-worker run --slot night` once, and schedule the runs with cron, a systemd \
+             timer or a CronJob",
         ),
         Some(at) => DoctorCheck::not_ok(
             "runs",
             CheckState::Problem,
-            format!("none ended since {}", at.format("%Y-%m-%d %H:%M UTC")),
-            "see to cron, the timer or the CronJob that calls `sync-worker run --slot …`",
+            format!("no run has ended since {}", at.format("%Y-%m-%d %H:%M UTC")),
+            "check cron, the systemd timer or the CronJob that starts `sync-worker run --slot …`",
         ),
     }];
     let is_stuck =
@@ -419,11 +436,12 @@ async fn check_runs(engine: &Engine) -> Result<Vec<DoctorCheck>, StorageError> {
             "runs",
             CheckState::Warning,
             format!(
-                "the {} run of {} never ended; it was most likely killed",
+                "the {} run that began at {} never ended; it was most likely killed",
                 run.slot.as_deref().unwrap_or("last"),
                 run.started_at.format("%Y-%m-%d %H:%M UTC")
             ),
-            "nothing is lost; see whether the machine runs out of memory or time",
+            "no data is lost; check whether the machine ran out of memory, or a time limit ended \
+             the run",
         ));
     }
     Ok(checks)

@@ -71,34 +71,34 @@ impl Engine {
     ///
     /// PostgreSQL is unavailable.
     pub async fn dry_run(&self, plan: &RunRequest) -> Result<DryRunReport, SyncError> {
-        let visits = self.select_members(plan).await?;
-        let goes_on = matches!(&plan.task, RunTask::Sync(errand) if errand.backfill);
+        let selection = self.select_members(plan).await?;
+        let backfill = matches!(&plan.task, RunTask::Sync(request) if request.backfill);
         let now = self.clock.now();
-        let mut members = Vec::with_capacity(visits.members.len());
-        for some in visits.members.chunks(MEMBERS_PER_QUERY) {
-            let ids: Vec<&str> = some.iter().map(|one| one.user_id.as_str()).collect();
+        let mut members = Vec::with_capacity(selection.members.len());
+        for chunk in selection.members.chunks(MEMBERS_PER_QUERY) {
+            let ids: Vec<&str> = chunk.iter().map(|one| one.user_id.as_str()).collect();
             let known = {
                 let conn = self.database.get().await?;
                 member_snapshot::load(&conn, &ids).await?
             };
-            members.extend(some.iter().map(|visit| {
-                let known = known.get(visit.user_id.as_str());
-                self.plan_member(visit, known, goes_on, now)
+            members.extend(chunk.iter().map(|selected| {
+                let known = known.get(selected.user_id.as_str());
+                self.plan_member(selected, known, backfill, now)
             }));
         }
         Ok(DryRunReport {
             members,
-            up_to_date: visits.up_to_date,
-            skipped_for_quota: visits.skipped_for_quota,
-            backfills: visits.backfills.len(),
+            up_to_date: selection.up_to_date,
+            skipped_for_quota: selection.skipped_for_quota,
+            backfills: selection.backfills.len(),
         })
     }
 
     fn plan_member(
         &self,
-        visit: &SelectedMember,
+        selected: &SelectedMember,
         known: Option<&MemberSnapshot>,
-        goes_on: bool,
+        backfill: bool,
         now: DateTime<Utc>,
     ) -> PlannedMember {
         let connection = known.map_or(ConnectionStatus::NeverConnected, |one| {
@@ -114,17 +114,17 @@ impl Engine {
         let windows = match known.filter(|_| error.is_none()) {
             Some(known) => {
                 let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
-                let foreseen = plan_reads(known, &visit.request, kept_from, now);
-                foreseen
+                let reads = plan_reads(known, &selected.request, kept_from, now);
+                reads
                     .iter()
-                    .map(|one| planned_window(one, goes_on, kept_from, now))
+                    .map(|one| planned_window(one, backfill, kept_from, now))
                     .collect()
             }
             None => Vec::new(),
         };
         PlannedMember {
-            user_id: visit.user_id.to_string(),
-            reason: visit.reason,
+            user_id: selected.user_id.to_string(),
+            reason: selected.reason,
             error: error.map(|error| error.to_string()),
             windows,
         }
@@ -132,24 +132,24 @@ impl Engine {
 }
 
 fn planned_window(
-    foreseen: &PlannedRead,
+    planned: &PlannedRead,
     history: bool,
     kept_from: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> PlannedWindow {
     let PlannedRead {
-        call,
+        read,
         by_id,
         coverage,
-    } = foreseen;
-    let is_whole = coverage.covered_from.is_some()
+    } = planned;
+    let is_history_complete = coverage.covered_from.is_some()
         && plan::backfill_window(coverage, kept_from, now).is_none();
     PlannedWindow {
-        data_type: call.data_type,
-        start: call.window.must_reach,
-        end: call.window.end,
-        reason: call.reason,
-        calls: call.expected_calls() + u32::try_from(*by_id).unwrap_or(0),
-        history: history && !is_whole,
+        data_type: read.data_type,
+        start: read.window.must_reach,
+        end: read.window.end,
+        reason: read.reason,
+        calls: read.expected_calls() + u32::try_from(*by_id).unwrap_or(0),
+        history: history && !is_history_complete,
     }
 }

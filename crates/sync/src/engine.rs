@@ -104,16 +104,16 @@ impl Engine {
 
     /// Returns a WHOOP client with the retry policy and priority class of a context. It counts each
     /// call against the quota.
-    pub fn whoop_for(&self, job: &SyncContext) -> WhoopClient {
+    pub fn whoop_for(&self, context: &SyncContext) -> WhoopClient {
         let quota = MemberQuota {
             quota: Arc::clone(&self.quota),
-            class: job.class,
-            member_hash: job.member_hash,
-            lease_wanted: job.lease_wanted.clone(),
-            is_known_to_fail: job.is_known_to_fail,
+            class: context.class,
+            member_hash: context.member_hash,
+            lease_wanted: context.lease_wanted.clone(),
+            is_known_to_fail: context.is_known_to_fail,
         };
         self.whoop
-            .with_retry_policy(job.retry_policy)
+            .with_retry_policy(context.retry_policy)
             .with_quota_gate(Arc::new(quota))
     }
 

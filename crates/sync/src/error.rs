@@ -12,14 +12,16 @@ pub enum SyncError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// The member does not exist, or has disconnected.
-    #[error("no member of this id is connected to WHOOP")]
+    #[error("no member with this id is connected to WHOOP")]
     NotConnected,
     /// Only the member can repair this, by connecting again.
     #[error("WHOOP no longer accepts this connection; the member has to connect WHOOP again")]
     ReauthRequired,
     /// The member did not grant the scope. A call without it would get a 401, like one with a dead
     /// token.
-    #[error("the member did not grant {scope} at WHOOP; connecting again can add it")]
+    #[error(
+        "the member did not grant {scope} at WHOOP; the member can grant it by connecting again"
+    )]
     NotGranted { scope: &'static str },
     /// No record is read with a token pair before WHOOP has confirmed its account.
     #[error("WHOOP has not yet confirmed the account of this member's connection")]
@@ -27,12 +29,13 @@ pub enum SyncError {
     /// The token pair is of another WHOOP account than the stored records. The records of two
     /// persons must not be stored for one member.
     #[error(
-        "this member's stored data is of another WHOOP account; erase it before connecting this one"
+        "this member's stored data belongs to another WHOOP account; erase it before connecting \
+         this account"
     )]
     OtherAccount,
     /// The member disconnected, was erased, or connected again while the connect was completed.
     #[error(
-        "the member disconnected, was erased or connected again while the connect was completed"
+        "the member disconnected, was erased or connected again before this connect was completed"
     )]
     ConnectWithdrawn,
     /// Another sync of this member is running, and did not finish in time.
@@ -40,30 +43,34 @@ pub enum SyncError {
     Busy,
     /// Background work stopped before its next call, because an interactive caller waits for the
     /// member.
-    #[error("an app request of this member comes first")]
+    #[error("interrupted by an app request of this member, which has priority")]
     Yielded,
     /// One member's app requests have made the maximum number of calls that a member may make in 24
     /// hours.
-    #[error("this member has used their share of the WHOOP calls of a day; more are possible in {} s", retry_after.as_secs())]
+    #[error(
+        "this member has used up their share of the daily WHOOP quota; try again in {} s",
+        retry_after.as_secs()
+    )]
     MemberShareUsed { retry_after: Duration },
-    #[error("the run was told to stop")]
+    #[error("stopped before the work was complete")]
     Stopped,
     /// The run has made as many calls as `--max-calls` allows.
-    #[error("the run has made all the calls it was allowed")]
+    #[error("the run has reached its maximum number of calls (--max-calls)")]
     CallLimitReached,
     /// The pages of WHOOP's list do not lead to an end.
-    #[error("WHOOP's list of {data_type} records cannot be read to its end now: {cause}")]
+    #[error("WHOOP's list of {data_type} records could not be read to its end: {cause}")]
     BrokenList {
         data_type: whoop_core::DataType,
         cause: BrokenList,
     },
     /// A list ended although older records are stored, so its end is not trusted.
     #[error(
-        "WHOOP's list of {data_type} records {how} although older ones are stored here; it is read again later"
+        "WHOOP's list of {data_type} records {symptom} although older ones are stored; it will be \
+         read again"
     )]
     ListEndedEarly {
         data_type: whoop_core::DataType,
-        how: &'static str,
+        symptom: &'static str,
     },
     /// The token pair could not be renewed; the next refresh may succeed.
     #[error("the access token could not be refreshed: {}", .0.error_chain())]
@@ -79,7 +86,7 @@ pub enum SyncError {
     )]
     TokenRejected,
     /// The task panicked or was cancelled, which is a defect.
-    #[error("the work ended unexpectedly")]
+    #[error("an internal task of the service ended unexpectedly")]
     Aborted,
 }
 
@@ -166,18 +173,20 @@ impl SyncError {
     /// of keys and PostgreSQL's messages.
     pub fn user_message(&self) -> String {
         match self {
-            Self::Storage(StorageError::Seal(_)) => "the tokens of this member cannot be opened \
-                by this service; `sync-worker doctor` tells its operator why"
+            Self::Storage(StorageError::Seal(_)) => "the stored tokens of this member cannot \
+                be opened; the operator can find the reason with `sync-worker doctor`"
                 .to_owned(),
             Self::Storage(error) if error.is_transient() => {
-                "the database cannot be reached".to_owned()
+                "the database is temporarily unavailable".to_owned()
             }
             Self::Storage(_) => {
-                "the database did not do its part; the log of the service says more".to_owned()
+                "the database reported an error; the log of the service has the details".to_owned()
             }
-            Self::Whoop(WhoopError::Config(_)) => "WHOOP is not set up here".to_owned(),
+            Self::Whoop(WhoopError::Config(_)) => {
+                "the WHOOP app is not configured correctly in this service".to_owned()
+            }
             error if error.is_app_rejected() => {
-                "WHOOP refuses this service; its log says why".to_owned()
+                "WHOOP refuses this service; the log of the service has the reason".to_owned()
             }
             // The causes are omitted, because they may contain addresses of proxies.
             Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::QuotaUnavailable(_))) => {

@@ -49,17 +49,19 @@ impl Engine {
         let (identified, answer) = oneshot::channel();
         let (engine, user_id) = (self.clone(), user_id.clone());
         let first_sync = tokio::spawn(async move {
-            let _place = engine.first_sync_slots.acquire().await;
-            let job = SyncContext::scheduled(None, CancellationToken::new());
-            let ready = engine.confirm_account(&user_id, &access_token, &job).await;
-            let is_ready = ready.is_ok();
-            if let Err(error) = &ready {
-                tracing::info!(member = %user_id, %error, "the first sync has not begun");
+            let _slot = engine.first_sync_slots.acquire().await;
+            let context = SyncContext::scheduled(None, CancellationToken::new());
+            let confirmed = engine
+                .confirm_account(&user_id, &access_token, &context)
+                .await;
+            let is_confirmed = confirmed.is_ok();
+            if let Err(error) = &confirmed {
+                tracing::info!(member = %user_id, %error, "first sync could not begin");
             }
             // The caller may have timed out and reported that the member is connected.
-            let _ = identified.send(ready);
-            if is_ready {
-                engine.run_first_sync(&user_id, &job).await;
+            let _ = identified.send(confirmed);
+            if is_confirmed {
+                engine.run_first_sync(&user_id, &context).await;
             }
         });
         match timeout(PROFILE_TIMEOUT, answer).await {
@@ -74,7 +76,7 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is unavailable.
-    pub async fn resume_first_syncs(&self, job: &SyncContext) -> Result<(), SyncError> {
+    pub async fn resume_first_syncs(&self, context: &SyncContext) -> Result<(), SyncError> {
         let pending = {
             let mut conn = self.database.get().await?;
             let connected_since = self.clock.now() - RESUME_WINDOW;
@@ -84,11 +86,11 @@ impl Engine {
             let Ok(user_id) = user_id.parse() else {
                 continue;
             };
-            if job.stop.is_cancelled() {
+            if context.stop.is_cancelled() {
                 break;
             }
-            let _place = self.first_sync_slots.acquire().await;
-            self.run_first_sync(&user_id, job).await;
+            let _slot = self.first_sync_slots.acquire().await;
+            self.run_first_sync(&user_id, context).await;
         }
         Ok(())
     }
@@ -99,10 +101,10 @@ impl Engine {
         &self,
         user_id: &UserId,
         access_token: &SecretString,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<(), SyncError> {
-        let turn = self.lease_member(user_id, job).await?;
-        self.release_member(turn).await?;
+        let leased = self.lease_member(user_id, context).await?;
+        self.release_member(leased).await?;
         let mut conn = self.database.get().await?;
         let stored = tokens::find(&mut conn, &self.keys, user_id).await?;
         let is_stored = stored.is_some_and(|stored| {
@@ -111,12 +113,17 @@ impl Engine {
         is_stored.then_some(()).ok_or(SyncError::ConnectWithdrawn)
     }
 
-    async fn run_first_sync(&self, user_id: &UserId, job: &SyncContext) {
-        match self.read_first_days(user_id, job).await {
-            Ok(true) => tracing::info!(member = %user_id, "the first sync has ended"),
-            Ok(false) => tracing::info!(member = %user_id, "the first sync goes on later"),
+    async fn run_first_sync(&self, user_id: &UserId, context: &SyncContext) {
+        match self.read_first_days(user_id, context).await {
+            Ok(true) => tracing::info!(member = %user_id, "first sync finished"),
+            Ok(false) => {
+                tracing::info!(member = %user_id, "first sync is incomplete and will be resumed")
+            }
             Err(error) => {
-                tracing::info!(member = %user_id, error = error.error_chain(), "the first sync goes on later");
+                tracing::info!(
+                    member = %user_id, error = error.error_chain(),
+                    "first sync is incomplete and will be resumed"
+                );
             }
         }
     }
@@ -127,7 +134,7 @@ impl Engine {
     async fn read_first_days(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<bool, SyncError> {
         let member = {
             let mut conn = self.database.get().await?;
@@ -140,19 +147,19 @@ impl Engine {
             .unread_types_since(user_id, member.connected_at)
             .await?;
         if !data_types.is_empty() {
-            let errand = SyncRequest {
+            let request = SyncRequest {
                 slot: None,
                 reason: ReadReason::NeverRead,
                 data_types,
                 since: None,
                 backfill: false,
             };
-            let report = self.sync_member(user_id, job, &errand).await?;
+            let report = self.sync_member(user_id, context, &request).await?;
             if !matches!(report.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
                 return Ok(false);
             }
         }
-        let backfill = job.with_class(PriorityClass::Backfill);
+        let backfill = context.with_class(PriorityClass::Backfill);
         let body = self.fetch_body(user_id, &backfill).await?;
         let from = self.clock.now() - BACKFILL_AFTER_CONNECT;
         self.backfill_types(user_id, &backfill, &DataType::ALL, Some(from))
@@ -179,12 +186,13 @@ impl Engine {
     async fn fetch_body(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<Option<BodyColumns>, SyncError> {
-        let measured = self.call_whoop(user_id, job, BODY_SCOPE, |whoop, token| async move {
-            whoop.fetch_body_measurement(&token).await
-        });
-        match measured.await {
+        let measurement =
+            self.call_whoop(user_id, context, BODY_SCOPE, |whoop, token| async move {
+                whoop.fetch_body_measurement(&token).await
+            });
+        match measurement.await {
             Ok(body) => Ok(body.map(|body| BodyColumns {
                 height_meter: body.height_meter,
                 weight_kilogram: body.weight_kilogram,
@@ -192,7 +200,7 @@ impl Engine {
             })),
             Err(error) if error.is_deferred() || error.is_transient() => Err(error),
             Err(error) => {
-                tracing::info!(member = %user_id, %error, "no body measurement");
+                tracing::info!(member = %user_id, %error, "could not read the body measurement");
                 Ok(None)
             }
         }

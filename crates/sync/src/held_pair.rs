@@ -56,7 +56,7 @@ impl Engine {
                     // WHOOP account serves another member.
                     tracing::error!(
                         %error,
-                        "the tokens of a connect could not be stored; the member can end the \
+                        "could not store the tokens of a connect; the member can end the \
                          permission in WHOOP's app"
                     );
                     return Err(error.into());
@@ -73,13 +73,16 @@ impl Engine {
 
     /// Makes the held pair of a failed connect due for revocation.
     pub(crate) async fn revoke_held_pair(&self, held: Uuid) {
-        let given_up = async {
+        let scheduled = async {
             let mut conn = self.database.get().await?;
             revocation::revoke_held(&mut conn, held, self.clock.now()).await
         };
-        if let Err(error) = given_up.await {
+        if let Err(error) = scheduled.await {
             // The held pair becomes due without this after `MAX_HOLD`.
-            tracing::warn!(%error, "the permission of a failed connect is revoked later");
+            tracing::warn!(
+                %error,
+                "could not schedule the revocation for a failed connect now; it becomes due later"
+            );
         }
     }
 }

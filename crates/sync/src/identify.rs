@@ -37,9 +37,9 @@ impl Engine {
         &self,
         user_id: &UserId,
         pair: Uuid,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<(), SyncError> {
-        let identified = self.fetch_account(user_id, pair, job).await;
+        let identified = self.fetch_account(user_id, pair, context).await;
         if let Err(error) = &identified
             && let Some(detail) = rejection_detail(error)
         {
@@ -53,10 +53,10 @@ impl Engine {
         &self,
         user_id: &UserId,
         pair: Uuid,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<(), SyncError> {
         let profile = self
-            .call_whoop(user_id, job, PROFILE_SCOPE, |whoop, token| async move {
+            .call_whoop(user_id, context, PROFILE_SCOPE, |whoop, token| async move {
                 whoop.fetch_profile(&token).await
             })
             .await?;
@@ -112,7 +112,10 @@ impl Engine {
         let status = ConnectionStatus::ReauthRequired;
         users::set_status(&mut transaction, user_id, status, Some(detail), now).await?;
         transaction.commit().await?;
-        tracing::warn!(member = %user_id, detail, "the connection was refused; its permission will be revoked");
+        tracing::warn!(
+            member = %user_id, detail,
+            "token pair rejected; its permission at WHOOP will be revoked"
+        );
         Ok(())
     }
 }
@@ -134,11 +137,9 @@ pub(crate) fn account_of(profile: MemberProfile) -> ProfileAccount {
 /// Reason that a pair cannot be used, if asking WHOOP again cannot change that.
 const fn rejection_detail(error: &SyncError) -> Option<&'static str> {
     match error {
-        SyncError::OtherAccount => {
-            Some("the WHOOP account is another one than that of the stored records")
-        }
+        SyncError::OtherAccount => Some("the stored records belong to another WHOOP account"),
         error if error.is_profile_refused() => {
-            Some("WHOOP does not show the profile, so that the account is not known")
+            Some("WHOOP refused the profile, so the account is unknown")
         }
         _ => None,
     }

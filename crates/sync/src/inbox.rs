@@ -90,13 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoops_six_types_are_known_and_a_seventh_is_not() {
+    fn only_the_six_event_types_of_whoop_announce_a_data_type() {
         for data_type in ["recovery", "sleep", "workout"] {
             for change in ["updated", "deleted"] {
                 assert!(announced_data_type(&format!("{data_type}.{change}")).is_some());
             }
         }
-        for other in [
+        for unknown in [
             "sleep",
             "sleep.",
             "sleep.created",
@@ -104,7 +104,7 @@ mod tests {
             "sleep.updated.x",
             ".",
         ] {
-            assert_eq!(announced_data_type(other), None, "{other}");
+            assert_eq!(announced_data_type(unknown), None, "{unknown}");
         }
     }
 }

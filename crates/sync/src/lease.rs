@@ -80,24 +80,21 @@ impl Engine {
     pub(crate) async fn lease_member(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<LeasedContext, SyncError> {
-        job.check_calls_left()?;
-        self.ensure_valid_token(user_id, job).await?;
-        let lease = self.acquire_lease(user_id, job).await?;
-        let job = if job.is_interactive() {
-            job.clone()
+        context.check_calls_left()?;
+        self.ensure_valid_token(user_id, context).await?;
+        let lease = self.acquire_lease(user_id, context).await?;
+        let context = if context.is_interactive() {
+            context.clone()
         } else {
-            job.yielding_to(&lease.wanted)
+            context.yielding_to(&lease.wanted)
         };
-        Ok(LeasedContext {
-            context: job,
-            lease,
-        })
+        Ok(LeasedContext { context, lease })
     }
 
-    pub(crate) async fn release_member(&self, turn: LeasedContext) -> Result<(), SyncError> {
-        Ok(turn.lease.release().await?)
+    pub(crate) async fn release_member(&self, leased: LeasedContext) -> Result<(), SyncError> {
+        Ok(leased.lease.release().await?)
     }
 
     /// Waits for the lease, for at most the context's `lease_timeout`. If the member has just
@@ -105,11 +102,11 @@ impl Engine {
     pub(crate) async fn acquire_lease(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<MemberLease, SyncError> {
-        let lease = self.claim_or_wait(user_id, job).await?;
+        let lease = self.claim_or_wait(user_id, context).await?;
         if let Some(pair) = lease.unidentified_pair
-            && let Err(error) = self.identify_member(user_id, pair, job).await
+            && let Err(error) = self.identify_member(user_id, pair, context).await
         {
             lease.release().await?;
             return Err(error);
@@ -120,9 +117,12 @@ impl Engine {
     async fn claim_or_wait(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<MemberLease, SyncError> {
-        if let Some(lease) = self.try_claim_lease(user_id, job.is_interactive()).await? {
+        if let Some(lease) = self
+            .try_claim_lease(user_id, context.is_interactive())
+            .await?
+        {
             return Ok(lease);
         }
         let mut conn = self.database.get().await?;
@@ -131,7 +131,7 @@ impl Engine {
         if !is_known {
             return Err(SyncError::NotConnected);
         }
-        self.wait_for_lease(user_id, job).await
+        self.wait_for_lease(user_id, context).await
     }
 
     /// Waits for the lease. A claim is never cancelled half-way: its lease would block the member
@@ -139,26 +139,29 @@ impl Engine {
     async fn wait_for_lease(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<MemberLease, SyncError> {
-        let deadline = Instant::now() + job.lease_timeout;
+        let deadline = Instant::now() + context.lease_timeout;
         let queue = self.lease_queues.queue_of(user_id);
-        let _first = tokio::select! {
-            () = job.stop.cancelled() => return Err(SyncError::Stopped),
-            first = timeout_at(deadline, queue.lock()) => first.map_err(|_| SyncError::Busy)?,
+        let _queue_lock = tokio::select! {
+            () = context.stop.cancelled() => return Err(SyncError::Stopped),
+            locked = timeout_at(deadline, queue.lock()) => locked.map_err(|_| SyncError::Busy)?,
         };
         let mut wanted_at: Option<Instant> = None;
         while Instant::now() < deadline {
-            if job.is_interactive() && wanted_at.is_none_or(|at| at.elapsed() > WANT_INTERVAL) {
+            if context.is_interactive() && wanted_at.is_none_or(|at| at.elapsed() > WANT_INTERVAL) {
                 member_lease::request_release(&mut *self.database.get().await?, user_id).await?;
                 wanted_at = Some(Instant::now());
             }
-            if let Some(mut lease) = self.try_claim_lease(user_id, job.is_interactive()).await? {
+            if let Some(mut lease) = self
+                .try_claim_lease(user_id, context.is_interactive())
+                .await?
+            {
                 lease.waited = true;
                 return Ok(lease);
             }
             tokio::select! {
-                () = job.stop.cancelled() => return Err(SyncError::Stopped),
+                () = context.stop.cancelled() => return Err(SyncError::Stopped),
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
@@ -180,7 +183,7 @@ impl Engine {
             return Ok(None);
         };
         let wanted = CancellationToken::new();
-        let beat = extend_until_aborted(
+        let heartbeat = extend_until_aborted(
             self.clone(),
             user_id.clone(),
             holder.clone(),
@@ -191,7 +194,7 @@ impl Engine {
             user_id: user_id.clone(),
             holder,
             wanted,
-            heartbeat: tokio::spawn(beat),
+            heartbeat: tokio::spawn(heartbeat),
             unidentified_pair,
             waited: false,
         }))
@@ -214,7 +217,7 @@ async fn extend_until_aborted(
             Ok(true) => wanted.cancel(),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(member = %user_id, %error, "the member lease could not be extended");
+                tracing::warn!(member = %user_id, %error, "could not extend the member lease");
             }
         }
     }

@@ -50,7 +50,7 @@ impl SyncRequest {
 
 /// A planned read of a sync request.
 pub(crate) struct PlannedRead {
-    pub(crate) call: ReadRequest,
+    pub(crate) read: ReadRequest,
     /// Number of records older than the window that are requested by their ids.
     pub(crate) by_id: usize,
     pub(crate) coverage: Coverage,
@@ -59,23 +59,23 @@ pub(crate) struct PlannedRead {
 /// Plans the reads of a sync request, from the stored state of the member.
 pub(crate) fn plan_reads(
     known: &MemberSnapshot,
-    errand: &SyncRequest,
+    request: &SyncRequest,
     kept_from: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Vec<PlannedRead> {
     let reach = now - LOOK_BACK;
-    let wanted = known
+    let selected = known
         .coverage
         .iter()
-        .filter(|one| errand.data_types.contains(&one.data_type));
-    wanted
+        .filter(|one| request.data_types.contains(&one.data_type));
+    selected
         .map(|coverage| {
             let data_type = coverage.data_type;
-            let oldest_open =
+            let oldest_pending =
                 pending_scores::oldest_pending_within(&known.pending_records, data_type, reach);
-            let mut window = plan::sync_window(errand.slot, coverage, oldest_open, now);
+            let mut window = plan::sync_window(request.slot, coverage, oldest_pending, now);
             // Records that are older than the retention period are not read.
-            if let Some(since) = errand
+            if let Some(since) = request
                 .since
                 .map(|since| Some(since).max(kept_from).unwrap_or(since))
             {
@@ -84,13 +84,13 @@ pub(crate) fn plan_reads(
             let by_id =
                 pending_scores::pending_beyond(&known.pending_records, data_type, reach).count();
             PlannedRead {
-                call: ReadRequest {
+                read: ReadRequest {
                     data_type,
                     window,
                     reason: if coverage.last_sync_at.is_none() {
                         ReadReason::NeverRead
                     } else {
-                        errand.reason
+                        request.reason
                     },
                 },
                 by_id: by_id.min(MAX_READS_BY_ID),
@@ -110,11 +110,12 @@ impl Engine {
     pub async fn sync_member(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
-        errand: &SyncRequest,
+        context: &SyncContext,
+        request: &SyncRequest,
     ) -> Result<MemberReport, SyncError> {
         let decided_on = last_reads(&self.load_coverage(user_id).await?);
-        self.lease_and_sync(user_id, job, errand, &decided_on).await
+        self.lease_and_sync(user_id, context, request, &decided_on)
+            .await
     }
 
     /// Syncs one member for a caller. Data types that were read up to the present within
@@ -127,8 +128,8 @@ impl Engine {
     pub async fn sync_on_request(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
-        errand: &SyncRequest,
+        context: &SyncContext,
+        request: &SyncRequest,
     ) -> Result<MemberReport, SyncError> {
         let log = {
             let mut conn = self.database.get().await?;
@@ -137,18 +138,18 @@ impl Engine {
         let now = self.clock.now();
         let is_shared = |row: &SyncLogRow| {
             let coverage = row.coverage();
-            let was_read = coverage.is_some_and(|known| {
+            let is_recent = coverage.is_some_and(|known| {
                 known.was_read_within(self.settings.forced_read_interval, now)
             });
             let reaches_back = |since| row.last_sync_from.is_some_and(|from| from <= since);
-            was_read && !row.signal_open && errand.since.is_none_or(reaches_back)
+            is_recent && !row.signal_open && request.since.is_none_or(reaches_back)
         };
-        let is_left = |data_type: &DataType| {
+        let is_unread = |data_type: &DataType| {
             let row = log.iter().find(|row| row.is_of(*data_type));
             row.is_none_or(|row| row.is_granted() && !is_shared(row))
         };
-        let mut data_types = errand.data_types.clone();
-        data_types.retain(is_left);
+        let mut data_types = request.data_types.clone();
+        data_types.retain(is_unread);
         if data_types.is_empty() {
             return Ok(MemberReport::without_types(
                 user_id,
@@ -156,11 +157,11 @@ impl Engine {
                 None,
             ));
         }
-        let left = SyncRequest {
+        let remaining = SyncRequest {
             data_types,
-            ..errand.clone()
+            ..request.clone()
         };
-        self.sync_member(user_id, job, &left).await
+        self.sync_member(user_id, context, &remaining).await
     }
 
     /// Does the same as [`Engine::sync_member`], if the sync was planned when the last reads were
@@ -169,46 +170,47 @@ impl Engine {
     pub(crate) async fn sync_unless_read(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
-        errand: &SyncRequest,
+        context: &SyncContext,
+        request: &SyncRequest,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        if !errand.backfill && self.is_already_read(user_id, errand, decided_on).await? {
+        if !request.backfill && self.is_already_read(user_id, request, decided_on).await? {
             return Ok(MemberReport::without_types(
                 user_id,
                 MemberOutcome::Shared,
                 None,
             ));
         }
-        self.lease_and_sync(user_id, job, errand, decided_on).await
+        self.lease_and_sync(user_id, context, request, decided_on)
+            .await
     }
 
     async fn lease_and_sync(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
-        errand: &SyncRequest,
+        context: &SyncContext,
+        request: &SyncRequest,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        let turn = match self.lease_member(user_id, job).await {
+        let leased = match self.lease_member(user_id, context).await {
             Err(error) if error.is_refresh_failure() => {
                 return self
-                    .report_token_failure(user_id, &errand.data_types, error)
+                    .report_token_failure(user_id, &request.data_types, error)
                     .await;
             }
-            turn => turn?,
+            leased => leased?,
         };
         let report = self
-            .sync_leased(user_id, &turn.context, errand, decided_on)
+            .sync_leased(user_id, &leased.context, request, decided_on)
             .await;
-        self.release_member(turn).await?;
+        self.release_member(leased).await?;
         let mut report = report?;
         if report.has_yielded() {
             return Err(SyncError::Yielded);
         }
-        if errand.backfill && report.can_continue() {
+        if request.backfill && report.can_continue() {
             report.merge(
-                self.backfill_types(user_id, job, &errand.data_types, None)
+                self.backfill_types(user_id, context, &request.data_types, None)
                     .await,
             );
         }
@@ -239,18 +241,18 @@ impl Engine {
     async fn is_already_read(
         &self,
         user_id: &UserId,
-        errand: &SyncRequest,
+        request: &SyncRequest,
         decided_on: &LastReads,
     ) -> Result<bool, SyncError> {
         // Another sync may not have read as far back.
-        if errand.since.is_some() {
+        if request.since.is_some() {
             return Ok(false);
         }
         let coverage = self.load_coverage(user_id).await?;
-        let mut wanted = coverage
+        let mut selected = coverage
             .iter()
-            .filter(|one| errand.data_types.contains(&one.data_type));
-        Ok(wanted.all(|one| one.was_read_since(decided_on)))
+            .filter(|one| request.data_types.contains(&one.data_type));
+        Ok(selected.all(|one| one.was_read_since(decided_on)))
     }
 
     /// Reads the data types of the request that no other process has read. The caller holds the
@@ -258,8 +260,8 @@ impl Engine {
     async fn sync_leased(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
-        errand: &SyncRequest,
+        context: &SyncContext,
+        request: &SyncRequest,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
         let known = self
@@ -268,23 +270,23 @@ impl Engine {
             .ok_or(SyncError::NotConnected)?;
         let now = self.clock.now();
         let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
-        let mut foreseen = plan_reads(&known, errand, kept_from, now);
+        let mut planned = plan_reads(&known, request, kept_from, now);
         // Another sync may not have read as far back.
-        if errand.since.is_none() {
-            foreseen.retain(|one| !one.coverage.was_read_since(decided_on));
+        if request.since.is_none() {
+            planned.retain(|one| !one.coverage.was_read_since(decided_on));
         }
-        if foreseen.is_empty() {
+        if planned.is_empty() {
             return Ok(MemberReport::without_types(
                 user_id,
                 MemberOutcome::Shared,
                 None,
             ));
         }
-        let calls = foreseen.into_iter().map(|one| one.call).collect();
-        let mut report = self.read_windows(user_id, job, now, calls).await;
+        let reads = planned.into_iter().map(|one| one.read).collect();
+        let mut report = self.read_windows(user_id, context, now, reads).await;
         // A webhook is no reason to request old records that still wait for their score.
-        if report.outcome == MemberOutcome::Done && errand.reason != ReadReason::Webhook {
-            self.fetch_all_pending(user_id, job, &mut report).await;
+        if report.outcome == MemberOutcome::Done && request.reason != ReadReason::Webhook {
+            self.fetch_all_pending(user_id, context, &mut report).await;
         }
         Ok(report)
     }
@@ -310,22 +312,22 @@ impl Engine {
     pub(crate) async fn read_windows(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         planned_at: DateTime<Utc>,
-        calls: Vec<ReadRequest>,
+        reads: Vec<ReadRequest>,
     ) -> MemberReport {
-        let types = join_all(calls.into_iter().map(|call| async move {
+        let types = join_all(reads.into_iter().map(|request| async move {
             let ReadRequest {
                 data_type, window, ..
-            } = call;
+            } = request;
             let mut read = ReadProgress::default();
             let up_to_now = window.end >= planned_at;
             let ended = async {
-                let begun = self.begin_attempt(user_id, data_type).await?;
-                read.signal_at = begun.signal_at;
-                let is_known_to_fail = is_known_to_fail(begun.failing_since, self.clock.now());
-                let job = &job.for_known_failure(is_known_to_fail);
-                self.read_data_type(user_id, job, data_type, window, up_to_now, &mut read)
+                let start = self.begin_attempt(user_id, data_type).await?;
+                read.signal_at = start.signal_at;
+                let is_known_to_fail = is_known_to_fail(start.failing_since, self.clock.now());
+                let context = &context.for_known_failure(is_known_to_fail);
+                self.read_data_type(user_id, context, data_type, window, up_to_now, &mut read)
                     .await
             };
             let ended = ended.await;
@@ -340,19 +342,19 @@ impl Engine {
     async fn fetch_all_pending(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         report: &mut MemberReport,
     ) {
         let oldest = self.clock.now() - LOOK_BACK;
         // If WHOOP answers 404 for the list, it would also do so for each id.
-        let there = report.types.iter().filter(|one| !one.not_found);
-        let mut types: Vec<DataType> = there.map(|one| one.data_type).collect();
+        let listed = report.types.iter().filter(|one| !one.not_found);
+        let mut types: Vec<DataType> = listed.map(|one| one.data_type).collect();
         // Sleeps are first, because a recovery takes its local date from its sleep.
         types.sort_by_key(|data_type| *data_type != DataType::Sleep);
         for data_type in types {
             let mut read = ReadProgress::default();
             let ended = self
-                .fetch_pending(user_id, job, data_type, oldest, &mut read)
+                .fetch_pending(user_id, context, data_type, oldest, &mut read)
                 .await;
             let more = self
                 .build_type_report(user_id, data_type, read, ended)
@@ -376,7 +378,7 @@ impl Engine {
     pub(crate) async fn read_data_type(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_type: DataType,
         window: ReadWindow,
         up_to_now: bool,
@@ -384,19 +386,19 @@ impl Engine {
     ) -> Result<(), SyncError> {
         match data_type {
             DataType::Recovery => {
-                self.read_window::<Recovery>(user_id, job, window, up_to_now, read)
+                self.read_window::<Recovery>(user_id, context, window, up_to_now, read)
                     .await
             }
             DataType::Sleep => {
-                self.read_window::<Sleep>(user_id, job, window, up_to_now, read)
+                self.read_window::<Sleep>(user_id, context, window, up_to_now, read)
                     .await
             }
             DataType::Workout => {
-                self.read_window::<Workout>(user_id, job, window, up_to_now, read)
+                self.read_window::<Workout>(user_id, context, window, up_to_now, read)
                     .await
             }
             DataType::Cycle => {
-                self.read_window::<Cycle>(user_id, job, window, up_to_now, read)
+                self.read_window::<Cycle>(user_id, context, window, up_to_now, read)
                     .await
             }
         }
@@ -409,13 +411,13 @@ impl Engine {
         read: ReadProgress,
         ended: Result<(), SyncError>,
     ) -> TypeReport {
-        let is_dry = read.is_dry_run();
+        let is_dry_run = read.is_dry_run();
         let ReadProgress {
             stored,
             pages,
             not_found,
             comparison,
-            complete_span: proven,
+            complete_span,
             signal_at: _,
             list_ended: _,
         } = read;
@@ -426,21 +428,21 @@ impl Engine {
             comparison,
             cause: None,
             not_found,
-            complete_span: proven.filter(|_| ended.is_ok()),
+            complete_span: complete_span.filter(|_| ended.is_ok()),
         };
         match ended {
             Ok(()) => {
-                tracing::debug!(member = %user_id, %data_type, pages, ?stored, "read");
+                tracing::debug!(member = %user_id, %data_type, pages, ?stored, "data type read");
                 report
             }
             Err(cause) => {
                 let error = cause.error_chain();
                 if cause.is_deferred() {
-                    tracing::info!(member = %user_id, %data_type, reason = error, "put off");
+                    tracing::info!(member = %user_id, %data_type, reason = error, "sync deferred");
                 } else {
-                    tracing::warn!(member = %user_id, %data_type, error, "the sync failed");
+                    tracing::warn!(member = %user_id, %data_type, error, "sync failed");
                 }
-                if !is_dry {
+                if !is_dry_run {
                     self.note_failure(user_id, data_type, &cause).await;
                 }
                 TypeReport {
@@ -455,15 +457,18 @@ impl Engine {
     async fn note_failure(&self, user_id: &UserId, data_type: DataType, cause: &SyncError) {
         let noted = async {
             let mut conn = self.database.get().await?;
-            let (why, now) = (cause.user_message(), self.clock.now());
+            let (message, now) = (cause.user_message(), self.clock.now());
             if cause.is_deferred() {
-                sync_log::note_deferred(&mut conn, user_id, data_type, &why, now).await
+                sync_log::note_deferred(&mut conn, user_id, data_type, &message, now).await
             } else {
-                sync_log::fail(&mut conn, user_id, data_type, &why, now).await
+                sync_log::fail(&mut conn, user_id, data_type, &message, now).await
             }
         };
-        if let Err(lost) = noted.await {
-            tracing::error!(member = %user_id, %data_type, error = %lost, "the failure could not be noted");
+        if let Err(storage_error) = noted.await {
+            tracing::error!(
+                member = %user_id, %data_type, error = %storage_error,
+                "could not store the failure in the sync log"
+            );
         }
     }
 }

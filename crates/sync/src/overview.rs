@@ -14,16 +14,19 @@ use whoop_storage::{
 /// Members, quota, runs and webhooks in numbers.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Overview {
-    /// Members by the status of their connection.
+    /// Number of members, by status of their connection; a status without members has no key.
     pub members: BTreeMap<String, i64>,
+    /// Remaining quota of the WHOOP app.
     pub quota: ServiceQuota,
     /// The last run of each slot, the latest first.
     pub runs: Vec<LastRun>,
     /// Number of connected members with a failed last sync.
     pub failing: i64,
+    /// Number of WHOOP's records that could not be read and were set aside.
     pub rejected_records: i64,
-    /// WHOOP's webhooks of the last 30 days by their state.
+    /// Number of webhook events of the last 30 days, by state; a state without events has no key.
     pub webhooks: BTreeMap<String, i64>,
+    /// Age of the data that members see.
     pub freshness: ServiceFreshness,
 }
 
@@ -31,11 +34,16 @@ pub struct Overview {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ServiceQuota)]
 pub struct ServiceQuota {
+    /// Maximum number of calls in a minute.
     pub calls_per_minute: u32,
+    /// Maximum number of calls in 24 hours.
     pub calls_per_day: u32,
+    /// Remaining calls of the minute window.
     pub left_in_minute: u32,
+    /// Remaining calls of the day window.
     pub left_in_day: u32,
-    /// Calls of the last 24 hours, by priority class.
+    /// Number of calls of the last 24 hours, by priority class: `interactive`, `webhook`,
+    /// `scheduled`, `inactive`, `backfill`.
     #[schema(value_type = BTreeMap<String, u32>)]
     pub spent: BTreeMap<&'static str, u32>,
 }
@@ -47,11 +55,12 @@ pub struct ServiceFreshness {
     /// Per data type: seconds since the last sync of the least recently synced active member.
     #[schema(value_type = BTreeMap<String, f64>)]
     pub oldest_seconds: BTreeMap<String, f64>,
-    /// Median time from a change at WHOOP until it could be read here, over seven days; null if
-    /// there was no change.
+    /// Median delay in seconds from a change at WHOOP until it was stored, over the last seven
+    /// days; null if there was no change.
     pub median_delay_seconds: Option<f64>,
+    /// 95th percentile of the same delay in seconds; null if there was no change.
     pub p95_delay_seconds: Option<f64>,
-    /// Time at which WHOOP's latest webhook arrived.
+    /// Time at which WHOOP's latest webhook arrived; null if none ever did.
     pub last_webhook_at: Option<DateTime<Utc>>,
 }
 
@@ -79,9 +88,9 @@ pub async fn read_overview(
     let delays = change::delay_percentiles(&mut conn, None, now - DELAY_WINDOW).await?;
     let oldest = sync_log::oldest(&mut conn, now - ACTIVE_WINDOW, now).await?;
     drop(conn);
-    let spent = current.ledger.usage(current.now);
+    let usage = current.ledger.usage(current.now);
     let by_class = current.ledger.usage_by_class(current.now);
-    let trouble = overview::count_problems(database).await?;
+    let problems = overview::count_problems(database).await?;
     Ok(Overview {
         members: members
             .into_iter()
@@ -90,15 +99,15 @@ pub async fn read_overview(
         quota: ServiceQuota {
             calls_per_minute: limits.per_minute,
             calls_per_day: limits.per_day,
-            left_in_minute: limits.per_minute.saturating_sub(spent.minute),
-            left_in_day: limits.per_day.saturating_sub(spent.day),
+            left_in_minute: limits.per_minute.saturating_sub(usage.minute),
+            left_in_day: limits.per_day.saturating_sub(usage.day),
             spent: by_class
                 .map(|(class, calls)| (class.as_str(), calls))
                 .into(),
         },
         runs: overview::last_runs(database).await?,
-        failing: trouble.failing,
-        rejected_records: trouble.rejected_records,
+        failing: problems.failing,
+        rejected_records: problems.rejected_records,
         webhooks: webhooks
             .into_iter()
             .map(|one| (one.state, one.events))

@@ -6,25 +6,25 @@ use whoop_storage::member_snapshot::{self, PendingRecord};
 
 use crate::{Engine, SyncContext, SyncError, record_by_id::FirstDenial, window::ReadProgress};
 
-/// Returns at most `most` of these ids, a different share each day. All ids are included within a
+/// Returns at most `limit` of these ids, a different share each day. All ids are included within a
 /// few days, even if some records never get their score, or exist at WHOOP but are in no list.
-pub(crate) fn daily_share(mut ids: Vec<String>, most: usize, day: i32) -> Vec<String> {
-    if ids.len() > most {
-        let share = usize::try_from(day).unwrap_or(0) % ids.len().div_ceil(most);
+pub(crate) fn daily_share(mut ids: Vec<String>, limit: usize, day: i32) -> Vec<String> {
+    if ids.len() > limit {
+        let share = usize::try_from(day).unwrap_or(0) % ids.len().div_ceil(limit);
         // The rotation is at most the length, because the last share begins before the end.
-        ids.rotate_left(share * most);
-        ids.truncate(most);
+        ids.rotate_left(share * limit);
+        ids.truncate(limit);
     }
     ids
 }
 
 /// Returns the time of the oldest pending record of a data type that a window can reach.
 pub(crate) fn oldest_pending_within(
-    open: &[PendingRecord],
+    pending: &[PendingRecord],
     data_type: DataType,
     reach: DateTime<Utc>,
 ) -> Option<DateTime<Utc>> {
-    let mut within = open
+    let mut within = pending
         .iter()
         .filter(|one| one.data_type == data_type && one.happened_at > reach);
     // The oldest record is the first.
@@ -33,11 +33,12 @@ pub(crate) fn oldest_pending_within(
 
 /// Returns the pending records of a data type that no window can reach.
 pub(crate) fn pending_beyond(
-    open: &[PendingRecord],
+    pending: &[PendingRecord],
     data_type: DataType,
     reach: DateTime<Utc>,
 ) -> impl Iterator<Item = &PendingRecord> {
-    open.iter()
+    pending
+        .iter()
         .filter(move |one| one.data_type == data_type && one.happened_at < reach)
 }
 
@@ -46,20 +47,20 @@ impl Engine {
     pub(crate) async fn fetch_pending(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_type: DataType,
         before: DateTime<Utc>,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
-        let open = {
+        let pending = {
             let mut conn = self.database.get().await?;
             member_snapshot::list_pending_records(&mut conn, user_id.as_str()).await?
         };
-        let ids = pending_beyond(&open, data_type, before)
+        let ids = pending_beyond(&pending, data_type, before)
             .map(|one| one.id.clone())
             .collect();
         for id in daily_share(ids, MAX_READS_BY_ID, self.clock.now().num_days_from_ce()) {
-            self.fetch_by_id(user_id, job, data_type, id, FirstDenial::NotFound, read)
+            self.fetch_by_id(user_id, context, data_type, id, FirstDenial::NotFound, read)
                 .await?;
         }
         Ok(())
@@ -73,17 +74,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_open_record_has_its_day() {
+    fn every_pending_record_is_requested_within_a_few_days() {
         for count in [0, 1, 10, 11, 25, 40] {
-            let open: Vec<String> = (0..count).map(|id: usize| id.to_string()).collect();
+            let pending: Vec<String> = (0..count).map(|id: usize| id.to_string()).collect();
             let days = i32::try_from(count.div_ceil(MAX_READS_BY_ID)).unwrap();
 
-            let asked: BTreeSet<String> = (739_000..739_000 + days.max(1))
-                .flat_map(|day| daily_share(open.clone(), MAX_READS_BY_ID, day))
+            let requested: BTreeSet<String> = (739_000..739_000 + days.max(1))
+                .flat_map(|day| daily_share(pending.clone(), MAX_READS_BY_ID, day))
                 .collect();
 
-            assert_eq!(asked.len(), count, "of {count}");
-            assert!(daily_share(open, MAX_READS_BY_ID, 739_000).len() <= MAX_READS_BY_ID);
+            assert_eq!(requested.len(), count, "of {count}");
+            assert!(daily_share(pending, MAX_READS_BY_ID, 739_000).len() <= MAX_READS_BY_ID);
         }
     }
 }

@@ -127,10 +127,10 @@ impl PermitPool {
     /// Stores the number of calls per day that each class needs.
     pub(crate) async fn store_expected_calls(
         &self,
-        day: ExpectedCalls,
+        expected_calls: ExpectedCalls,
     ) -> Result<(), StorageError> {
         self.update_ledger(|ledger, _| {
-            day.set_needs(ledger);
+            expected_calls.set_needs(ledger);
             (true, ())
         })
         .await
@@ -165,12 +165,12 @@ impl PermitPool {
         deadline: Instant,
     ) -> Result<(), WhoopError> {
         let queue = &self.queues[class.index()];
-        let _place = QueuePlace::join(self, class);
+        let _queue_place = QueuePlace::join(self, class);
         loop {
             if let Some(wait) = queue.wait_after(deadline) {
                 return Err(wait.into_error());
             }
-            let in_front = async {
+            let permit_or_guard = async {
                 tokio::select! {
                     biased;
                     // The semaphore is never closed.
@@ -178,12 +178,12 @@ impl PermitPool {
                         permit.forget();
                         None
                     }
-                    asks = queue.request_lock.lock() => Some(asks),
+                    request_guard = queue.request_lock.lock() => Some(request_guard),
                 }
             };
             // The caller in front may have more patience, and wait longer than this caller can.
-            let asks = match timeout_at(deadline + LEDGER_TIMEOUT, in_front).await {
-                Ok(Some(asks)) => asks,
+            let request_guard = match timeout_at(deadline + LEDGER_TIMEOUT, permit_or_guard).await {
+                Ok(Some(request_guard)) => request_guard,
                 Ok(None) => return Ok(()),
                 Err(_) => {
                     return Err(queue
@@ -197,11 +197,11 @@ impl PermitPool {
                 // The task is separate so that no permits are lost if this caller is cancelled
                 // meanwhile.
                 None => match tokio::spawn(Arc::clone(self).request_permits(class)).await {
-                    Ok(asked) => match asked? {
+                    Ok(wait) => match wait? {
                         Some(wait) => wait,
                         None => continue,
                     },
-                    Err(ended) => return Err(WhoopError::QuotaUnavailable(ended.into())),
+                    Err(error) => return Err(WhoopError::QuotaUnavailable(error.into())),
                 },
             };
             if wait.until > deadline {
@@ -209,7 +209,7 @@ impl PermitPool {
             }
             log_wait(class, wait);
             sleep_until(wait.until).await;
-            drop(asks);
+            drop(request_guard);
         }
     }
 
@@ -219,12 +219,12 @@ impl PermitPool {
         class: PriorityClass,
     ) -> Result<Option<PermitWait>, WhoopError> {
         let queue = &self.queues[class.index()];
-        let want = queue.waiting.load(Ordering::Relaxed);
-        let want = want.clamp(1, MAX_PERMITS_PER_REQUEST);
+        let wanted = queue.waiting.load(Ordering::Relaxed);
+        let wanted = wanted.clamp(1, MAX_PERMITS_PER_REQUEST);
         let (decision, now) = self
             .update_ledger(|ledger, now| {
                 let before = ledger.clone();
-                let decision = ledger.take(now, self.limits, class, want);
+                let decision = ledger.take(now, self.limits, class, wanted);
                 (before != *ledger, (decision, now))
             })
             .await
@@ -243,8 +243,8 @@ impl PermitPool {
             }),
         };
         // The end of an outage cannot be predicted, so every caller asks.
-        let is_foreseen = |wait: &PermitWait| matches!(wait.reason, WaitReason::Quota(_));
-        *lock(&queue.wait) = wait.filter(is_foreseen);
+        let is_predictable = |wait: &PermitWait| matches!(wait.reason, WaitReason::Quota(_));
+        *lock(&queue.wait) = wait.filter(is_predictable);
         Ok(wait)
     }
 
@@ -269,7 +269,7 @@ impl PermitPool {
                 (true, ())
             });
             if let Err(error) = given_back.await {
-                tracing::warn!(%error, unused, "unused WHOOP quota permits could not be given back");
+                tracing::warn!(%error, unused, "could not give back unused WHOOP quota permits");
             }
         });
     }
@@ -290,10 +290,10 @@ impl PermitPool {
         let mut conn = self.database.get().await?;
         loop {
             let mut current = call_budget::read(&mut conn).await?;
-            let (is_changed, answer) = change(&mut current.ledger, current.now);
+            let (is_changed, result) = change(&mut current.ledger, current.now);
             self.note_usage(&current.ledger, current.now);
             if !is_changed || call_budget::replace(&mut conn, &current).await? {
-                return Ok(answer);
+                return Ok(result);
             }
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
@@ -307,22 +307,22 @@ impl PermitPool {
     }
 
     /// Corrects the ledger by WHOOP's count, if another program uses the WHOOP app.
-    async fn correct_count(&self, said: &RateLimit) {
-        let window = if said.is_day_limit() {
+    async fn correct_count(&self, reported: &RateLimit) {
+        let window = if reported.is_day_limit() {
             LimitWindow::Day
         } else {
             LimitWindow::Minute
         };
-        let counted = said.limit.saturating_sub(said.remaining);
+        let counted = reported.limit.saturating_sub(reported.remaining);
         let counted = u32::try_from(counted).unwrap_or(u32::MAX);
-        let known = lock(&self.usage).map_or(0, |usage| match window {
+        let known_calls = lock(&self.usage).map_or(0, |usage| match window {
             LimitWindow::Minute => usage.minute,
             LimitWindow::Day => usage.day,
         });
-        if counted <= known {
+        if counted <= known_calls {
             return;
         }
-        let reset = TimeDelta::from_std(said.reset).unwrap_or_default();
+        let reset = TimeDelta::from_std(reported.reset).unwrap_or_default();
         let corrected = self
             .update_ledger(|ledger, now| {
                 let is_foreign = ledger.record_whoop_count(now, window, counted, reset);
@@ -333,11 +333,12 @@ impl PermitPool {
             Ok(true) => tracing::info!(
                 ?window,
                 counted,
-                "WHOOP counts more calls than this service made: another program uses the same WHOOP app"
+                "WHOOP counts more calls than this service made: another program uses the same \
+                 WHOOP app"
             ),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%error, "WHOOP's count of calls could not be stored");
+                tracing::warn!(%error, "could not store WHOOP's count of calls");
             }
         }
     }
@@ -349,14 +350,14 @@ impl PermitPool {
             LimitWindow::Minute
         };
         let wait = TimeDelta::from_std(wait).unwrap_or_default();
-        let noted = self
+        let stored = self
             .update_ledger(|ledger, now| {
                 ledger.record_rate_limit(now + wait, window);
                 (true, ())
             })
             .await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "a refusal of WHOOP could not be stored for the other processes");
+        if let Err(error) = stored {
+            tracing::warn!(%error, "could not store WHOOP's rate limit for the other processes");
         }
     }
 
@@ -366,7 +367,7 @@ impl PermitPool {
         if is_answered && !had_failures {
             return;
         }
-        let noted = self
+        let stored = self
             .update_ledger(|ledger, now| {
                 if is_answered {
                     let had_failures = ledger.usage(now).has_failures;
@@ -376,15 +377,16 @@ impl PermitPool {
                 }
             })
             .await;
-        match noted {
+        match stored {
             Ok((true, _)) => tracing::error!(
-                "WHOOP does not answer; calls pause, and one call at a time finds out whether it does again"
+                "WHOOP is unavailable; calls are paused, and one call at a time probes whether it \
+                 answers again"
             ),
             Ok((false, Some(since))) => {
-                tracing::info!(%since, "WHOOP answers again; calls go on");
+                tracing::info!(%since, "WHOOP answers again; calls are resumed");
             }
             Ok((false, None)) => {}
-            Err(error) => tracing::warn!(%error, "the outcome of a call could not be stored"),
+            Err(error) => tracing::warn!(%error, "could not store the outcome of a call"),
         }
     }
 }

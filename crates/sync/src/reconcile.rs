@@ -36,15 +36,16 @@ impl Engine {
     pub async fn reconcile_member(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         reconcile: &ReconcileRequest,
     ) -> Result<MemberReport, SyncError> {
         let mut report = MemberReport::from_types(user_id, Vec::new());
-        let mut job = job.clone();
+        let mut context = context.clone();
         let coverage = self.load_coverage(user_id).await?;
-        let is_granted = |one: &DataType| coverage.iter().any(|known| known.data_type == *one);
+        let is_granted =
+            |data_type: &DataType| coverage.iter().any(|known| known.data_type == *data_type);
         for data_type in DATA_TYPE_ORDER.into_iter().filter(is_granted) {
-            let compared = self.reconcile_type(user_id, &job, data_type, reconcile);
+            let compared = self.reconcile_type(user_id, &context, data_type, reconcile);
             match compared.await {
                 Ok(one) => report.merge(MemberReport::from_types(user_id, vec![one])),
                 Err(SyncError::Busy) if report.types.is_empty() => return Err(SyncError::Busy),
@@ -54,7 +55,7 @@ impl Engine {
                     break;
                 }
             }
-            job = job.with_lease_wait();
+            context = context.with_lease_wait();
             if report.ends_the_run
                 || report.reauth_required
                 || report.outcome == MemberOutcome::Stopped
@@ -73,7 +74,7 @@ impl Engine {
     async fn reconcile_type(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_type: DataType,
         reconcile: &ReconcileRequest,
     ) -> Result<TypeReport, SyncError> {
@@ -94,16 +95,16 @@ impl Engine {
             must_reach: from.unwrap_or(reconcile.from),
             end,
         };
-        let mut job = job.clone();
+        let mut context = context.clone();
         loop {
-            let turn = self.lease_member(user_id, &job).await?;
+            let leased = self.lease_member(user_id, &context).await?;
             let ended = async {
                 if !reconcile.dry_run {
                     read.signal_at = self.begin_attempt(user_id, data_type).await?.signal_at;
                 }
                 self.read_data_type(
                     user_id,
-                    &turn.context,
+                    &leased.context,
                     data_type,
                     window,
                     end == now,
@@ -112,10 +113,10 @@ impl Engine {
                 .await
             };
             let ended = ended.await;
-            self.release_member(turn).await?;
+            self.release_member(leased).await?;
             if matches!(ended, Err(SyncError::Yielded)) {
                 // The app request is answered first; then the window is read again.
-                job = job.with_lease_wait();
+                context = context.with_lease_wait();
                 continue;
             }
             return Ok(self

@@ -44,7 +44,7 @@ impl Engine {
     pub(crate) async fn fetch_by_id(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         data_type: DataType,
         id: String,
         first_denial: FirstDenial,
@@ -53,7 +53,7 @@ impl Engine {
         match data_type {
             DataType::Sleep => {
                 let sleep = SleepId(id.clone());
-                let found = self.call_whoop(user_id, job, Sleep::SCOPE, |whoop, token| {
+                let found = self.call_whoop(user_id, context, Sleep::SCOPE, |whoop, token| {
                     let sleep = sleep.clone();
                     async move { whoop.fetch_sleep(&token, &sleep).await }
                 });
@@ -62,7 +62,7 @@ impl Engine {
             }
             DataType::Workout => {
                 let workout = WorkoutId(id.clone());
-                let found = self.call_whoop(user_id, job, Workout::SCOPE, |whoop, token| {
+                let found = self.call_whoop(user_id, context, Workout::SCOPE, |whoop, token| {
                     let workout = workout.clone();
                     async move { whoop.fetch_workout(&token, &workout).await }
                 });
@@ -75,17 +75,21 @@ impl Engine {
                     return Ok(RecordAnswer::Found);
                 };
                 if data_type == DataType::Cycle {
-                    let found =
-                        self.call_whoop(user_id, job, Cycle::SCOPE, |whoop, token| async move {
-                            whoop.fetch_cycle(&token, cycle).await
-                        });
+                    let found = self.call_whoop(
+                        user_id,
+                        context,
+                        Cycle::SCOPE,
+                        |whoop, token| async move { whoop.fetch_cycle(&token, cycle).await },
+                    );
                     self.store_found(user_id, &id, found.await?, first_denial, read)
                         .await
                 } else {
-                    let found =
-                        self.call_whoop(user_id, job, Recovery::SCOPE, |whoop, token| async move {
-                            whoop.fetch_recovery(&token, cycle).await
-                        });
+                    let found = self.call_whoop(
+                        user_id,
+                        context,
+                        Recovery::SCOPE,
+                        |whoop, token| async move { whoop.fetch_recovery(&token, cycle).await },
+                    );
                     self.store_found(user_id, &id, found.await?, first_denial, read)
                         .await
                 }
@@ -149,7 +153,11 @@ impl Engine {
                 true => transaction.rollback().await?,
                 false => transaction.commit().await?,
             }
-            tracing::info!(member = %user_id, %data_type, id, "WHOOP answered 404 for a record; it stays until WHOOP does so again");
+            tracing::info!(
+                member = %user_id, %data_type, id,
+                "WHOOP returned 404 for a record; it is kept until a second 404 confirms the \
+                 deletion"
+            );
             return Ok(RecordAnswer::DeniedOnce);
         }
         let removed = remove::remove_record(&mut transaction, user_id, data_type, id, now).await?;
@@ -163,13 +171,16 @@ impl Engine {
         transaction.commit().await?;
         let deleted = removed.len() as u64;
         read.stored.deleted += deleted;
-        let gone = StoreCounts {
+        let counts = StoreCounts {
             deleted,
             ..StoreCounts::default()
         };
-        self.record_counters.add(data_type, &gone);
+        self.record_counters.add(data_type, &counts);
         if !removed.is_empty() {
-            tracing::info!(member = %user_id, %data_type, id, "record deleted, because WHOOP no longer has it");
+            tracing::info!(
+                member = %user_id, %data_type, id,
+                "record deleted because WHOOP no longer has it"
+            );
         }
         Ok(RecordAnswer::Gone)
     }

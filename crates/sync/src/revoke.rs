@@ -48,7 +48,7 @@ impl Engine {
     /// # Errors
     ///
     /// PostgreSQL is unavailable.
-    pub async fn revoke_due(&self, job: &SyncContext) -> Result<usize, SyncError> {
+    pub async fn revoke_due(&self, context: &SyncContext) -> Result<usize, SyncError> {
         self.revoke_expired_unconfirmed().await?;
         let due = {
             let now = self.clock.now();
@@ -65,14 +65,16 @@ impl Engine {
             };
             revocation::list_due(&mut conn, now, created_before).await?
         };
-        let mut settled = 0;
+        let mut completed = 0;
         for id in due {
-            if job.stop.is_cancelled() || self.revoke(id, job).await == RevocationOutcome::Pending {
+            if context.stop.is_cancelled()
+                || self.revoke(id, context).await == RevocationOutcome::Pending
+            {
                 break;
             }
-            settled += 1;
+            completed += 1;
         }
-        Ok(settled)
+        Ok(completed)
     }
 
     /// Repeats the revocations for an hour, in a process that continues to run. The next scheduled
@@ -83,20 +85,23 @@ impl Engine {
                 () = tokio::time::sleep(pause_after(attempts)) => {}
                 () = stop.cancelled() => return,
             }
-            let job = SyncContext::scheduled(None, stop.clone());
-            if let Err(error) = self.revoke_due(&job).await {
-                tracing::warn!(%error, "permissions of members who left could not be looked up");
+            let context = SyncContext::scheduled(None, stop.clone());
+            if let Err(error) = self.revoke_due(&context).await {
+                tracing::warn!(%error, "could not look up the revocations that are due");
             }
         }
     }
 
     /// Makes one attempt to revoke one permission.
-    pub(crate) async fn revoke(&self, id: Uuid, job: &SyncContext) -> RevocationOutcome {
-        match self.attempt_revocation(id, job).await {
+    pub(crate) async fn revoke(&self, id: Uuid, context: &SyncContext) -> RevocationOutcome {
+        match self.attempt_revocation(id, context).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 // The claim expires, and then the revocation is tried again.
-                tracing::error!(revocation = %id, %error, "a permission could not be ended now");
+                tracing::error!(
+                    revocation = %id, %error,
+                    "revocation failed; it will be tried again"
+                );
                 RevocationOutcome::Pending
             }
         }
@@ -105,7 +110,7 @@ impl Engine {
     async fn attempt_revocation(
         &self,
         id: Uuid,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<RevocationOutcome, SyncError> {
         let now = self.clock.now();
         let claimed = {
@@ -116,12 +121,15 @@ impl Engine {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return Ok(RevocationOutcome::Pending),
             Err(StorageError::Seal(error)) => {
-                tracing::error!(revocation = %id, %error, "a permission cannot be ended");
+                tracing::error!(
+                    revocation = %id, %error,
+                    "could not open the tokens of a revocation; the permission cannot be revoked"
+                );
                 return Ok(RevocationOutcome::NotPossible);
             }
             Err(other) => return Err(other.into()),
         };
-        let outcome = match self.end_permission(&mut claimed, job).await {
+        let outcome = match self.end_permission(&mut claimed, context).await {
             Ok(outcome) => outcome,
             // The pair is dead: the member ended the permission in WHOOP's app, or the pair has
             // expired.
@@ -133,7 +141,10 @@ impl Engine {
                 return Ok(RevocationOutcome::Pending);
             }
             Err(SyncError::Whoop(error)) => {
-                tracing::error!(revocation = %id, %error, "given up; the member can still end it in WHOOP's app");
+                tracing::error!(
+                    revocation = %id, %error,
+                    "revocation given up; the member can still end the permission in WHOOP's app"
+                );
                 RevocationOutcome::NotPossible
             }
             Err(other) => return Err(other),
@@ -146,16 +157,16 @@ impl Engine {
     async fn end_permission(
         &self,
         claimed: &mut ClaimedRevocation,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<RevocationOutcome, SyncError> {
         if !self.is_usable(&claimed.tokens, None) {
-            self.refresh_claimed(claimed, job).await?;
+            self.refresh_claimed(claimed, context).await?;
         }
         // The profile also names the account, which is not stored with the revocation.
-        let mut profile = self.fetch_profile(claimed, job).await?;
+        let mut profile = self.fetch_profile(claimed, context).await?;
         if matches!(profile, Err(WhoopError::Unauthorized)) {
-            self.refresh_claimed(claimed, job).await?;
-            profile = self.fetch_profile(claimed, job).await?;
+            self.refresh_claimed(claimed, context).await?;
+            profile = self.fetch_profile(claimed, context).await?;
         }
         let whoop_user_id = profile?.user_id;
         let in_use = {
@@ -167,18 +178,18 @@ impl Engine {
         }
         let token = claimed.tokens.access_token.clone();
         let revoke = |whoop: WhoopClient, token| async move { whoop.revoke_access(&token).await };
-        self.attempt(job, token, &revoke).await??;
+        self.attempt(context, token, &revoke).await??;
         Ok(RevocationOutcome::Done)
     }
 
     async fn fetch_profile(
         &self,
         claimed: &ClaimedRevocation,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<Result<MemberProfile, WhoopError>, SyncError> {
         let token = claimed.tokens.access_token.clone();
         let profile = |whoop: WhoopClient, token| async move { whoop.fetch_profile(&token).await };
-        self.attempt(job, token, &profile).await
+        self.attempt(context, token, &profile).await
     }
 
     /// Refreshes the pair of a revocation. The claim replaces the lock: no other process uses this
@@ -186,7 +197,7 @@ impl Engine {
     async fn refresh_claimed(
         &self,
         claimed: &mut ClaimedRevocation,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<(), SyncError> {
         let before = claimed.tokens.clone();
         let refresh_token = before
@@ -195,7 +206,7 @@ impl Engine {
             .ok_or(WhoopError::InvalidGrant)?;
         let pair = self
             .whoop
-            .with_retry_policy(job.retry_policy)
+            .with_retry_policy(context.retry_policy)
             .refresh_tokens(refresh_token, &before.scope)
             .await?;
         claimed.tokens = renewed_tokens(before, pair, self.clock.now());
@@ -212,7 +223,7 @@ impl Engine {
         let until = self.clock.now() + pause_after(claimed.attempts);
         tracing::warn!(
             revocation = %claimed.id, attempts = claimed.attempts, %error,
-            "WHOOP did not end a permission; it is tried again"
+            "WHOOP did not revoke a permission; trying again later"
         );
         let mut conn = self.database.get().await?;
         let text = error.to_string();
@@ -226,15 +237,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_six_hours_and_an_hour_holds_six_of_them() {
+    fn pauses_double_up_to_six_hours_and_six_attempts_take_about_an_hour() {
         let minutes = |attempts| pause_after(attempts).as_secs() / 60;
 
         assert_eq!([1, 2, 3, 4].map(minutes), [1, 2, 4, 8]);
-        for far in [i32::MIN, 0, 9, 30, i32::MAX] {
-            assert!(minutes(far) <= 360, "{far}");
+        for attempts in [i32::MIN, 0, 9, 30, i32::MAX] {
+            assert!(minutes(attempts) <= 360, "{attempts}");
         }
         assert_eq!(minutes(i32::MAX), 360);
-        let all: u64 = (1..=ATTEMPTS_PER_HOUR).map(minutes).sum();
-        assert!((60..70).contains(&all), "{all} minutes");
+        let total: u64 = (1..=ATTEMPTS_PER_HOUR).map(minutes).sum();
+        assert!((60..70).contains(&total), "{total} minutes");
     }
 }

@@ -51,7 +51,7 @@ pub enum RunTask {
 impl RunTask {
     fn slot(&self) -> Option<Slot> {
         match self {
-            Self::Sync(errand) => errand.slot,
+            Self::Sync(request) => request.slot,
             Self::Backfill { .. } | Self::Reconcile(_) => None,
         }
     }
@@ -109,7 +109,10 @@ impl RunKeepAlive {
                     sync_run::alive(&mut conn, id, RUN_ALIVE_TIMEOUT).await
                 };
                 if let Err(error) = extended.await {
-                    tracing::warn!(%error, "the run's sign of life could not be stored");
+                    tracing::warn!(
+                        %error,
+                        "could not extend the lifetime of the run in the database"
+                    );
                 }
             }
         }))
@@ -123,7 +126,7 @@ impl Drop for RunKeepAlive {
 }
 
 impl Engine {
-    /// Runs the task for all selected members, and notifies `watch` of each member that is done.
+    /// Runs the task for all selected members, and notifies `observer` of each member that is done.
     ///
     /// # Errors
     ///
@@ -131,12 +134,12 @@ impl Engine {
     pub async fn run(
         &self,
         plan: &RunRequest,
-        job: &SyncContext,
-        watch: &(dyn RunObserver + Sync),
+        context: &SyncContext,
+        observer: &(dyn RunObserver + Sync),
     ) -> Result<RunReport, SyncError> {
-        let visits = self.select_members(plan).await?;
-        if let Some(day) = visits.expected_calls {
-            self.quota.store_expected_calls(day).await?;
+        let selection = self.select_members(plan).await?;
+        if let Some(expected_calls) = selection.expected_calls {
+            self.quota.store_expected_calls(expected_calls).await?;
         }
         let slot = plan.task.slot().map(Slot::as_str);
         let id = if plan.task.is_dry_run() {
@@ -149,51 +152,58 @@ impl Engine {
             Some((id, RunKeepAlive::spawn(self, id)))
         };
         match plan.task {
-            RunTask::Backfill { .. } => watch.on_start(visits.backfills.len(), 0),
+            RunTask::Backfill { .. } => observer.on_start(selection.backfills.len(), 0),
             RunTask::Sync(_) | RunTask::Reconcile(_) => {
-                watch.on_start(visits.members.len(), visits.backfills.len());
+                observer.on_start(selection.members.len(), selection.backfills.len());
             }
         }
         if plan.users.is_empty() && !plan.task.is_dry_run() {
-            self.revoke_due(job).await?;
+            self.revoke_due(context).await?;
         }
 
-        let mut reports = Vec::with_capacity(visits.members.len());
+        let mut reports = Vec::with_capacity(selection.members.len());
         let refusals = ClassRefusals::default();
-        let mut turns: Vec<&SelectedMember> = visits.members.iter().collect();
+        let mut waiting: Vec<&SelectedMember> = selection.members.iter().collect();
         // Members are repeated last if another process syncs them, if they are waiting in the app,
         // or if WHOOP did not refresh their tokens.
-        let mut attempt = job.without_lease_wait();
-        while !turns.is_empty() {
-            turns = self
-                .run_members(plan, turns, &attempt, &refusals, watch, &mut reports)
+        let mut attempt = context.without_lease_wait();
+        while !waiting.is_empty() {
+            waiting = self
+                .run_members(plan, waiting, &attempt, &refusals, observer, &mut reports)
                 .await;
-            attempt = job.clone();
+            attempt = context.clone();
         }
-        self.run_backfills(plan, &visits.backfills, job, &refusals, watch, &mut reports)
-            .await;
+        self.run_backfills(
+            plan,
+            &selection.backfills,
+            context,
+            &refusals,
+            observer,
+            &mut reports,
+        )
+        .await;
 
-        let is_whole_night = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
-        if is_whole_night && let Err(error) = Box::pin(self.resume_first_syncs(job)).await {
-            tracing::warn!(%error, "first syncs that have not ended could not be looked up");
+        let is_full_night_run = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
+        if is_full_night_run && let Err(error) = Box::pin(self.resume_first_syncs(context)).await {
+            tracing::warn!(%error, "could not look up unfinished first syncs");
         }
         // The members were read already: an error of the clean-up must not lose the run's report.
-        let tidied = if is_whole_night && !job.stop.is_cancelled() {
+        let purged = if is_full_night_run && !context.stop.is_cancelled() {
             self.purge_expired().await
         } else {
             Ok(0)
         };
-        let clean_up_error = tidied.as_ref().err().map(|error| {
-            tracing::error!(%error, "the clean-up of the night failed; the next night repeats it");
+        let clean_up_error = purged.as_ref().err().map(|error| {
+            tracing::error!(%error, "nightly clean-up failed; the next night run repeats it");
             error.user_message()
         });
         let report = RunReport {
             slot,
-            fresh: visits.up_to_date,
-            left: visits.skipped_for_quota,
-            stopped: job.stop.is_cancelled(),
-            calls: job.calls(),
-            removed_by_retention: tidied.unwrap_or(0),
+            fresh: selection.up_to_date,
+            left: selection.skipped_for_quota,
+            stopped: context.stop.is_cancelled(),
+            calls: context.calls(),
+            removed_by_retention: purged.unwrap_or(0),
             clean_up_error,
             comparison: match &plan.task {
                 RunTask::Reconcile(reconcile) => {
@@ -206,12 +216,12 @@ impl Engine {
         if let Some((id, keep_alive)) = id {
             drop(keep_alive);
             let finished = report.finished_row(self.clock.now());
-            let noted = async {
+            let stored = async {
                 let mut conn = self.database.get().await?;
                 sync_run::finish(&mut conn, id, &finished).await
             };
-            if let Err(error) = noted.await {
-                tracing::error!(%error, "the end of the run could not be stored");
+            if let Err(error) = stored.await {
+                tracing::error!(%error, "could not store the end of the run");
             }
         }
         Ok(report)
@@ -219,39 +229,44 @@ impl Engine {
 
     /// Syncs these members. Returns the members to sync later, because another process syncs them,
     /// they are waiting in the app, or their tokens could not be refreshed.
-    async fn run_members<'v>(
+    async fn run_members<'s>(
         &self,
         plan: &RunRequest,
-        turns: Vec<&'v SelectedMember>,
-        job: &SyncContext,
+        waiting: Vec<&'s SelectedMember>,
+        context: &SyncContext,
         refusals: &ClassRefusals,
-        watch: &(dyn RunObserver + Sync),
+        observer: &(dyn RunObserver + Sync),
         reports: &mut Vec<MemberReport>,
-    ) -> Vec<&'v SelectedMember> {
-        let mut busy = Vec::new();
-        let mut under_way = stream::iter(turns)
-            .map(|visit| async move { (visit, self.run_member(plan, visit, job, refusals).await) })
+    ) -> Vec<&'s SelectedMember> {
+        let mut postponed = Vec::new();
+        let mut syncs = stream::iter(waiting)
+            .map(|selected| async move {
+                (
+                    selected,
+                    self.run_member(plan, selected, context, refusals).await,
+                )
+            })
             .buffer_unordered(plan.parallel.max(1));
-        while let Some((visit, synced)) = under_way.next().await {
-            let comes_last = match &synced {
-                Ok(report) => report.lacks_token() && job.lease_timeout.is_zero(),
+        while let Some((selected, synced)) = syncs.next().await {
+            let is_postponed = match &synced {
+                Ok(report) => report.lacks_token() && context.lease_timeout.is_zero(),
                 Err(SyncError::Yielded) => true,
                 Err(error) => {
                     (matches!(error, SyncError::Busy) || error.is_refresh_failure())
-                        && job.lease_timeout.is_zero()
+                        && context.lease_timeout.is_zero()
                 }
             };
-            if comes_last && !job.stop.is_cancelled() {
-                busy.push(visit);
+            if is_postponed && !context.stop.is_cancelled() {
+                postponed.push(selected);
                 continue;
             }
             let report =
-                synced.unwrap_or_else(|error| MemberReport::from_error(&visit.user_id, &error));
-            watch.on_member_done(&report);
-            refusals.note(visit.class, &report);
+                synced.unwrap_or_else(|error| MemberReport::from_error(&selected.user_id, &error));
+            observer.on_member_done(&report);
+            refusals.note(selected.class, &report);
             reports.push(report);
         }
-        busy
+        postponed
     }
 
     /// Backfills histories, with the quota that the syncs of the members have not used.
@@ -259,38 +274,38 @@ impl Engine {
         &self,
         plan: &RunRequest,
         members: &[UserId],
-        job: &SyncContext,
+        context: &SyncContext,
         refusals: &ClassRefusals,
-        watch: &(dyn RunObserver + Sync),
+        observer: &(dyn RunObserver + Sync),
         reports: &mut Vec<MemberReport>,
     ) {
         // Nothing of these members could be read; more attempts would not help.
-        let is_out_of_order = |one: &MemberReport| {
+        let has_failed = |one: &MemberReport| {
             one.outcome == MemberOutcome::Failed && one.types.iter().all(|one| one.error.is_some())
         };
-        let out_of_order: HashSet<String> = reports
+        let failed_members: HashSet<String> = reports
             .iter()
-            .filter(|one| is_out_of_order(one))
+            .filter(|one| has_failed(one))
             .map(|one| one.user_id.clone())
             .collect();
-        let places: HashMap<String, usize> = reports
+        let indexes: HashMap<String, usize> = reports
             .iter()
             .enumerate()
-            .map(|(place, one)| (one.user_id.clone(), place))
+            .map(|(index, one)| (one.user_id.clone(), index))
             .collect();
         let members = members
             .iter()
-            .filter(|user_id| !out_of_order.contains(user_id.as_str()));
-        let mut under_way = stream::iter(members)
-            .map(|user_id| self.run_backfill(plan, user_id, job, refusals))
+            .filter(|user_id| !failed_members.contains(user_id.as_str()));
+        let mut backfills = stream::iter(members)
+            .map(|user_id| self.run_backfill(plan, user_id, context, refusals))
             .buffer_unordered(plan.parallel.max(1));
-        while let Some(more) = under_way.next().await {
+        while let Some(more) = backfills.next().await {
             if matches!(plan.task, RunTask::Backfill { .. }) {
-                watch.on_member_done(&more);
+                observer.on_member_done(&more);
             }
             refusals.note(PriorityClass::Backfill, &more);
-            let place = places.get(&more.user_id);
-            let known = place.and_then(|place| reports.get_mut(*place));
+            let index = indexes.get(&more.user_id);
+            let known = index.and_then(|index| reports.get_mut(*index));
             match known {
                 Some(report) => report.merge(more),
                 None => reports.push(more),
@@ -302,17 +317,17 @@ impl Engine {
         &self,
         plan: &RunRequest,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         refusals: &ClassRefusals,
     ) -> MemberReport {
         let from = match plan.task {
             RunTask::Backfill { from } => from,
             RunTask::Sync(_) | RunTask::Reconcile(_) => None,
         };
-        match skipped_report(user_id, job, PriorityClass::Backfill, refusals) {
+        match skipped_report(user_id, context, PriorityClass::Backfill, refusals) {
             Some(report) => report,
             None => {
-                let read = self.backfill_member(user_id, job, from).await;
+                let read = self.backfill_member(user_id, context, from).await;
                 read.unwrap_or_else(|error| MemberReport::from_error(user_id, &error))
             }
         }
@@ -321,25 +336,26 @@ impl Engine {
     async fn run_member(
         &self,
         plan: &RunRequest,
-        visit: &SelectedMember,
-        job: &SyncContext,
+        selected: &SelectedMember,
+        context: &SyncContext,
         refusals: &ClassRefusals,
     ) -> Result<MemberReport, SyncError> {
         let SelectedMember {
-            user_id,
-            request: errand,
-            ..
-        } = visit;
-        if let Some(report) = skipped_report(user_id, job, visit.class, refusals) {
+            user_id, request, ..
+        } = selected;
+        if let Some(report) = skipped_report(user_id, context, selected.class, refusals) {
             return Ok(report);
         }
-        let job = job.with_class(visit.class);
+        let context = context.with_class(selected.class);
         if let RunTask::Reconcile(reconcile) = &plan.task {
-            return self.reconcile_member(user_id, &job, reconcile).await;
+            return self.reconcile_member(user_id, &context, reconcile).await;
         }
-        match &visit.decided_on {
-            Some(reads) => self.sync_unless_read(user_id, &job, errand, reads).await,
-            None => self.sync_member(user_id, &job, errand).await,
+        match &selected.decided_on {
+            Some(reads) => {
+                self.sync_unless_read(user_id, &context, request, reads)
+                    .await
+            }
+            None => self.sync_member(user_id, &context, request).await,
         }
     }
 }
@@ -348,11 +364,11 @@ impl Engine {
 /// synced.
 fn skipped_report(
     user_id: &UserId,
-    job: &SyncContext,
+    context: &SyncContext,
     class: PriorityClass,
     refusals: &ClassRefusals,
 ) -> Option<MemberReport> {
-    if job.stop.is_cancelled() {
+    if context.stop.is_cancelled() {
         return Some(MemberReport::without_types(
             user_id,
             MemberOutcome::Stopped,

@@ -79,7 +79,7 @@ impl RunReport {
     /// Sums up the members' reports. The caller sets the fields that concern the run itself.
     pub(crate) fn from_reports(reports: Vec<MemberReport>, now: DateTime<Utc>) -> Self {
         let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
-        let waits = reports.iter().filter_map(|one| one.retry_after_seconds);
+        let wait_seconds = reports.iter().filter_map(|one| one.retry_after_seconds);
         Self {
             slot: None,
             members: reports.len(),
@@ -88,7 +88,7 @@ impl RunReport {
             synced: count(MemberOutcome::Done) + count(MemberOutcome::Shared),
             failed: count(MemberOutcome::Failed),
             deferred: count(MemberOutcome::Deferred),
-            goes_on_at: waits
+            goes_on_at: wait_seconds
                 .max()
                 .filter(|seconds| *seconds > 0)
                 .map(|seconds| now + Duration::from_secs(seconds)),

@@ -52,15 +52,15 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let everybody = || {
+        let user_ids = || {
             let ids = members.iter().filter_map(|one| one.user_id.parse().ok());
             plan.users.iter().cloned().chain(ids)
         };
-        let asked = |class, errand: &SyncRequest| RunSelection {
-            members: everybody()
+        let select_all = |class, request: &SyncRequest| RunSelection {
+            members: user_ids()
                 .map(|user_id| SelectedMember {
                     user_id,
-                    request: errand.clone(),
+                    request: request.clone(),
                     class,
                     reason: ReadReason::Asked,
                     decided_on: None,
@@ -69,15 +69,16 @@ impl Engine {
             ..RunSelection::default()
         };
         match &plan.task {
-            RunTask::Sync(errand) if plan.users.is_empty() && errand.since.is_none() => {
-                self.select_by_plan(errand, &members).await
+            RunTask::Sync(request) if plan.users.is_empty() && request.since.is_none() => {
+                self.select_by_plan(request, &members).await
             }
-            RunTask::Sync(errand) => Ok(asked(PriorityClass::Scheduled, errand)),
+            RunTask::Sync(request) => Ok(select_all(PriorityClass::Scheduled, request)),
             // A reconcile of all members uses the quota that other classes do not need.
-            RunTask::Reconcile(_) if plan.users.is_empty() => {
-                Ok(asked(PriorityClass::Backfill, &SyncRequest::of_all_types()))
-            }
-            RunTask::Reconcile(_) => Ok(asked(
+            RunTask::Reconcile(_) if plan.users.is_empty() => Ok(select_all(
+                PriorityClass::Backfill,
+                &SyncRequest::of_all_types(),
+            )),
+            RunTask::Reconcile(_) => Ok(select_all(
                 PriorityClass::Scheduled,
                 &SyncRequest::of_all_types(),
             )),
@@ -97,44 +98,44 @@ impl Engine {
         task: &SyncRequest,
         members: &[ConnectedMember],
     ) -> Result<RunSelection, SyncError> {
-        let standings: Vec<_> = members.iter().map(|one| one.sync_state.clone()).collect();
-        let budget = self.quota.read_ledger().await?;
-        let purse = QuotaSnapshot {
-            ledger: &budget.ledger,
-            now: budget.now,
+        let states: Vec<_> = members.iter().map(|one| one.sync_state.clone()).collect();
+        let snapshot = self.quota.read_ledger().await?;
+        let quota = QuotaSnapshot {
+            ledger: &snapshot.ledger,
+            now: snapshot.now,
             limits: self.settings.limits,
         };
-        let occasion = RunParameters {
+        let parameters = RunParameters {
             slot: task.slot,
             data_types: &task.data_types,
             now: self.clock.now(),
             freshness: self.settings.freshness,
         };
         let RunPlan {
-            selection: roster,
-            expected_calls: day,
-        } = run::plan_run(&standings, purse, &occasion);
-        let turns = roster.entries.into_iter().filter_map(|turn| {
-            let class = turn.class();
-            let member = members.get(turn.member_index)?;
+            selection,
+            expected_calls,
+        } = run::plan_run(&states, quota, &parameters);
+        let selected = selection.entries.into_iter().filter_map(|entry| {
+            let class = entry.class();
+            let member = members.get(entry.member_index)?;
             Some(SelectedMember {
                 user_id: member.user_id.parse().ok()?,
                 request: SyncRequest {
-                    reason: turn.reason,
-                    data_types: turn.data_types,
+                    reason: entry.reason,
+                    data_types: entry.data_types,
                     backfill: false,
                     ..task.clone()
                 },
                 class,
-                reason: turn.reason,
+                reason: entry.reason,
                 decided_on: Some(member.sync_state.last_sync_at),
             })
         });
         Ok(RunSelection {
-            members: turns.collect(),
-            up_to_date: roster.up_to_date,
-            skipped_for_quota: roster.skipped_for_quota,
-            expected_calls: Some(day),
+            members: selected.collect(),
+            up_to_date: selection.up_to_date,
+            skipped_for_quota: selection.skipped_for_quota,
+            expected_calls: Some(expected_calls),
             backfills: if task.backfill {
                 unfinished_backfills(members)
             } else {

@@ -45,15 +45,12 @@ impl Engine {
                     member = one.user_id,
                     data_type = one.data_type,
                     error = %error,
-                    "a record that is set aside could not be stored; the next night tries again"
+                    "could not store a record that was set aside; a later night run tries again"
                 ),
             }
         }
         if stored > 0 {
-            tracing::info!(
-                records = stored,
-                "records that were set aside are stored now"
-            );
+            tracing::info!(records = stored, "stored records that had been set aside");
         }
         Ok(stored)
     }

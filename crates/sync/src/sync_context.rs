@@ -197,14 +197,14 @@ impl SyncContext {
         &self,
         call: impl Future<Output = T>,
     ) -> Result<T, SyncError> {
-        let yielded = async {
+        let yield_timeout = async {
             self.lease_wanted.cancelled().await;
             tokio::time::sleep(YIELD_GRACE_PERIOD).await;
         };
         tokio::select! {
             biased;
             done = self.finish_within(call, CALL_GRACE_PERIOD) => done,
-            () = yielded => Err(SyncError::Yielded),
+            () = yield_timeout => Err(SyncError::Yielded),
         }
     }
 
@@ -219,11 +219,11 @@ impl SyncContext {
     async fn finish_within<T>(
         &self,
         work: impl Future<Output = T>,
-        patience: Duration,
+        grace_period: Duration,
     ) -> Result<T, SyncError> {
         let overdue = async {
             self.stop.cancelled().await;
-            tokio::time::sleep(patience).await;
+            tokio::time::sleep(grace_period).await;
         };
         tokio::select! {
             biased;

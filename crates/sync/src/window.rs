@@ -49,7 +49,7 @@ impl Engine {
     pub(crate) async fn read_window<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         window: ReadWindow,
         up_to_now: bool,
         read: &mut ReadProgress,
@@ -62,7 +62,7 @@ impl Engine {
         let mut before = None;
         while let Some(query) = walker.query().cloned() {
             let mut page = self
-                .call_whoop(user_id, job, R::SCOPE, |whoop, token| {
+                .call_whoop(user_id, context, R::SCOPE, |whoop, token| {
                     let query = query.clone();
                     async move { whoop.fetch_page::<R>(&token, &query).await }
                 })
@@ -74,8 +74,8 @@ impl Engine {
             // Records that are older than the retention period are not stored again.
             page.records
                 .retain(|record| is_within_retention(record, kept_from));
-            let changes = page.records.iter().map(Record::updated_at);
-            let announced = changes.filter(|at| *at < began_at - MAX_WEBHOOK_DELAY);
+            let updated_at = page.records.iter().map(Record::updated_at);
+            let announced = updated_at.filter(|at| *at < began_at - MAX_WEBHOOK_DELAY);
             latest_change = latest_change.max(announced.max());
 
             let mut transaction = self.database.begin().await?;
@@ -143,13 +143,13 @@ impl Engine {
             tracing::warn!(member = %user_id, %error, "could not check for missed webhooks");
         }
         let ended_early = unlisted.ended_early;
-        self.fetch_unlisted::<R>(user_id, job, unlisted, read)
+        self.fetch_unlisted::<R>(user_id, context, unlisted, read)
             .await?;
         if ended_early {
             return Err(SyncError::ListEndedEarly {
                 data_type: R::DATA_TYPE,
-                how: match read.not_found {
-                    true => "was answered with 404",
+                symptom: match read.not_found {
+                    true => "returned 404",
                     false => "ended",
                 },
             });
@@ -177,7 +177,7 @@ fn warn_about_rejected<R>(user_id: &UserId, page: &ListPage<R>) {
             data_type = %rejected.data_type,
             record = rejected.record_id.as_deref().unwrap_or("unknown"),
             reason = %rejected.reason,
-            "a record could not be read and is set aside in whoop_rejected_record"
+            "a record could not be parsed and is set aside in whoop_rejected_record"
         );
     }
 }

@@ -49,9 +49,12 @@ impl WhoopClient {
         &self,
         call: &ApiCall<'_>,
     ) -> Result<Option<T>, WhoopError> {
-        let what = call.endpoint;
+        let endpoint = call.endpoint;
         self.send_with_retries(call, |body| {
-            serde_json::from_slice(body).map_err(|source| WhoopError::Decode { what, source })
+            serde_json::from_slice(body).map_err(|source| WhoopError::Decode {
+                what: endpoint,
+                source,
+            })
         })
         .await
     }
@@ -62,13 +65,13 @@ impl WhoopClient {
         call: &ApiCall<'_>,
         read: impl Fn(&[u8]) -> Result<T, WhoopError>,
     ) -> Result<Option<T>, WhoopError> {
-        let mut patience = self.retry_policy().max_wait;
+        let mut remaining_wait = self.retry_policy().max_wait;
         let mut time_left = self.retry_policy().call_timeout;
         let mut pauses = self.retry_policy().backoff();
         loop {
-            self.api_gate().wait_until_open(&mut patience).await?;
-            if let Some(allowance) = self.quota_gate() {
-                allowance.take_permit(&mut patience).await?;
+            self.api_gate().wait_until_open(&mut remaining_wait).await?;
+            if let Some(quota_gate) = self.quota_gate() {
+                quota_gate.take_permit(&mut remaining_wait).await?;
             }
 
             let started = Instant::now();
@@ -79,9 +82,9 @@ impl WhoopClient {
                 other => outcome_label(other),
             };
             self.request_counters().count(call.endpoint, outcome);
-            if let Some(allowance) = self.quota_gate() {
+            if let Some(quota_gate) = self.quota_gate() {
                 let failed = answer.as_ref().is_err_and(WhoopError::is_upstream_failure);
-                allowance.on_call_outcome(!failed).await;
+                quota_gate.on_call_outcome(!failed).await;
             }
             let error = match answer {
                 Ok(answer) => return Ok(answer),
@@ -100,7 +103,7 @@ impl WhoopClient {
             }
             match pauses.next().filter(|pause| *pause < time_left) {
                 Some(pause) => {
-                    debug!(endpoint = call.endpoint, %error, "trying WHOOP again");
+                    debug!(endpoint = call.endpoint, %error, "retrying call to WHOOP");
                     sleep(pause).await;
                     time_left -= pause;
                 }
@@ -134,8 +137,8 @@ impl WhoopClient {
                     let retry_after = quota.retry_delay();
                     let day = quota.is_day_limit(retry_after);
                     self.api_gate().close(retry_after, day);
-                    if let Some(allowance) = self.quota_gate() {
-                        allowance.on_rate_limited(retry_after, day).await;
+                    if let Some(quota_gate) = self.quota_gate() {
+                        quota_gate.on_rate_limited(retry_after, day).await;
                     }
                     Err(WhoopError::RateLimited { retry_after, day })
                 }
@@ -158,11 +161,11 @@ impl WhoopClient {
         match &answer {
             Ok(response) => {
                 span.record("status", response.status().as_u16());
-                debug!("WHOOP answered");
+                debug!("response received from WHOOP");
             }
             Err(error) => debug!(
                 error = error as &dyn std::error::Error,
-                "WHOOP did not answer"
+                "request to WHOOP failed"
             ),
         }
         answer

@@ -68,7 +68,7 @@ impl WhoopClient {
         let http = http.build().map_err(|error| {
             let cause = std::error::Error::source(&error)
                 .map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
-            WhoopError::Config(format!("cannot make TLS connections ({cause})"))
+            WhoopError::Config(format!("cannot set up TLS for the HTTP client ({cause})"))
         })?;
         Ok(Self {
             shared: Arc::new(ClientState {
@@ -89,20 +89,20 @@ impl WhoopClient {
     /// Returns a client for the same WHOOP app with another retry policy and its own count of
     /// requests.
     #[must_use]
-    pub fn with_retry_policy(&self, pace: RetryPolicy) -> Self {
+    pub fn with_retry_policy(&self, retry_policy: RetryPolicy) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            retry_policy: pace,
+            retry_policy,
             quota_gate: self.quota_gate.clone(),
             requests_sent: Arc::default(),
         }
     }
 
-    /// Returns a client for the same WHOOP app that takes permits from `allowance`.
+    /// Returns a client for the same WHOOP app that takes permits from `quota_gate`.
     #[must_use]
-    pub fn with_quota_gate(&self, allowance: Arc<dyn QuotaGate>) -> Self {
+    pub fn with_quota_gate(&self, quota_gate: Arc<dyn QuotaGate>) -> Self {
         Self {
-            quota_gate: Some(allowance),
+            quota_gate: Some(quota_gate),
             ..self.clone()
         }
     }
@@ -141,15 +141,15 @@ impl WhoopClient {
     pub(crate) async fn store_rate_limit(&self, headers: &HeaderMap) -> QuotaHeaders {
         let now = self.now();
         let quota = QuotaHeaders::from_headers(headers, now);
-        if let Some(said) = quota.rate_limit(now) {
-            if let Some(allowance) = self.quota_gate() {
-                allowance.on_response_headers(&said).await;
+        if let Some(rate_limit) = quota.rate_limit(now) {
+            if let Some(quota_gate) = self.quota_gate() {
+                quota_gate.on_response_headers(&rate_limit).await;
             }
             *self
                 .shared
                 .rate_limit
                 .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(said);
+                .unwrap_or_else(PoisonError::into_inner) = Some(rate_limit);
         }
         quota
     }
@@ -192,7 +192,7 @@ impl fmt::Debug for WhoopClient {
         f.debug_struct("WhoopClient")
             .field("api_url", &self.config().api_url.as_str())
             .field("client_id", &self.config().client_id)
-            .field("pace", &self.retry_policy)
+            .field("retry_policy", &self.retry_policy)
             .finish_non_exhaustive()
     }
 }

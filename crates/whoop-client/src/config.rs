@@ -16,8 +16,8 @@ pub fn check_client_secret(secret: &SecretString) -> Result<(), String> {
     let bytes = secret.expose_secret().len();
     if bytes < MIN_SECRET_BYTES {
         return Err(format!(
-            "the client secret has {bytes} bytes, and anyone could guess it and forge webhooks; \
-             WHOOP's have 64 characters"
+            "the client secret has only {bytes} bytes, so that it could be guessed and webhooks \
+             could be forged; WHOOP's client secrets have 64 characters"
         ));
     }
     Ok(())
@@ -41,7 +41,7 @@ impl WhoopConfig {
         for (name, url) in [("API", &self.api_url), ("OAuth", &self.oauth_url)] {
             if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
                 return Err(WhoopError::Config(format!(
-                    "WHOOP's {name} URL must begin with https:// (or http://) and name a host"
+                    "WHOOP's {name} URL must begin with https:// (or http://) and contain a host"
                 )));
             }
         }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_is_kept_whole_with_and_without_a_slash_at_its_end() {
+    fn a_base_url_keeps_its_path_with_and_without_a_trailing_slash() {
         for base in [
             "https://whoop.test/developer",
             "https://whoop.test/developer/",
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_that_is_no_web_address_is_refused() {
+    fn a_base_url_that_is_not_http_is_refused() {
         let config = |api: &str| WhoopConfig {
             api_url: api.parse().unwrap(),
             oauth_url: "https://whoop.test/oauth2".parse().unwrap(),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_webhooks_could_be_forged_with_is_refused() {
+    fn a_short_client_secret_is_refused() {
         for short in ["", "hush", "fifteen-letters"] {
             let reason = check_client_secret(&short.into()).unwrap_err();
             assert!(short.is_empty() || !reason.contains(short), "{reason}");

@@ -28,10 +28,10 @@ pub enum WhoopError {
     },
     /// The call was not sent: its wait for a permit ended, because a request of higher priority
     /// needs the member lease.
-    #[error("the call gave way to one of higher priority")]
+    #[error("the call was not sent, because a request of higher priority needs the member lease")]
     Yielded,
     /// The refresh token or code was used before, was revoked, or never existed.
-    #[error("WHOOP does not accept this refresh token or code any more")]
+    #[error("WHOOP no longer accepts this refresh token or authorization code")]
     InvalidGrant,
     #[error("{}", token_refusal_message(error, *transient))]
     TokenRefused {
@@ -41,18 +41,18 @@ pub enum WhoopError {
         /// outages.
         transient: bool,
     },
-    #[error("WHOOP is out of order (status {status})")]
+    #[error("WHOOP returned status {status}")]
     Server { status: u16 },
-    #[error("WHOOP answered with the unexpected status {status}")]
+    #[error("WHOOP returned the unexpected status {status}")]
     Unexpected { status: u16 },
     /// The quota ledger, which counts the calls of all processes, is unavailable.
-    #[error("WHOOP was not asked, because the calls that were made cannot be counted")]
+    #[error("WHOOP was not called, because the quota ledger is unavailable")]
     QuotaUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the connection to WHOOP failed")]
     Transport(#[source] reqwest::Error),
     #[error("WHOOP did not answer in time")]
     TimedOut,
-    #[error("WHOOP's answer is not the JSON of {what}")]
+    #[error("WHOOP's answer to {what} is not the expected JSON")]
     Decode {
         what: &'static str,
         #[source]
@@ -60,7 +60,7 @@ pub enum WhoopError {
     },
     #[error("WHOOP's answer is larger than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("WHOOP is not set up: {0}")]
+    #[error("invalid WHOOP configuration: {0}")]
     Config(String),
 }
 
@@ -158,7 +158,7 @@ fn token_refusal_message(error: &str, transient: bool) -> String {
                 "WHOOP does not know this app ({error}): the client id or the client secret is wrong"
             )
         }
-        (_, true) => format!("WHOOP refused the token request for now ({error})"),
+        (_, true) => format!("WHOOP temporarily refused the token request ({error})"),
         (_, false) => format!("WHOOP refused the token request ({error})"),
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_secret_is_named_and_not_tried_again() {
+    fn a_wrong_client_secret_is_reported_and_not_retried() {
         let error = WhoopError::TokenRefused {
             error: "invalid_client".to_owned(),
             transient: false,
@@ -179,8 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn only_a_dead_grant_asks_for_the_member() {
-        let passing = WhoopError::TokenRefused {
+    fn only_an_invalid_grant_requires_a_reconnect() {
+        let temporary = WhoopError::TokenRefused {
             error: "invalid_request".to_owned(),
             transient: true,
         };
@@ -189,7 +189,7 @@ mod tests {
             WhoopError::InvalidGrant.recommended_action(),
             ErrorAction::Reconnect
         );
-        assert_eq!(passing.recommended_action(), ErrorAction::Retry);
+        assert_eq!(temporary.recommended_action(), ErrorAction::Retry);
         assert_eq!(
             WhoopError::Server { status: 502 }.recommended_action(),
             ErrorAction::Retry
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_used_up_limit_says_which_and_for_how_long() {
+    fn a_rate_limit_error_names_the_limit_and_the_wait() {
         let error = WhoopError::RateLimited {
             retry_after: Duration::from_secs(37),
             day: false,

@@ -123,7 +123,7 @@ impl WhoopClient {
     /// Returns [`WhoopError::TokenRefused`] if the id or the secret is wrong.
     pub async fn check_app_credentials(&self) -> Result<(), WhoopError> {
         let redirect_url = self.config().redirect_url.as_str();
-        let asked = self
+        let result = self
             .request_tokens(
                 "oauth/token (check)",
                 &[
@@ -133,20 +133,23 @@ impl WhoopClient {
                 ],
             )
             .await;
-        match asked {
+        match result {
             Ok(_) | Err(WhoopError::InvalidGrant) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     /// Waits until the token endpoint accepts requests again after a 429. Subtracts the wait from
-    /// `patience`.
+    /// `remaining_wait`.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::RateLimited`] immediately if the wait is longer than `patience`.
-    pub async fn wait_for_token_endpoint(&self, patience: &mut Duration) -> Result<(), WhoopError> {
-        self.token_gate().wait_until_open(patience).await
+    /// Returns [`WhoopError::RateLimited`] immediately if the wait is longer than `remaining_wait`.
+    pub async fn wait_for_token_endpoint(
+        &self,
+        remaining_wait: &mut Duration,
+    ) -> Result<(), WhoopError> {
+        self.token_gate().wait_until_open(remaining_wait).await
     }
 
     /// Sends one token request. It does not count against the quota and has a rate-limit gate of
@@ -158,8 +161,8 @@ impl WhoopClient {
         endpoint: &'static str,
         grant: &[(&str, &str)],
     ) -> Result<TokenPair, WhoopError> {
-        let mut patience = self.retry_policy().max_wait;
-        self.wait_for_token_endpoint(&mut patience).await?;
+        let mut remaining_wait = self.retry_policy().max_wait;
+        self.wait_for_token_endpoint(&mut remaining_wait).await?;
         let config = self.config();
         let mut form = grant.to_vec();
         form.push(("client_id", &config.client_id));
@@ -199,10 +202,10 @@ impl WhoopClient {
 
 fn parse_token_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
     let unreadable = || WhoopError::Decode {
-        what: "a token reply",
+        what: "a token request",
         // serde's own message is not used, because it quotes the invalid value, which may be a
         // token.
-        source: serde_json::Error::custom("no access token where one belongs"),
+        source: serde_json::Error::custom("the reply has no valid access token"),
     };
     let reply: TokenReply = serde_json::from_slice(body).map_err(|_| unreadable())?;
     if reply.access_token.expose_secret().is_empty() {
@@ -228,7 +231,7 @@ fn parse_lifetime(value: &Value) -> TimeDelta {
         Value::String(text) => text.trim().parse().ok(),
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "a float saturates, and what is too long is replaced below"
+            reason = "a float saturates, and a lifetime that is too long is replaced below"
         )]
         number => number
             .as_i64()
@@ -273,11 +276,12 @@ fn token_error(status: StatusCode, quota: &QuotaHeaders, body: &[u8]) -> WhoopEr
 /// Returns an error code if it has the form of OAuth's codes (lower case). Any other text might
 /// contain a secret and is replaced.
 fn sanitize_error_code(error: String) -> String {
-    let is_word = error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if is_word {
+    let is_error_code =
+        error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if is_error_code {
         error
     } else {
-        "an error of an unknown kind".to_owned()
+        "unknown error code".to_owned()
     }
 }
 
@@ -295,24 +299,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_read_with_and_without_what_is_optional() {
-        let whole = parse_token_pair(
+    fn a_pair_is_parsed_with_and_without_optional_fields() {
+        let full = parse_token_pair(
             br#"{"access_token":"a1","refresh_token":"r1","expires_in":1800,"scope":"offline read:sleep","token_type":"bearer"}"#,
         )
         .unwrap();
-        assert_eq!(whole.access_token.expose_secret(), "a1");
-        assert_eq!(whole.refresh_token.unwrap().expose_secret(), "r1");
-        assert_eq!(whole.expires_in, TimeDelta::minutes(30));
-        assert_eq!(whole.scope.as_deref(), Some("offline read:sleep"));
+        assert_eq!(full.access_token.expose_secret(), "a1");
+        assert_eq!(full.refresh_token.unwrap().expose_secret(), "r1");
+        assert_eq!(full.expires_in, TimeDelta::minutes(30));
+        assert_eq!(full.scope.as_deref(), Some("offline read:sleep"));
 
-        let bare = parse_token_pair(br#"{"access_token":"a1","refresh_token":null}"#).unwrap();
-        assert!(bare.refresh_token.is_none());
-        assert_eq!(bare.expires_in, DEFAULT_TOKEN_LIFETIME);
+        let minimal = parse_token_pair(br#"{"access_token":"a1","refresh_token":null}"#).unwrap();
+        assert!(minimal.refresh_token.is_none());
+        assert_eq!(minimal.expires_in, DEFAULT_TOKEN_LIFETIME);
     }
 
     #[test]
-    fn an_odd_lifetime_is_an_hour() {
-        for (odd, expected) in [
+    fn a_lifetime_may_be_text_or_a_float_and_an_invalid_one_is_an_hour() {
+        for (lifetime, expected) in [
             ("\"600\"", TimeDelta::minutes(10)),
             ("600.0", TimeDelta::minutes(10)),
             ("-5", DEFAULT_TOKEN_LIFETIME),
@@ -320,7 +324,7 @@ mod tests {
             ("\"soon\"", DEFAULT_TOKEN_LIFETIME),
             ("null", DEFAULT_TOKEN_LIFETIME),
         ] {
-            let body = format!(r#"{{"access_token":"a1","expires_in":{odd}}}"#);
+            let body = format!(r#"{{"access_token":"a1","expires_in":{lifetime}}}"#);
             assert_eq!(
                 parse_token_pair(body.as_bytes()).unwrap().expires_in,
                 expected
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_token_reply_never_quotes_what_it_found() {
+    fn an_error_about_a_token_reply_never_quotes_it() {
         for body in [
             r#""tok-hidden""#,
             r#"{"access_token":["tok-hidden"]}"#,
@@ -347,19 +351,19 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_apart_by_oauths_word() {
-        let word = |word: &str| format!(r#"{{"error":"{word}","error_description":"…"}}"#);
+    fn refusals_are_distinguished_by_the_oauth_error_code() {
+        let reply = |code: &str| format!(r#"{{"error":"{code}","error_description":"…"}}"#);
 
         assert_eq!(
-            refusal(400, &word("invalid_grant")).recommended_action(),
+            refusal(400, &reply("invalid_grant")).recommended_action(),
             ErrorAction::Reconnect
         );
         assert_eq!(
-            refusal(400, &word("invalid_request")).recommended_action(),
+            refusal(400, &reply("invalid_request")).recommended_action(),
             ErrorAction::Retry
         );
         assert_eq!(
-            refusal(401, &word("invalid_client")).recommended_action(),
+            refusal(401, &reply("invalid_client")).recommended_action(),
             ErrorAction::GiveUp
         );
         assert_eq!(
@@ -377,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_word_that_could_be_a_secret_is_not_repeated() {
+    fn an_error_code_that_could_be_a_secret_is_not_repeated() {
         let error = refusal(400, r#"{"error":"bad token eyJhbGciOi.secret"}"#);
 
         assert!(!format!("{error:?} {error}").contains("eyJ"));

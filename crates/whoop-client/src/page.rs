@@ -204,7 +204,7 @@ mod tests {
         serde_json::from_str::<RawPage>(body).map(RawPage::parse_records)
     }
 
-    fn written(query: &PageQuery) -> String {
+    fn query_text(query: &PageQuery) -> String {
         let url = query.append_to("https://whoop.test/v2/cycle".parse().unwrap());
         url.query().unwrap_or_default().to_owned()
     }
@@ -217,19 +217,22 @@ mod tests {
         };
 
         assert_eq!(
-            written(&query),
+            query_text(&query),
             "limit=25&end=2026-03-20T12%3A00%3A00.001Z&nextToken=eyJvIjoyNX0%2B%2F%3D"
         );
     }
 
     #[test]
-    fn a_query_for_everything_names_no_start() {
+    fn a_query_without_a_token_has_only_limit_and_end() {
         let query = PageQuery {
             end: "2026-03-20T12:00:00Z".parse().unwrap(),
             next_token: None,
         };
 
-        assert_eq!(written(&query), "limit=25&end=2026-03-20T12%3A00%3A00.000Z");
+        assert_eq!(
+            query_text(&query),
+            "limit=25&end=2026-03-20T12%3A00%3A00.000Z"
+        );
     }
 
     #[test]
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_records_is_no_page() {
+    fn a_body_without_records_is_an_error() {
         for body in [
             "{}",
             r#"{"message":"hello"}"#,

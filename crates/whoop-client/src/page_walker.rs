@@ -57,11 +57,11 @@ enum WalkState {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokenList {
-    #[error("a page is empty although records were promised on it")]
+    #[error("WHOOP sent an empty page that must contain records")]
     EmptyPage,
-    #[error("no record of {MAX_UNREADABLE_PAGES} pages can be read")]
+    #[error("{MAX_UNREADABLE_PAGES} pages of the list contain no readable record")]
     Unreadable,
-    #[error("a page leads back to one that was read before")]
+    #[error("WHOOP sent a page token for the second time, so the list would never end")]
     Loop,
 }
 
@@ -96,18 +96,18 @@ impl PageWalker {
     /// Returns [`BrokenList`] if the list cannot be read further. The records of the page are
     /// valid.
     pub fn accept<R: ListedRecord>(&mut self, page: &ListPage<R>) -> Result<(), BrokenList> {
-        let WalkState::NextPage(asked) = &self.state else {
+        let WalkState::NextPage(query) = &self.state else {
             return Ok(());
         };
-        let end = asked.end;
+        let end = query.end;
         let repeats_a_record = end < self.window.end;
-        let unreadable = page.rejected.iter();
+        let rejected = page.rejected.iter();
         let ids = page.records.iter().map(R::id);
         self.ids
-            .extend(ids.chain(unreadable.filter_map(|one| one.record_id.clone())));
-        let instants = || page.records.iter().map(ListedRecord::max_sort_key);
-        self.oldest = instants().chain(self.oldest).min();
-        self.newest = instants().chain(self.newest).max();
+            .extend(ids.chain(rejected.filter_map(|record| record.record_id.clone())));
+        let sort_keys = || page.records.iter().map(ListedRecord::max_sort_key);
+        self.oldest = sort_keys().chain(self.oldest).min();
+        self.newest = sort_keys().chain(self.newest).max();
         if page.records.is_empty() && !page.rejected.is_empty() {
             self.unreadable_pages += 1;
         }
@@ -164,11 +164,11 @@ impl PageWalker {
         let starts = page.records.iter().map(ListedRecord::sort_key);
         let oldest: Option<DateTime<Utc>> = starts.min().flatten();
         match oldest.map(|oldest| oldest + MILLISECOND) {
-            Some(behind) if behind < end => {
+            Some(next_end) if next_end < end => {
                 // Tokens are offsets. With another `end`, the same token means another record.
                 self.seen_tokens.clear();
                 Ok(PageQuery {
-                    end: behind,
+                    end: next_end,
                     next_token: None,
                 })
             }

@@ -25,13 +25,13 @@ impl WhoopClient {
     ///
     /// Returns an error if WHOOP does not answer or no permit is available.
     pub async fn ping(&self) -> Result<PingResult, WhoopError> {
-        let mut patience = self.retry_policy().max_wait;
-        self.api_gate().wait_until_open(&mut patience).await?;
-        if let Some(allowance) = self.quota_gate() {
-            allowance.take_permit(&mut patience).await?;
+        let mut remaining_wait = self.retry_policy().max_wait;
+        self.api_gate().wait_until_open(&mut remaining_wait).await?;
+        if let Some(quota_gate) = self.quota_gate() {
+            quota_gate.take_permit(&mut remaining_wait).await?;
         }
         let url = self.api_url(["v2", "user", "profile", "basic"]);
-        let asked_at = self.now();
+        let sent_at = self.now();
         self.count_request();
         let exchange = self
             .send_traced(self.http().get(url))
@@ -41,8 +41,8 @@ impl WhoopClient {
             .map_err(|_| WhoopError::TimedOut)??;
         self.store_rate_limit(response.headers()).await;
         let answered_at = self.now();
-        let took = answered_at - asked_at;
-        let theirs = response
+        let round_trip = answered_at - sent_at;
+        let whoop_time = response
             .headers()
             .get(DATE)
             .and_then(|date| date.to_str().ok())
@@ -50,8 +50,8 @@ impl WhoopClient {
             .map(|date| date.with_timezone(&Utc));
         Ok(PingResult {
             status: response.status().as_u16(),
-            round_trip: took,
-            clock_ahead: theirs.map(|theirs| answered_at - took / 2 - theirs),
+            round_trip,
+            clock_ahead: whoop_time.map(|whoop_time| answered_at - round_trip / 2 - whoop_time),
         })
     }
 }

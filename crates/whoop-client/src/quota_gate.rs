@@ -9,16 +9,16 @@ use crate::{RateLimit, WhoopError};
 /// The client takes a permit before every request to the API, including retries. Requests to the
 /// token endpoint need none.
 pub trait QuotaGate: Debug + Send + Sync {
-    /// Waits for a permit for one request, at most `patience`, and subtracts the wait from
-    /// `patience`. The caller must send the request immediately.
+    /// Waits for a permit for one request, at most `remaining_wait`, and subtracts the wait from
+    /// `remaining_wait`. The caller must send the request immediately.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::RateLimited`] if the wait would be longer than `patience`, and
+    /// Returns [`WhoopError::RateLimited`] if the wait would be longer than `remaining_wait`, and
     /// [`WhoopError::QuotaUnavailable`] if the ledger is unavailable.
     fn take_permit<'a>(
         &'a self,
-        patience: &'a mut Duration,
+        remaining_wait: &'a mut Duration,
     ) -> BoxFuture<'a, Result<(), WhoopError>>;
 
     /// Receives the quota headers of a reply.

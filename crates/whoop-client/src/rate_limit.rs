@@ -30,7 +30,7 @@ impl RateLimit {
 }
 
 fn is_day_window(windows: &[(u64, Duration)], limit: Option<u64>) -> bool {
-    let window = windows.iter().find(|(known, _)| Some(*known) == limit);
+    let window = windows.iter().find(|(number, _)| Some(*number) == limit);
     window.is_some_and(|(_, length)| *length > MINUTE)
 }
 
@@ -59,13 +59,13 @@ impl QuotaHeaders {
         }
     }
 
-    pub(crate) fn rate_limit(&self, said_at: DateTime<Utc>) -> Option<RateLimit> {
+    pub(crate) fn rate_limit(&self, reported_at: DateTime<Utc>) -> Option<RateLimit> {
         Some(RateLimit {
             limit: self.limit?,
             remaining: self.remaining?,
             reset: self.reset?,
             windows: self.windows.clone(),
-            reported_at: said_at,
+            reported_at,
         })
     }
 
@@ -108,8 +108,8 @@ fn parse_seconds(text: &str) -> Option<Duration> {
 
 /// Parses the other format that HTTP allows for `Retry-After`: a date.
 fn parse_retry_date(text: impl AsRef<str> + Display, now: DateTime<Utc>) -> Option<Duration> {
-    let then = DateTime::parse_from_rfc2822(text.as_ref()).ok()?.to_utc();
-    let wait = (then - now).to_std().ok()?;
+    let date = DateTime::parse_from_rfc2822(text.as_ref()).ok()?.to_utc();
+    let wait = (date - now).to_std().ok()?;
     Some(wait).filter(|wait| *wait <= DAY)
 }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_left_means_wait_until_the_reset() {
+    fn no_remaining_calls_means_wait_until_the_reset() {
         let quota = all_three(MINUTES, "0", "37");
         let wait = quota.exhausted_for().unwrap();
 
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_days_limit_is_known_by_the_first_number_or_by_a_long_wait() {
+    fn the_day_limit_is_recognized_by_the_first_number_or_by_a_long_wait() {
         let by_number = all_three(DAYS, "0", "41230");
         assert!(by_number.is_day_limit(Duration::from_secs(41_230)));
         assert!(by_number.is_day_limit(Duration::from_secs(5)));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_waits_as_long_as_it_says_and_a_minute_if_it_says_nothing() {
+    fn the_wait_after_a_429_is_its_retry_after_or_its_reset_or_a_minute() {
         let at = "Fri, 20 Mar 2026 12:00:09 GMT";
 
         assert_eq!(
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_where_seconds_belong_is_ignored() {
+    fn a_timestamp_instead_of_seconds_is_ignored() {
         let quota = all_three(MINUTES, "0", "1774008000");
 
         assert_eq!(quota.exhausted_for(), None);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn one_unreadable_header_spoils_no_other() {
+    fn one_invalid_header_does_not_affect_the_others() {
         let quota = all_three("lots", "0", "12");
 
         assert_eq!(quota.rate_limit(now()), None);

@@ -27,22 +27,26 @@ impl RateLimitGate {
     pub(crate) fn close(&self, wait: Duration, day: bool) {
         let until = Instant::now() + wait;
         let mut closed = self.closure.lock().unwrap_or_else(PoisonError::into_inner);
-        if closed.is_none_or(|known| known.until < until) {
+        if closed.is_none_or(|closure| closure.until < until) {
             *closed = Some(GateClosure { until, day });
         }
     }
 
-    /// Waits until the gate is open, and subtracts the wait from `patience`.
+    /// Waits until the gate is open, and subtracts the wait from `remaining_wait`.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::RateLimited`] immediately if the wait would be longer than `patience`.
-    pub(crate) async fn wait_until_open(&self, patience: &mut Duration) -> Result<(), WhoopError> {
+    /// Returns [`WhoopError::RateLimited`] immediately if the wait would be longer than
+    /// `remaining_wait`.
+    pub(crate) async fn wait_until_open(
+        &self,
+        remaining_wait: &mut Duration,
+    ) -> Result<(), WhoopError> {
         // Checks again after each wait, because another call may have closed the gate in the
         // meantime.
         while let Some(GateClosure { until, day }) = self.current_closure() {
             let wait = until.saturating_duration_since(Instant::now());
-            if wait > *patience {
+            if wait > *remaining_wait {
                 return Err(WhoopError::RateLimited {
                     retry_after: wait,
                     day,
@@ -50,9 +54,9 @@ impl RateLimitGate {
             }
             tracing::debug!(
                 seconds = wait.as_secs(),
-                "waiting until WHOOP's limit has turned"
+                "waiting for the reset of WHOOP's limit"
             );
-            *patience -= wait;
+            *remaining_wait -= wait;
             sleep_until(until).await;
         }
         Ok(())
@@ -60,7 +64,7 @@ impl RateLimitGate {
 
     fn current_closure(&self) -> Option<GateClosure> {
         let closed = *self.closure.lock().unwrap_or_else(PoisonError::into_inner);
-        closed.filter(|known| known.until > Instant::now())
+        closed.filter(|closure| closure.until > Instant::now())
     }
 }
 
@@ -73,7 +77,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn a_patient_call_waits_and_an_impatient_one_is_told_at_once() {
+    async fn a_call_waits_if_its_limit_allows_it_and_fails_at_once_otherwise() {
         let gate = RateLimitGate::default();
         gate.close(Duration::from_secs(37), false);
         let start = Instant::now();
@@ -85,14 +89,14 @@ mod tests {
         ));
         assert_eq!(start.elapsed(), Duration::ZERO);
 
-        let mut patience = MINUTE;
-        gate.wait_until_open(&mut patience).await.unwrap();
+        let mut remaining_wait = MINUTE;
+        gate.wait_until_open(&mut remaining_wait).await.unwrap();
         assert_eq!(start.elapsed(), Duration::from_secs(37));
-        assert_eq!(patience, Duration::from_secs(23));
+        assert_eq!(remaining_wait, Duration::from_secs(23));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everybody_who_waits_goes_on_when_it_opens() {
+    async fn all_waiting_calls_continue_when_the_gate_opens() {
         let gate = Arc::new(RateLimitGate::default());
         gate.close(Duration::from_secs(5), false);
         let start = Instant::now();
@@ -111,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_gate_that_closes_again_is_waited_for_again() {
+    async fn a_call_waits_again_if_the_gate_closes_again() {
         let gate = Arc::new(RateLimitGate::default());
         gate.close(Duration::from_secs(5), false);
         let waiting = tokio::spawn({
@@ -130,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_shorter_wait_does_not_open_it_earlier() {
+    async fn a_shorter_closure_does_not_open_the_gate_earlier() {
         let gate = RateLimitGate::default();
         gate.close(Duration::from_secs(40), false);
         gate.close(Duration::from_secs(2), false);

@@ -36,19 +36,19 @@ pub(crate) struct RequestCounters(Mutex<BTreeMap<(&'static str, &'static str), u
 
 impl RequestCounters {
     pub(crate) fn count(&self, endpoint: &'static str, outcome: &'static str) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *known.entry((endpoint, outcome)).or_default() += 1;
+        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counters.entry((endpoint, outcome)).or_default() += 1;
     }
 
     pub(crate) fn counts(&self) -> Vec<RequestCount> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = known
+        let counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = counters
             .iter()
             .map(|((endpoint, outcome), requests)| RequestCount {
                 endpoint,
                 outcome,
                 requests: *requests,
             });
-        made.collect()
+        counts.collect()
     }
 }

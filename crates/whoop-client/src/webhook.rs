@@ -68,15 +68,17 @@ pub struct WebhookEvent {
 pub enum WebhookError {
     #[error("the header {0} is missing")]
     MissingHeader(&'static str),
-    #[error("the signature is not WHOOP's for this body and this app's client secret")]
+    #[error("the signature does not match the body and the client secret of this WHOOP app")]
     BadSignature,
     #[error("{TIMESTAMP_HEADER} is not a number of milliseconds")]
     BadTimestamp,
-    #[error("it was signed {seconds} s ago; the limit is {limit} s")]
+    #[error("the webhook was signed {seconds} s ago; the limit is {limit} s")]
     TooOld { seconds: i64, limit: i64 },
-    #[error("it was signed {seconds} s ahead of this clock; the limit is {limit} s")]
+    #[error(
+        "the webhook's timestamp is {seconds} s ahead of this server's clock; the limit is {limit} s"
+    )]
     TooNew { seconds: i64, limit: i64 },
-    #[error("the body is no event: {0}")]
+    #[error("the body is not a webhook event: {0}")]
     Malformed(&'static str),
 }
 
@@ -96,17 +98,17 @@ impl WhoopClient {
     pub fn verify_webhook(
         &self,
         envelope: WebhookEnvelope<'_>,
-        within: TimestampTolerance,
+        tolerance: TimestampTolerance,
         now: DateTime<Utc>,
     ) -> Result<WebhookEvent, WebhookError> {
-        verify_and_parse(&self.config().client_secret, envelope, within, now)
+        verify_and_parse(&self.config().client_secret, envelope, tolerance, now)
     }
 }
 
 fn verify_and_parse(
     client_secret: &SecretString,
     envelope: WebhookEnvelope<'_>,
-    within: TimestampTolerance,
+    tolerance: TimestampTolerance,
     now: DateTime<Utc>,
 ) -> Result<WebhookEvent, WebhookError> {
     let signature = envelope
@@ -132,16 +134,16 @@ fn verify_and_parse(
         .and_then(DateTime::from_timestamp_millis)
         .ok_or(WebhookError::BadTimestamp)?;
     let age = now - signed_at;
-    if age > within.past {
+    if age > tolerance.past {
         return Err(WebhookError::TooOld {
             seconds: age.num_seconds(),
-            limit: within.past.num_seconds(),
+            limit: tolerance.past.num_seconds(),
         });
     }
-    if -age > within.future {
+    if -age > tolerance.future {
         return Err(WebhookError::TooNew {
             seconds: -age.num_seconds(),
-            limit: within.future.num_seconds(),
+            limit: tolerance.future.num_seconds(),
         });
     }
     parse_event(envelope.body, signed_at)
@@ -151,7 +153,7 @@ fn parse_event(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, We
     let Ok(Value::Object(event)) = serde_json::from_slice(body) else {
         return Err(WebhookError::Malformed("it is not a JSON object"));
     };
-    let word = |name| event.get(name).and_then(short_text);
+    let field = |name| event.get(name).and_then(short_text);
     let whoop_user_id = match event.get("user_id") {
         Some(Value::Number(number)) => number.as_i64(),
         Some(Value::String(text)) => text.parse().ok(),
@@ -159,30 +161,31 @@ fn parse_event(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, We
     };
     Ok(WebhookEvent {
         // Without a trace id, the hash of the signed content identifies copies of the event.
-        trace_id: word("trace_id").unwrap_or_else(|| {
-            let signed = Sha256::new()
+        trace_id: field("trace_id").unwrap_or_else(|| {
+            let content = Sha256::new()
                 .chain_update(signed_at.timestamp_millis().to_string())
                 .chain_update(body);
-            to_hex(&signed.finalize())
+            to_hex(&content.finalize())
         }),
-        event_type: word("type").ok_or(WebhookError::Malformed("`type` is missing"))?,
-        record_id: word("id").ok_or(WebhookError::Malformed("`id` is missing"))?,
-        whoop_user_id: whoop_user_id.ok_or(WebhookError::Malformed("`user_id` is no number"))?,
+        event_type: field("type").ok_or(WebhookError::Malformed("`type` is missing"))?,
+        record_id: field("id").ok_or(WebhookError::Malformed("`id` is missing"))?,
+        whoop_user_id: whoop_user_id
+            .ok_or(WebhookError::Malformed("`user_id` is not a whole number"))?,
         signed_at,
     })
 }
 
 /// Returns the value as text, if it can be stored and shown in one line.
 fn short_text(value: &Value) -> Option<String> {
-    let word = match value {
+    let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    let fits = !word.is_empty()
-        && word.chars().count() <= MAX_FIELD_CHARS
-        && !word.chars().any(char::is_control);
-    fits.then_some(word)
+    let fits = !text.is_empty()
+        && text.chars().count() <= MAX_FIELD_CHARS
+        && !text.chars().any(char::is_control);
+    fits.then_some(text)
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -224,7 +227,7 @@ mod tests {
         DateTime::from_timestamp_millis(1_790_745_888_120).unwrap()
     }
 
-    fn genuine() -> WebhookEnvelope<'static> {
+    fn valid_envelope() -> WebhookEnvelope<'static> {
         WebhookEnvelope {
             signature: Some(SIGNATURE),
             timestamp: Some(TIMESTAMP),
@@ -232,7 +235,7 @@ mod tests {
         }
     }
 
-    fn opened(
+    fn verify(
         envelope: WebhookEnvelope<'_>,
         now: DateTime<Utc>,
     ) -> Result<WebhookEvent, WebhookError> {
@@ -248,14 +251,14 @@ mod tests {
         let envelope = WebhookEnvelope {
             signature: Some(&signature),
             body,
-            ..genuine()
+            ..valid_envelope()
         };
-        opened(envelope, signed_at())
+        verify(envelope, signed_at())
     }
 
     #[test]
-    fn what_whoop_signed_is_opened() {
-        let event = opened(genuine(), signed_at()).unwrap();
+    fn a_webhook_signed_by_whoop_is_accepted() {
+        let event = verify(valid_envelope(), signed_at()).unwrap();
 
         assert_eq!(event.event_type, "recovery.updated");
         assert_eq!(event.record_id, "3f0b6a52-7c1e-4a8d-9b3e-51d2c07f9a10");
@@ -265,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_of_an_hour_ago_is_opened_and_a_recording_of_it_is_not() {
-        let after = |minutes| opened(genuine(), signed_at() + TimeDelta::minutes(minutes));
+    fn a_webhook_is_accepted_until_75_minutes_after_its_timestamp() {
+        let after = |minutes| verify(valid_envelope(), signed_at() + TimeDelta::minutes(minutes));
 
         assert!(after(75).is_ok());
         assert!(matches!(after(76), Err(WebhookError::TooOld { .. })));
@@ -275,26 +278,26 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_that_was_not_signed_does_not_make_an_old_webhook_new() {
+    fn a_changed_timestamp_invalidates_the_signature() {
         let now = signed_at() + TimeDelta::days(1);
         let now_text = now.timestamp_millis().to_string();
-        let moved = WebhookEnvelope {
+        let altered = WebhookEnvelope {
             timestamp: Some(&now_text),
-            ..genuine()
+            ..valid_envelope()
         };
 
-        assert_eq!(opened(moved, now), Err(WebhookError::BadSignature));
+        assert_eq!(verify(altered, now), Err(WebhookError::BadSignature));
     }
 
     #[test]
-    fn headers_that_are_missing_or_written_otherwise_are_refused() {
+    fn missing_headers_and_other_encodings_of_the_signature_are_refused() {
         let without_signature = WebhookEnvelope {
             signature: None,
-            ..genuine()
+            ..valid_envelope()
         };
         let without_timestamp = WebhookEnvelope {
             timestamp: None,
-            ..genuine()
+            ..valid_envelope()
         };
         // The same signature in hexadecimal; with a dot between timestamp and body; with other
         // spaces in the body; empty.
@@ -306,27 +309,27 @@ mod tests {
         ];
 
         assert!(matches!(
-            opened(without_signature, signed_at()),
+            verify(without_signature, signed_at()),
             Err(WebhookError::MissingHeader(SIGNATURE_HEADER))
         ));
         assert!(matches!(
-            opened(without_timestamp, signed_at()),
+            verify(without_timestamp, signed_at()),
             Err(WebhookError::MissingHeader(TIMESTAMP_HEADER))
         ));
         for signature in other {
             let envelope = WebhookEnvelope {
                 signature: Some(signature),
-                ..genuine()
+                ..valid_envelope()
             };
             assert_eq!(
-                opened(envelope, signed_at()),
+                verify(envelope, signed_at()),
                 Err(WebhookError::BadSignature)
             );
         }
     }
 
     #[test]
-    fn an_event_of_a_kind_that_is_not_known_yet_is_an_event() {
+    fn an_unknown_event_type_is_accepted() {
         let event = signed(br#"{"user_id":"7","id":9,"type":"cycle.created","more":{}}"#).unwrap();
 
         assert_eq!(event.event_type, "cycle.created");
@@ -335,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_names_nothing_is_malformed() {
+    fn a_body_without_the_required_fields_is_malformed() {
         for body in [
             "",
             "[]",
@@ -353,16 +356,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_other_body_opens_with_the_same_signature(
-            place in 0..BODY.len(),
+        fn no_other_body_is_accepted_with_the_same_signature(
+            position in 0..BODY.len(),
             byte in any::<u8>(),
         ) {
             let mut body = BODY.as_bytes().to_vec();
-            prop_assume!(body[place] != byte);
-            body[place] = byte;
-            let forged = WebhookEnvelope { body: &body, ..genuine() };
+            prop_assume!(body[position] != byte);
+            body[position] = byte;
+            let forged = WebhookEnvelope { body: &body, ..valid_envelope() };
 
-            prop_assert_eq!(opened(forged, signed_at()), Err(WebhookError::BadSignature));
+            prop_assert_eq!(verify(forged, signed_at()), Err(WebhookError::BadSignature));
         }
 
         #[test]

@@ -70,7 +70,7 @@ impl CallLog {
     }
 
     pub(crate) fn totals(&self, since: u64) -> CallTotals {
-        let (mut all, mut api, mut most) = (0, 0, 0);
+        let (mut all, mut api, mut max_in_a_minute) = (0, 0, 0);
         let mut minute: VecDeque<DateTime<Utc>> = VecDeque::new();
         for call in self.since(since) {
             all += 1;
@@ -85,13 +85,13 @@ impl CallLog {
             {
                 minute.pop_front();
             }
-            most = most.max(minute.len());
+            max_in_a_minute = max_in_a_minute.max(minute.len());
         }
         CallTotals {
             all,
             api,
             oauth: all - api,
-            max_api_calls_in_60_seconds: most,
+            max_api_calls_in_60_seconds: max_in_a_minute,
             last_seq: self.last_seq,
         }
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_busiest_minute_rolls_and_leaves_oauth_out() {
+    fn the_maximum_per_minute_is_rolling_and_excludes_oauth() {
         let mut log = CallLog::default();
         for second in [0, 30, 59, 60, 61, 200] {
             log.push(call(second, CallSide::Api));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_on_after_the_log_was_emptied() {
+    fn sequence_numbers_continue_after_the_log_is_cleared() {
         let mut log = CallLog::default();
         log.push(call(0, CallSide::Api));
         log.clear();

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_with_speed_zero_stands_still_until_it_is_moved() {
+    fn a_clock_with_speed_zero_changes_only_when_it_is_set() {
         let noon = parse("2026-10-01T12:00:00Z").unwrap();
         let mut clock = SimClock::new(Some(noon), 0.0);
         assert_eq!(clock.now(), noon);

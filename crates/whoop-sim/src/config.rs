@@ -104,9 +104,9 @@ pub enum SimError {
 
 impl SimConfig {
     pub(crate) fn validate(&self) -> Result<(), SimError> {
-        let wrong = |what: &str| Err(SimError::Config(what.to_owned()));
+        let invalid = |reason: &str| Err(SimError::Config(reason.to_owned()));
         if !(self.speed.is_finite() && self.speed >= 0.0) {
-            return wrong("speed must be 0 or a positive number");
+            return invalid("speed must be 0 or a positive number");
         }
         // Records begin up to ten years before `now` and continue up to twenty years after it.
         let year = |now: DateTime<Utc>| chrono::Datelike::year(&now);
@@ -114,32 +114,32 @@ impl SimConfig {
             .now
             .is_some_and(|now| !(1990..=9_000).contains(&year(now)))
         {
-            return wrong("now must lie between the years 1990 and 9000");
+            return invalid("now must be between the years 1990 and 9000");
         }
         if self.calls_per_minute == 0 || self.calls_per_day == 0 {
-            return wrong("calls per minute and per day must be at least 1");
+            return invalid("calls per minute and per day must be at least 1");
         }
         if self.people > MAX_PEOPLE || self.days > MAX_DAYS {
             return Err(SimError::Config(format!(
-                "there can be {MAX_PEOPLE} people with {MAX_DAYS} days of history at most"
+                "the maximum is {MAX_PEOPLE} people with {MAX_DAYS} days of history"
             )));
         }
         if self.client_id.is_empty() || self.client_secret.is_empty() {
-            return wrong("client id and client secret must not be empty");
+            return invalid("client id and client secret must not be empty");
         }
         if let Err(reason) = self.protocol.validate() {
-            return wrong(reason);
+            return invalid(reason);
         }
         if let Some(url) = &self.webhook_url {
             check_webhook_url(url).map_err(SimError::Config)?;
         }
         self.webhook_faults.validate().map_err(SimError::Config)?;
-        if let Some(bad) = self
+        if let Some(url) = self
             .redirect_urls
             .iter()
             .find(|text| url::Url::parse(text).is_err())
         {
-            return Err(SimError::Config(format!("not a redirect URL: {bad}")));
+            return Err(SimError::Config(format!("not a valid redirect URL: {url}")));
         }
         Ok(())
     }

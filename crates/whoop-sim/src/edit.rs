@@ -16,11 +16,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
-    #[error("nobody has this whoop_user_id")]
+    #[error("no person has this whoop_user_id")]
     NoSuchPerson,
-    #[error("this person has no such record")]
+    #[error("this person has no record with this id")]
     NoSuchRecord,
-    #[error("a record with this id is there already")]
+    #[error("a record with this id exists already")]
     IdTaken,
     #[error("{0}")]
     Invalid(&'static str),
@@ -83,10 +83,10 @@ pub(crate) fn patch_record(
         value["updated_at"] = json!(clock::format_instant(now));
     }
     let mut new = SimRecord::from_value(data_type, &value, (old.start, old.end))
-        .ok_or(EditError::Invalid("the record must keep its id"))?;
+        .ok_or(EditError::Invalid("the changed record has no valid id"))?;
     new.grown_at = old.grown_at;
     let old_id = old.id.clone();
-    let place = (new.start, new.end);
+    let times = (new.start, new.end);
     if new.id != old_id {
         person.records.remove(data_type, &old_id);
         person.edits.mark_deleted(data_type, &old_id);
@@ -97,9 +97,9 @@ pub(crate) fn patch_record(
         && let Some(recovery) = find_record(person, SimDataType::Recovery, id)
     {
         // WHOOP sorts and filters recoveries by the times of their sleeps.
-        let mut moved = recovery.clone();
-        (moved.start, moved.end) = place;
-        person.records.put(SimDataType::Recovery, moved);
+        let mut updated = recovery.clone();
+        (updated.start, updated.end) = times;
+        person.records.put(SimDataType::Recovery, updated);
     }
     Ok(())
 }
@@ -141,37 +141,39 @@ pub(crate) fn insert_record(
     data_type: SimDataType,
     record: &Value,
     now: DateTime<Utc>,
-    mut chance: SeededRng,
+    mut rng: SeededRng,
 ) -> Result<String, EditError> {
-    let Value::Object(given) = record else {
+    let Value::Object(fields) = record else {
         return Err(EditError::Invalid("record must be a JSON object"));
     };
-    let mut value = Value::Object(default_fields(person, data_type, now, &mut chance));
-    for (key, member) in given {
+    let mut value = Value::Object(default_fields(person, data_type, now, &mut rng));
+    for (key, member) in fields {
         value[key] = member.clone();
     }
-    let mut place = (now, None);
+    let mut times = (now, None);
     if data_type == SimDataType::Recovery {
         let sleep = value["sleep_id"]
             .as_str()
             .and_then(|id| find_record(person, SimDataType::Sleep, id));
-        if given.get("cycle_id").is_none() {
+        if fields.get("cycle_id").is_none() {
             value["cycle_id"] = json!(sleep.and_then(|sleep| sleep.cycle_id));
         }
         // The sleep and the cycle may both be missing.
         let cycle = value["cycle_id"].as_i64().map(|id| id.to_string());
         let cycle = cycle.and_then(|id| find_record(person, SimDataType::Cycle, &id));
         let created = value["created_at"].as_str().and_then(clock::parse);
-        place = match sleep.or(cycle) {
+        times = match sleep.or(cycle) {
             Some(record) => (record.start, record.end),
             None => (created.unwrap_or(now), None),
         };
     }
     let reason = match data_type {
-        SimDataType::Recovery => "a recovery needs a cycle_id, or the sleep_id of a sleep",
-        _ => "the id must be a number or a text",
+        SimDataType::Recovery => {
+            "a recovery needs a cycle_id, or the sleep_id of an existing sleep"
+        }
+        _ => "the id must be a number or a non-empty string",
     };
-    let new = SimRecord::from_value(data_type, &value, place).ok_or(EditError::Invalid(reason))?;
+    let new = SimRecord::from_value(data_type, &value, times).ok_or(EditError::Invalid(reason))?;
     if person.records.find(data_type, &new.id).is_some() {
         return Err(EditError::IdTaken);
     }
@@ -185,7 +187,7 @@ fn default_fields(
     person: &Person,
     data_type: SimDataType,
     now: DateTime<Utc>,
-    chance: &mut SeededRng,
+    rng: &mut SeededRng,
 ) -> Map<String, Value> {
     let now = json!(clock::format_instant(now));
     let mut value = Map::new();
@@ -196,14 +198,11 @@ fn default_fields(
     set("score_state", json!("PENDING_SCORE"));
     match data_type {
         SimDataType::Recovery => {
-            set("sleep_id", json!(chance.uuid().to_string()));
+            set("sleep_id", json!(rng.uuid().to_string()));
             return value;
         }
-        SimDataType::Cycle => set(
-            "id",
-            json!(chance.int_between(5_000_000_000, 9_000_000_000)),
-        ),
-        SimDataType::Sleep | SimDataType::Workout => set("id", json!(chance.uuid().to_string())),
+        SimDataType::Cycle => set("id", json!(rng.int_between(5_000_000_000, 9_000_000_000))),
+        SimDataType::Sleep | SimDataType::Workout => set("id", json!(rng.uuid().to_string())),
     };
     set("start", now);
     set("timezone_offset", json!("Z"));

@@ -37,8 +37,9 @@ impl EditOverlay {
         self.replacements.remove(id);
     }
 
-    pub(crate) fn set_replacement(&mut self, heir: &str, cycle: &str) {
-        self.replacements.insert(cycle.to_owned(), heir.to_owned());
+    pub(crate) fn set_replacement(&mut self, replacement: &str, cycle: &str) {
+        self.replacements
+            .insert(cycle.to_owned(), replacement.to_owned());
     }
 
     pub(crate) fn replacement_of(&self, cycle: &str) -> Option<&str> {
@@ -61,8 +62,8 @@ impl EditOverlay {
         for change in changes {
             apply_merge_patch(&mut value, change);
         }
-        let place = (record.start, record.end);
-        let patched = SimRecord::from_value(data_type, &value, place);
+        let times = (record.start, record.end);
+        let patched = SimRecord::from_value(data_type, &value, times);
         Some(patched.map_or(record.clone(), |patched| SimRecord {
             grown_at: record.grown_at,
             ..patched

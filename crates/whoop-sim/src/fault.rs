@@ -149,7 +149,7 @@ impl Fault {
             (FaultKind::Status, ..) => Err("status must be from 200 to 599".to_owned()),
             (FaultKind::ClockSkew, ..) => match self.skew_millis {
                 Some(skew) if skew.unsigned_abs() <= MAX_SKEW_MILLIS => Ok(()),
-                _ => Err("clock_skew needs skew_millis, a year at most".to_owned()),
+                _ => Err("clock_skew needs skew_millis of at most 366 days".to_owned()),
             },
             (FaultKind::Latency | FaultKind::LateAnswer, _, None) => {
                 Err("latency and late_answer need millis".to_owned())
@@ -181,18 +181,18 @@ impl ActiveFaults {
     pub(crate) fn trigger(
         &mut self,
         request: &FaultTarget<'_>,
-        mut dice: impl FnMut() -> f64,
+        mut random: impl FnMut() -> f64,
     ) -> Option<Fault> {
-        let at = self.0.iter().position(|fault| {
-            request.matches(fault) && fault.times != Some(0) && dice() < fault.probability
+        let index = self.0.iter().position(|fault| {
+            request.matches(fault) && fault.times != Some(0) && random() < fault.probability
         })?;
-        let fault = self.0.get_mut(at)?;
+        let fault = self.0.get_mut(index)?;
         if let Some(times) = &mut fault.times {
             *times -= 1;
         }
-        let struck = fault.clone();
+        let triggered = fault.clone();
         self.0.retain(|fault| fault.times != Some(0));
-        Some(struck)
+        Some(triggered)
     }
 }
 
@@ -246,20 +246,20 @@ pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
         return body.to_owned();
     };
     let field = fault.field.as_deref().unwrap_or("updated_at");
-    let wrong = fault.value.clone().unwrap_or_else(|| json!(17));
-    let spoil = |record: &mut Value| {
+    let new_value = fault.value.clone().unwrap_or_else(|| json!(17));
+    let set_field = |record: &mut Value| {
         if let Some(members) = record.as_object_mut() {
-            members.insert(field.to_owned(), wrong.clone());
+            members.insert(field.to_owned(), new_value.clone());
         }
     };
     match value.get_mut("records").and_then(Value::as_array_mut) {
-        Some(records) if fault.every_record => records.iter_mut().for_each(spoil),
+        Some(records) if fault.every_record => records.iter_mut().for_each(set_field),
         Some(records) => {
             // The middle record: a client must still accept the valid records around it.
             let middle = records.len() / 2;
-            records.get_mut(middle).into_iter().for_each(spoil);
+            records.get_mut(middle).into_iter().for_each(set_field);
         }
-        None => spoil(&mut value),
+        None => set_field(&mut value),
     }
     crate::key_order::to_ordered_json(&value)
 }
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_with_a_count_strikes_so_often_and_is_gone() {
+    fn a_fault_with_times_2_affects_two_requests_and_is_removed() {
         let target = |route| FaultTarget {
             route,
             whoop_user_id: None,
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn dice_decide_when_a_fault_is_only_likely() {
+    fn the_probability_decides_whether_a_fault_affects_a_request() {
         let mut faults = ActiveFaults::default();
         faults.add(Fault {
             probability: 0.3,
@@ -329,14 +329,14 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_strikes_only_the_member_and_the_record_that_it_names() {
+    fn a_fault_affects_only_its_member_and_its_record() {
         let mut faults = ActiveFaults::default();
         faults.add(Fault {
             whoop_user_id: Some(7),
             record_id: Some("93".to_owned()),
             ..Fault::status("api", 404)
         });
-        let mut strikes = |route, whoop_user_id, path| {
+        let mut affects = |route, whoop_user_id, path| {
             let target = FaultTarget {
                 route,
                 whoop_user_id: Some(whoop_user_id),
@@ -345,16 +345,16 @@ mod tests {
             faults.trigger(&target, || 0.0).is_some()
         };
 
-        assert!(strikes("cycle", 7, "v2/cycle/93"));
-        assert!(strikes("recovery", 7, "v2/cycle/93/recovery"));
-        assert!(!strikes("cycle", 8, "v2/cycle/93"));
-        assert!(!strikes("cycle", 7, "v2/cycle/9"));
-        assert!(!strikes("cycle", 7, "v2/cycle"));
-        assert!(!strikes("token", 7, ""));
+        assert!(affects("cycle", 7, "v2/cycle/93"));
+        assert!(affects("recovery", 7, "v2/cycle/93/recovery"));
+        assert!(!affects("cycle", 8, "v2/cycle/93"));
+        assert!(!affects("cycle", 7, "v2/cycle/9"));
+        assert!(!affects("cycle", 7, "v2/cycle"));
+        assert!(!affects("token", 7, ""));
     }
 
     #[test]
-    fn a_page_loses_its_records_or_its_next_token_and_a_record_stays_whole() {
+    fn a_page_is_shortened_and_a_single_record_is_unchanged() {
         let page = r#"{"records":[{"id":1}],"next_token":"abc"}"#;
         assert_eq!(
             shorten_page(FaultKind::EmptyPage, page),

@@ -111,9 +111,9 @@ impl WorldHandle {
     ) -> Result<String, EditError> {
         let mut world = self.lock();
         let now = world.now();
-        let fresh = world.rng.fork();
+        let rng = world.rng.fork();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        let id = edit::insert_record(person, data_type, &record, now, fresh)?;
+        let id = edit::insert_record(person, data_type, &record, now, rng)?;
         // A new sleep has no recovery yet, so the events are those of the sleep alone.
         let events = edit::webhook_events(person, data_type, &id, false);
         world.announce_all(whoop_user_id, events);
@@ -143,7 +143,7 @@ impl WorldHandle {
     /// Panics if `url` is not an http or https URL, which is an error in the test.
     pub fn send_webhooks_to(&self, url: &str) {
         if let Err(reason) = check_webhook_url(url) {
-            panic!("not an address: {reason}");
+            panic!("invalid webhook URL {url:?}: {reason}");
         }
         let mut world = self.lock();
         world.outbox.url = Some(url.to_owned());
@@ -163,21 +163,21 @@ impl WorldHandle {
         let now = world.now();
         let World {
             outbox,
-            webhook_rng: webhook_chance,
+            webhook_rng,
             config,
             ..
         } = &mut *world;
         let url = outbox.url.clone()?;
-        let due = outbox.take_due(now, webhook_chance);
+        let due = outbox.take_due(now, webhook_rng);
         Some((url, config.client_secret.clone(), due))
     }
 
     /// Changes a nap to a main sleep, which begins a cycle and gets a recovery.
     pub fn nap_to_sleep(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
         let mut world = self.lock();
-        let (now, chance) = (world.now(), world.rng.fork());
+        let (now, rng) = (world.now(), world.rng.fork());
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        nap::to_sleep(person, id, now, chance)?;
+        nap::to_sleep(person, id, now, rng)?;
         let events = edit::webhook_events(person, SimDataType::Sleep, id, false);
         world.announce_all(whoop_user_id, events);
         Ok(())
@@ -204,12 +204,12 @@ impl WorldHandle {
         count: usize,
         days: u32,
     ) -> Result<Vec<i64>, EditError> {
-        let room = EditError::Invalid("there is no room for so many people, or for so many days");
+        let too_many = EditError::Invalid("the maximum is 16384 people with 3653 days of history");
         if days > MAX_DAYS {
-            return Err(room);
+            return Err(too_many);
         }
-        let role = PersonSpec { life, days };
-        self.lock().people.add(role, count).ok_or(room)
+        let spec = PersonSpec { life, days };
+        self.lock().people.add(spec, count).ok_or(too_many)
     }
 
     /// Adds a fault, which affects requests from now on.
@@ -219,12 +219,12 @@ impl WorldHandle {
     /// Panics if the fault is invalid, such as an unknown route, which is an error in the test.
     pub fn add_fault(&self, fault: Fault) {
         if let Err(reason) = fault.validate() {
-            panic!("not a fault: {reason}");
+            panic!("invalid fault: {reason}");
         }
         self.lock().faults.add(fault);
     }
 
-    /// The faults that are still switched on, oldest first.
+    /// Returns the active faults, oldest first.
     pub fn faults(&self) -> Vec<Fault> {
         self.lock().faults.list().to_vec()
     }
@@ -260,7 +260,7 @@ impl WorldHandle {
             .sum()
     }
 
-    /// Sets a new quota, of which no call is used yet.
+    /// Sets a new quota and resets the number of used calls.
     pub fn set_limits(&self, calls_per_minute: u32, calls_per_day: u32) {
         let mut world = self.lock();
         world.config.calls_per_minute = calls_per_minute;

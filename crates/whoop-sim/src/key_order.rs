@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_keys_come_in_the_order_of_live_replies() {
+    fn known_keys_have_the_order_of_whoops_replies() {
         let value = serde_json::json!({
             "zebra": 1, "sport_id": 0, "end": null, "id": "a", "alpha": [{"start": 2, "id": 1}]
         });

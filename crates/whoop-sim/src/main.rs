@@ -21,10 +21,10 @@ struct SimCli {
     /// Seed of the random data; the same seed, now and days give the same people
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Number of members, up to 16384
+    /// Number of simulated people, up to 16384
     #[arg(long, default_value_t = 3)]
     people: usize,
-    /// Days of history of each member, up to 3653
+    /// Days of history of each person, up to 3653
     #[arg(long, default_value_t = 400)]
     days: u32,
     /// Time at which the clock starts (RFC 3339); the machine's time by default
@@ -167,18 +167,20 @@ async fn run(cli: SimCli) -> anyhow::Result<()> {
         },
     };
     let (client_id, client_secret) = (config.client_id.clone(), config.client_secret.clone());
-    let sim = SimServer::start(config).await.context("cannot start")?;
-    let greeting = format!(
-        "whoop-sim is at {}\n\
+    let sim = SimServer::start(config)
+        .await
+        .context("cannot start the simulator")?;
+    let start_message = format!(
+        "whoop-sim is running at {}\n\
          WHOOP_API_URL={}\nWHOOP_OAUTH_URL={}\n\
          WHOOP_CLIENT_ID={client_id}\nWHOOP_CLIENT_SECRET={client_secret}\n\
-         Ctrl-C stops it.\n",
+         Press Ctrl-C to stop it.\n",
         sim.base_url(),
         sim.api_url(),
         sim.oauth_url(),
     );
     // The simulator keeps running if stdout is closed.
-    let _ = std::io::stdout().write_all(greeting.as_bytes());
+    let _ = std::io::stdout().write_all(start_message.as_bytes());
 
     wait_for_shutdown().await?;
     sim.stop();
@@ -210,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verify_cli() {
+    fn the_command_line_is_valid() {
         SimCli::command().debug_assert();
     }
 }

@@ -34,7 +34,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn members_are_merged_replaced_removed_and_nulled() {
+    fn fields_are_merged_replaced_removed_and_set_to_null() {
         let mut record = json!({"score": {"strain": 1, "kilojoule": 2}, "end": "x", "id": 1});
         apply_merge_patch(
             &mut record,

@@ -20,11 +20,11 @@ pub(crate) fn to_sleep(
     person: &mut Person,
     id: &str,
     now: DateTime<Utc>,
-    mut chance: SeededRng,
+    mut rng: SeededRng,
 ) -> Result<(), EditError> {
     let nap = find_record(person, SimDataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
     if !nap.nap {
-        return Err(EditError::Invalid("this sleep is no nap"));
+        return Err(EditError::Invalid("this sleep is not a nap"));
     }
     let (start, end) = (nap.start, nap.end);
     let (old_id, old) = cycle_of(person, nap)?;
@@ -40,7 +40,7 @@ pub(crate) fn to_sleep(
     cycle["created_at"] = json!(clock::format_instant(now));
     cycle["updated_at"] = json!(clock::format_instant(now));
     let cycle = SimRecord::from_value(SimDataType::Cycle, &cycle, (start, old.end))
-        .ok_or(EditError::Invalid("the cycle has no id any more"))?;
+        .ok_or(EditError::Invalid("the cycle has no valid id"))?;
 
     let change = json!({"nap": false, "cycle_id": person.cycle_id(start)});
     patch_record(person, SimDataType::Sleep, id, &change, now)?;
@@ -61,11 +61,11 @@ pub(crate) fn to_sleep(
     let record = |value: &serde_json::Value| {
         SimRecord::from_value(SimDataType::Recovery, value, (start, end))
     };
-    let pending = record(&recovery).ok_or(EditError::Invalid("the recovery has no id"))?;
+    let pending = record(&recovery).ok_or(EditError::Invalid("the recovery has no valid id"))?;
     person.edits.unmark_deleted(SimDataType::Recovery, &new_id);
     person.records.put(SimDataType::Recovery, pending);
     recovery["score_state"] = json!("SCORED");
-    recovery["score"] = person.draw_recovery_score(&mut chance);
+    recovery["score"] = person.draw_recovery_score(&mut rng);
     recovery["updated_at"] = json!(clock::format_instant(now + SCORED_AFTER));
     if let Some(scored) = record(&recovery) {
         person.schedule_record(now + SCORED_AFTER, SimDataType::Recovery, scored);
@@ -76,17 +76,17 @@ pub(crate) fn to_sleep(
 pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Result<(), EditError> {
     let sleep = find_record(person, SimDataType::Sleep, id).ok_or(EditError::NoSuchRecord)?;
     if sleep.nap {
-        return Err(EditError::Invalid("this sleep is a nap already"));
+        return Err(EditError::Invalid("this sleep is already a nap"));
     }
-    let (gone_id, gone) = cycle_of(person, sleep)?;
-    let of_cycle = |it: &&SimRecord| {
+    let (removed_id, removed) = cycle_of(person, sleep)?;
+    let is_in_cycle = |it: &&SimRecord| {
         it.cycle_id
-            .is_some_and(|cycle| cycle.to_string() == gone_id)
+            .is_some_and(|cycle| cycle.to_string() == removed_id)
     };
     let other_night = person
         .records
         .newest_first(SimDataType::Sleep)
-        .filter(of_cycle)
+        .filter(is_in_cycle)
         .find(|it| it.id != id && !it.nap)
         .map(|it| it.id.clone());
     if let Some(other_night) = other_night {
@@ -94,43 +94,43 @@ pub(crate) fn to_nap(person: &mut Person, id: &str, now: DateTime<Utc>) -> Resul
         patch_record(person, SimDataType::Sleep, id, &json!({"nap": true}), now)?;
         if find_record(person, SimDataType::Recovery, id).is_some() {
             let change = json!({"sleep_id": other_night});
-            patch_record(person, SimDataType::Recovery, &gone_id, &change, now)?;
+            patch_record(person, SimDataType::Recovery, &removed_id, &change, now)?;
         }
         return Ok(());
     }
-    let heir = person
+    let earlier = person
         .records
         .newest_first(SimDataType::Cycle)
-        .find(|cycle| cycle.start < gone.start)
+        .find(|cycle| cycle.start < removed.start)
         .ok_or(EditError::Invalid(
-            "there is no cycle before it that could take it in",
+            "there is no earlier cycle to which the nap could belong",
         ))?;
-    let heir_id = heir.id.clone();
-    let heir_number = heir.to_value()["id"].clone();
-    let orphans: Vec<String> = person
+    let earlier_id = earlier.id.clone();
+    let earlier_number = earlier.to_value()["id"].clone();
+    let sleep_ids: Vec<String> = person
         .records
         .newest_first(SimDataType::Sleep)
-        .filter(of_cycle)
+        .filter(is_in_cycle)
         .map(|it| it.id.clone())
         .collect();
-    for orphan in orphans {
-        let change = json!({"cycle_id": heir_number});
-        patch_record(person, SimDataType::Sleep, &orphan, &change, now)?;
+    for sleep_id in sleep_ids {
+        let change = json!({"cycle_id": earlier_number});
+        patch_record(person, SimDataType::Sleep, &sleep_id, &change, now)?;
     }
     patch_record(person, SimDataType::Sleep, id, &json!({"nap": true}), now)?;
-    remove_record(person, SimDataType::Recovery, &gone_id);
-    remove_record(person, SimDataType::Cycle, &gone_id);
-    let end = match gone.end {
+    remove_record(person, SimDataType::Recovery, &removed_id);
+    remove_record(person, SimDataType::Cycle, &removed_id);
+    let end = match removed.end {
         Some(end) => json!(clock::format_instant(end)),
         None => {
-            person.edits.set_replacement(&heir_id, &gone_id);
+            person.edits.set_replacement(&earlier_id, &removed_id);
             json!({"$null": true})
         }
     };
     patch_record(
         person,
         SimDataType::Cycle,
-        &heir_id,
+        &earlier_id,
         &json!({"end": end}),
         now,
     )
@@ -140,7 +140,7 @@ fn cycle_of(person: &Person, sleep: &SimRecord) -> Result<(String, SimRecord), E
     let cycle = sleep
         .cycle_id
         .and_then(|cycle| find_record(person, SimDataType::Cycle, &cycle.to_string()))
-        .ok_or(EditError::Invalid("this sleep lies in no cycle"))?;
+        .ok_or(EditError::Invalid("this sleep belongs to no cycle"))?;
     Ok((cycle.id.clone(), cycle.clone()))
 }
 
@@ -170,7 +170,7 @@ mod tests {
         cycles.map(SimRecord::to_value).collect()
     }
 
-    fn follow_each_other(person: &Person) {
+    fn assert_contiguous(person: &Person) {
         let cycles = cycles(person);
         assert!(cycles[0]["end"].is_null());
         for pair in cycles.windows(2) {
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(sleep["cycle_id"], recovery["cycle_id"]);
         assert_eq!(recovery["score_state"], "PENDING_SCORE");
         assert_eq!(cycles(&person).len(), before + 1);
-        follow_each_other(&person);
+        assert_contiguous(&person);
 
         person.advance_to(now() + SCORED_AFTER);
         let recovery = find_record(&person, SimDataType::Recovery, &id)
@@ -204,11 +204,11 @@ mod tests {
             .to_value();
         assert_eq!(recovery["score_state"], "SCORED");
         person.advance_to(now() + TimeDelta::days(3));
-        follow_each_other(&person);
+        assert_contiguous(&person);
     }
 
     #[test]
-    fn a_sleep_that_becomes_a_nap_gives_its_cycle_and_recovery_up() {
+    fn a_sleep_that_becomes_a_nap_loses_its_cycle_and_recovery() {
         let mut person = napper();
         let id = newest(&person, false);
         let before = cycles(&person).len();
@@ -223,13 +223,13 @@ mod tests {
         );
         assert!(find_record(&person, SimDataType::Recovery, &id).is_none());
         assert_eq!(cycles(&person).len(), before - 1);
-        follow_each_other(&person);
+        assert_contiguous(&person);
         person.advance_to(now() + TimeDelta::days(3));
-        follow_each_other(&person);
+        assert_contiguous(&person);
     }
 
     #[test]
-    fn a_part_of_a_night_that_becomes_a_nap_leaves_the_cycle_to_the_other_part() {
+    fn a_part_of_a_night_that_becomes_a_nap_does_not_delete_the_cycle() {
         let (life, days) = (LifePattern::BrokenSleeper, 30);
         let mut person = Person::new(2, 15, PersonSpec { life, days }, now(), now());
         let nights = |person: &Person, cycle: &Value| -> Vec<Value> {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn there_and_back_leaves_a_sleep_with_a_recovery() {
+    fn a_sleep_changed_to_a_nap_and_back_has_a_recovery() {
         let mut person = napper();
         let id = newest(&person, false);
 
@@ -264,9 +264,9 @@ mod tests {
         to_sleep(&mut person, &id, now(), SeededRng::new(1, 1)).unwrap();
 
         assert!(find_record(&person, SimDataType::Recovery, &id).is_some());
-        follow_each_other(&person);
+        assert_contiguous(&person);
         person.advance_to(now() + TimeDelta::days(3));
-        follow_each_other(&person);
+        assert_contiguous(&person);
         let again = to_sleep(&mut person, &id, now(), SeededRng::new(1, 1));
         assert!(matches!(again, Err(EditError::Invalid(_))));
     }

@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn an_invalid_token_is_refused() {
         for token in ["", "5", "eyIkIjoib0AxIiwibyI6NX0", "eyJvIjo1fQ==", "%%%"] {
             assert_eq!(decode_page_token(token), None, "{token}");
         }
     }
 
     #[test]
-    fn a_query_outside_the_rules_is_refused() {
+    fn an_invalid_query_is_refused() {
         for query in [
             "limit=26",
             "limit=0",
@@ -131,6 +131,6 @@ mod tests {
         assert!(!page.covers(hour(6), Some(hour(7)), now));
         assert!(page.covers(hour(11), Some(hour(13)), now));
         assert!(!page.covers(hour(12), Some(hour(13)), now));
-        assert!(page.covers(hour(1), None, now), "still running");
+        assert!(page.covers(hour(1), None, now), "a running record");
     }
 }

@@ -29,15 +29,15 @@ pub(crate) struct PersonSummary {
 }
 
 impl PersonRegistry {
-    pub(crate) fn new(config: &SimConfig, born: DateTime<Utc>) -> Self {
-        let role = |index| PersonSpec {
+    pub(crate) fn new(config: &SimConfig, sim_start: DateTime<Utc>) -> Self {
+        let spec = |index| PersonSpec {
             life: LifePattern::for_index(index),
             days: config.days,
         };
         Self {
             seed: config.seed,
-            started_at: born,
-            specs: (0..config.people).map(role).collect(),
+            started_at: sim_start,
+            specs: (0..config.people).map(spec).collect(),
             generated: HashMap::new(),
         }
     }
@@ -48,10 +48,10 @@ impl PersonRegistry {
 
     /// Adds people with one life pattern and returns their ids; `None` if `MAX_PEOPLE` would be
     /// exceeded.
-    pub(crate) fn add(&mut self, role: PersonSpec, count: usize) -> Option<Vec<i64>> {
+    pub(crate) fn add(&mut self, spec: PersonSpec, count: usize) -> Option<Vec<i64>> {
         let first = self.len();
         let end = first.checked_add(count).filter(|end| *end <= MAX_PEOPLE)?;
-        self.specs.extend(std::iter::repeat_n(role, count));
+        self.specs.extend(std::iter::repeat_n(spec, count));
         Some((first..end).map(|index| self.id(index)).collect())
     }
 
@@ -60,11 +60,11 @@ impl PersonRegistry {
     }
 
     pub(crate) fn summaries(&self) -> impl Iterator<Item = PersonSummary> {
-        self.specs.iter().enumerate().map(|(index, role)| {
+        self.specs.iter().enumerate().map(|(index, spec)| {
             let profile = life::make_profile(self.seed, index);
             PersonSummary {
                 whoop_user_id: profile.user_id,
-                life: role.life,
+                life: spec.life,
                 profile: serde_json::to_value(profile).expect("a profile has string keys"),
             }
         })
@@ -81,14 +81,14 @@ impl PersonRegistry {
         now: DateTime<Utc>,
     ) -> Option<(&mut Person, Vec<RecordUpdate>)> {
         let index = self.index(whoop_user_id)?;
-        let role = *self.specs.get(index)?;
-        let (seed, born) = (self.seed, self.started_at);
+        let spec = *self.specs.get(index)?;
+        let (seed, sim_start) = (self.seed, self.started_at);
         let person = self
             .generated
             .entry(index)
-            .or_insert_with(|| Person::new(seed, index, role, born, now));
-        let happened = person.advance_to(now);
-        Some((person, happened))
+            .or_insert_with(|| Person::new(seed, index, spec, sim_start, now));
+        let updates = person.advance_to(now);
+        Some((person, updates))
     }
 
     fn id(&self, index: usize) -> i64 {

@@ -78,7 +78,7 @@ impl ProtocolOptions {
         if (400..=499).contains(&self.missing_scope_status) {
             Ok(())
         } else {
-            Err("the status for a missing scope must be a 4xx")
+            Err("missing_scope_status must be from 400 to 499")
         }
     }
 

@@ -118,12 +118,12 @@ impl RollingWindow {
 
     /// Returns the seconds until the oldest call drops out of the window, at least one.
     fn reset_seconds(&self, now: DateTime<Utc>) -> i64 {
-        let left = match self.calls.front() {
+        let remaining_time = match self.calls.front() {
             Some(first) => self.length - (now - *first),
             None => self.length,
         };
         // Rounded up: a client that waits exactly this time must not be refused.
-        let seconds = (left.num_milliseconds() + 999) / 1_000;
+        let seconds = (remaining_time.num_milliseconds() + 999) / 1_000;
         seconds.clamp(1, self.length.num_seconds())
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_call_reads_as_documented() {
+    fn the_headers_of_the_first_call_are_as_documented() {
         let quota = RollingRateLimiter::new(100, 10_000).take(at(0));
 
         assert!(quota.allowed);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_call_after_the_last_is_refused_until_the_first_is_a_minute_old() {
+    fn a_call_over_the_limit_is_refused_until_the_oldest_call_is_a_minute_old() {
         let mut limiter = RollingRateLimiter::new(3, 100);
         for second in 0..3 {
             assert!(limiter.take(at(second)).allowed);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_day_is_named_first_once_it_is_nearer() {
+    fn the_headers_describe_the_day_window_if_it_has_fewer_remaining_calls() {
         let mut limiter = RollingRateLimiter::new(3, 4);
         for minute in 0..4 {
             assert!(limiter.take(at(minute * 60)).allowed);

@@ -41,7 +41,7 @@ impl SimRecord {
             start,
             end,
             grown_at: None,
-            body: serde_json::to_string(wire).expect("wire records have string keys only"),
+            body: serde_json::to_string(wire).expect("records have string keys only"),
         }
     }
 
@@ -52,7 +52,7 @@ impl SimRecord {
     pub(crate) fn from_value(
         data_type: SimDataType,
         value: &Value,
-        place: (DateTime<Utc>, Option<DateTime<Utc>>),
+        default_times: (DateTime<Utc>, Option<DateTime<Utc>>),
     ) -> Option<Self> {
         let own_id = match data_type {
             SimDataType::Recovery => &value["cycle_id"],
@@ -63,7 +63,7 @@ impl SimRecord {
             Value::Number(number) => number.to_string(),
             _ => return None,
         };
-        let (mut start, mut end) = place;
+        let (mut start, mut end) = default_times;
         if data_type != SimDataType::Recovery {
             let instant = |key: &str| value[key].as_str().and_then(clock::parse);
             start = instant("start").unwrap_or(start);
@@ -85,6 +85,6 @@ impl SimRecord {
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        serde_json::from_str(&self.body).expect("the body was printed by serde_json")
+        serde_json::from_str(&self.body).expect("the body was serialized by serde_json")
     }
 }

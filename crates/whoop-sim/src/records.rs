@@ -45,17 +45,17 @@ impl RecordStore {
     pub(crate) fn put(&mut self, data_type: SimDataType, record: SimRecord) {
         let records = self.records_of_mut(data_type);
         // Records with the same start are sorted by id, so that pages are deterministic.
-        let place = |records: &[SimRecord], new: &SimRecord| {
+        let position = |records: &[SimRecord], new: &SimRecord| {
             records.binary_search_by(|it| (it.start, &it.id).cmp(&(new.start, &new.id)))
         };
-        match place(records, &record) {
+        match position(records, &record) {
             Ok(at) => records[at] = record,
             Err(_) => {
                 // The earlier version may have another start, because an edit changed it.
                 if let Some(old) = records.iter().rposition(|it| it.id == record.id) {
                     records.remove(old);
                 }
-                let at = place(records, &record).unwrap_or_else(|at| at);
+                let at = position(records, &record).unwrap_or_else(|at| at);
                 records.insert(at, record);
             }
         }
@@ -75,8 +75,8 @@ impl RecordStore {
         let mut value = cycle.to_value();
         value["end"] = json!(ended.end.map(clock::format_instant));
         value["updated_at"] = ended.to_value()["updated_at"].clone();
-        let place = (cycle.start, cycle.end);
-        if let Some(record) = SimRecord::from_value(SimDataType::Cycle, &value, place) {
+        let times = (cycle.start, cycle.end);
+        if let Some(record) = SimRecord::from_value(SimDataType::Cycle, &value, times) {
             self.put(SimDataType::Cycle, record);
         }
     }

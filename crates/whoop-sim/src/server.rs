@@ -31,30 +31,30 @@ impl SimServer {
     pub async fn start(config: SimConfig) -> Result<Self, SimError> {
         config.validate()?;
         let listen = config.listen;
-        let failed = |source| SimError::Listen {
+        let listen_error = |source| SimError::Listen {
             address: listen,
             source,
         };
-        let listener = std::net::TcpListener::bind(listen).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let listener = std::net::TcpListener::bind(listen).map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
 
         let world = WorldHandle::new(World::new(config));
-        let (started, starts) = oneshot::channel();
-        let gate = DeliveryLock::default();
-        let (served, served_gate) = (world.clone(), DeliveryLock::clone(&gate));
+        let (started_sender, started) = oneshot::channel();
+        let delivery_lock = DeliveryLock::default();
+        let (server_world, server_lock) = (world.clone(), DeliveryLock::clone(&delivery_lock));
         let thread = std::thread::Builder::new()
             .name("whoop-sim".to_owned())
-            .spawn(move || run_server(listener, served, served_gate, started))
+            .spawn(move || run_server(listener, server_world, server_lock, started_sender))
             .map_err(SimError::Thread)?;
-        match starts.await {
+        match started.await {
             Ok(Ok(server)) => Ok(Self {
                 world,
-                delivery_lock: gate,
+                delivery_lock,
                 address,
                 server,
                 thread: Some(thread),
             }),
-            Ok(Err(source)) => Err(failed(source)),
+            Ok(Err(source)) => Err(listen_error(source)),
             Err(_) => Err(SimError::ServerEnded),
         }
     }
@@ -93,7 +93,7 @@ impl SimServer {
         match webhook::http_client() {
             Ok(http) => webhook::deliver_due(&self.world, &http, &self.delivery_lock).await,
             Err(error) => {
-                tracing::error!(%error, "webhooks cannot be sent");
+                tracing::error!(%error, "cannot create the HTTP client for webhooks");
                 0
             }
         }
@@ -123,12 +123,12 @@ impl Drop for SimServer {
 fn run_server(
     listener: std::net::TcpListener,
     world: WorldHandle,
-    gate: DeliveryLock,
-    started: oneshot::Sender<Result<ServerHandle, std::io::Error>>,
+    delivery_lock: DeliveryLock,
+    started_sender: oneshot::Sender<Result<ServerHandle, std::io::Error>>,
 ) {
     actix_web::rt::System::new().block_on(async move {
         // This task ends with the runtime.
-        actix_web::rt::spawn(webhook::run_delivery(world.clone(), gate));
+        actix_web::rt::spawn(webhook::run_delivery(world.clone(), delivery_lock));
         let data = web::Data::new(world);
         let server =
             HttpServer::new(move || App::new().app_data(data.clone()).configure(http::configure))
@@ -138,13 +138,13 @@ fn run_server(
                 .map(HttpServer::run);
         match server {
             Ok(server) => {
-                let _ = started.send(Ok(server.handle()));
+                let _ = started_sender.send(Ok(server.handle()));
                 if let Err(error) = server.await {
-                    tracing::error!(%error, "the simulator's server ended");
+                    tracing::error!(%error, "the HTTP server of the simulator failed");
                 }
             }
             Err(error) => {
-                let _ = started.send(Err(error));
+                let _ = started_sender.send(Err(error));
             }
         }
     });

@@ -47,12 +47,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(config: SimConfig) -> Self {
         let clock = SimClock::new(config.now, config.speed);
-        let born = clock.now();
-        let people = PersonRegistry::new(&config, born);
+        let sim_start = clock.now();
+        let people = PersonRegistry::new(&config, sim_start);
         Self {
             clock,
             people,
-            started_at: born,
+            started_at: sim_start,
             grants: GrantStore::new(config.protocol.reuse_mode, config.token_ttl_seconds),
             limiter: RollingRateLimiter::new(config.calls_per_minute, config.calls_per_day),
             faults: ActiveFaults::default(),
@@ -115,8 +115,8 @@ impl World {
         } else {
             self.now().min(self.started_at + MAX_LIFETIME)
         };
-        let (_, happened) = self.people.person_at(whoop_user_id, until)?;
-        for RecordUpdate { at, data_type, id } in happened {
+        let (_, updates) = self.people.person_at(whoop_user_id, until)?;
+        for RecordUpdate { at, data_type, id } in updates {
             let event = SimWebhookEvent {
                 data_type,
                 deleted: false,
@@ -131,8 +131,8 @@ impl World {
 
     /// Advances all people with an active grant to the current time, which queues their webhooks.
     pub(crate) fn advance_connected_people(&mut self) {
-        let live = self.grants.list().iter().filter(|it| !it.is_revoked);
-        let connected: BTreeSet<i64> = live.map(|it| it.whoop_user_id).collect();
+        let active_grants = self.grants.list().iter().filter(|it| !it.is_revoked);
+        let connected: BTreeSet<i64> = active_grants.map(|it| it.whoop_user_id).collect();
         for whoop_user_id in connected {
             let _ = self.person(whoop_user_id);
         }
@@ -141,14 +141,13 @@ impl World {
     /// Returns the person that the consent page proposes: the first one who is not connected, or
     /// the first of all if all are connected.
     pub(crate) fn next_unconnected(&self) -> Option<i64> {
-        let unbound = self.people.ids().find(|id| !self.grants.is_connected(*id));
-        unbound.or_else(|| self.people.ids().next())
+        let unconnected = self.people.ids().find(|id| !self.grants.is_connected(*id));
+        unconnected.or_else(|| self.people.ids().next())
     }
 
     pub(crate) fn trigger_fault(&mut self, request: &FaultTarget<'_>) -> Option<Fault> {
-        let chance = &mut self.rng;
-        self.faults
-            .trigger(request, || chance.float_between(0.0, 1.0))
+        let rng = &mut self.rng;
+        self.faults.trigger(request, || rng.float_between(0.0, 1.0))
     }
 
     /// Returns a person's complete history, with each record as the API sends it.

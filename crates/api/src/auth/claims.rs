@@ -134,12 +134,13 @@ impl ClaimRules {
         for (claim, value) in &self.required {
             if !claims
                 .get(claim)
-                .is_some_and(|carried| carries(carried, value))
+                .is_some_and(|found| has_value(found, value))
             {
                 return Err(Problem::unauthorized(
                     "claim-required",
                     format!(
-                        "the token does not carry `{claim}` = `{value}`, which AUTH_JWT_REQUIRE demands"
+                        "the token lacks the claim `{claim}` = `{value}`, which AUTH_JWT_REQUIRE \
+                         requires"
                     ),
                 ));
             }
@@ -202,21 +203,21 @@ fn parse_required_claims(text: &str) -> Result<Vec<(String, String)>, ApiStartEr
             Some((claim, value)) if !claim.is_empty() && !value.is_empty() => {
                 Ok((claim.to_owned(), value.to_owned()))
             }
-            _ => Err(REQUIRE.unusable("an element is not claim=value")),
+            _ => Err(REQUIRE.unusable("an element does not have the form claim=value")),
         })
         .collect()
 }
 
 /// Whether a claim has the value: a text as it is, a number or boolean as JSON writes it, an array
 /// if one of its elements has the value.
-fn carries(claim: &Value, value: &str) -> bool {
+fn has_value(claim: &Value, value: &str) -> bool {
     match claim {
         Value::String(text) => text == value,
         Value::Number(number) => number.to_string() == value,
         Value::Bool(flag) => flag.to_string() == value,
-        Value::Array(several) => several
+        Value::Array(elements) => elements
             .iter()
-            .any(|one| !one.is_array() && carries(one, value)),
+            .any(|element| !element.is_array() && has_value(element, value)),
         Value::Null | Value::Object(_) => false,
     }
 }
@@ -228,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_carries_a_text_a_number_a_boolean_or_an_array_with_one_of_them() {
+    fn a_claim_has_a_value_as_text_number_boolean_or_array_element() {
         for (claim, value, expected) in [
             (json!("aal2"), "aal2", true),
             (json!("AAL2"), "aal2", false),
@@ -242,12 +243,12 @@ mod tests {
             (json!([]), "", false),
             (json!({"a": "a"}), "a", false),
         ] {
-            assert_eq!(carries(&claim, value), expected, "{claim} {value}");
+            assert_eq!(has_value(&claim, value), expected, "{claim} {value}");
         }
     }
 
     #[test]
-    fn a_requirement_that_is_not_claim_and_value_is_refused() {
+    fn a_required_claim_without_a_name_or_a_value_is_refused() {
         assert_eq!(
             parse_required_claims("role=authenticated,scope=a=b").unwrap(),
             [

@@ -14,7 +14,7 @@ use url::{Host, Url};
 use whoop_core::Clock;
 
 use super::key_set::{KeyMatch, KeySet, VerificationKey};
-use crate::{background::BackgroundTasks, start_error::ApiStartError};
+use crate::{background::BackgroundTasks, cause::error_chain, start_error::ApiStartError};
 
 /// Age after which a key set is refreshed.
 const REFRESH_AFTER: TimeDelta = TimeDelta::minutes(10);
@@ -129,14 +129,14 @@ impl IssuerKeys {
 
     /// Returns the keys if they are not too old, and whether they should be refreshed.
     fn usable_keys(&self) -> (Option<Arc<KeySet>>, bool) {
-        let known = self.lock();
+        let cache = self.lock();
         let now = self.0.clock.now();
-        let is_stale = has_elapsed(known.loaded_at, REFRESH_AFTER, now);
+        let is_stale = has_elapsed(cache.loaded_at, REFRESH_AFTER, now);
         // A key that the issuer withdrew must not be accepted indefinitely.
-        let is_too_old = known
+        let is_too_old = cache
             .loaded_at
             .is_none_or(|loaded_at| (now - loaded_at).abs() >= MAX_KEY_SET_AGE);
-        let keys = known.keys.clone().filter(|_| !is_too_old);
+        let keys = cache.keys.clone().filter(|_| !is_too_old);
         (keys, is_stale)
     }
 
@@ -155,12 +155,12 @@ impl IssuerKeys {
     }
 
     fn may_fetch(&self) -> bool {
-        let known = self.lock();
-        let pause = match known.keys {
+        let cache = self.lock();
+        let min_interval = match cache.keys {
             Some(_) => MIN_FETCH_INTERVAL,
             None => MIN_FIRST_FETCH_INTERVAL,
         };
-        has_elapsed(known.last_fetch_at, pause, self.0.clock.now())
+        has_elapsed(cache.last_fetch_at, min_interval, self.0.clock.now())
     }
 
     /// Requests the key set once for all tasks that wait for it.
@@ -168,8 +168,8 @@ impl IssuerKeys {
         let issuer = self.clone();
         // Runs as a background task instead of on a server worker, so that the HTTP client can
         // reuse its connections and the request finishes even if the caller disconnects.
-        let asked = self.0.background.spawn(async move {
-            let _turn = issuer.0.fetch_lock.lock().await;
+        let refresh = self.0.background.spawn(async move {
+            let _guard = issuer.0.fetch_lock.lock().await;
             if !issuer.may_fetch() {
                 return;
             }
@@ -177,44 +177,39 @@ impl IssuerKeys {
             match issuer.fetch().await {
                 Ok(keys) => {
                     if keys.len() == 0 {
-                        tracing::warn!("AUTH_JWKS_URL offers no key that signs tokens");
+                        tracing::warn!("key set of AUTH_JWKS_URL has no usable key");
                     }
-                    tracing::debug!(keys = keys.len(), "the key set was read");
-                    let mut known = issuer.lock();
-                    known.keys = Some(Arc::new(keys));
-                    known.loaded_at = Some(issuer.0.clock.now());
+                    tracing::debug!(keys = keys.len(), "key set of AUTH_JWKS_URL fetched");
+                    let mut cache = issuer.lock();
+                    cache.keys = Some(Arc::new(keys));
+                    cache.loaded_at = Some(issuer.0.clock.now());
                 }
-                Err(reason) => tracing::warn!(reason, "AUTH_JWKS_URL gives no key set"),
+                Err(reason) => tracing::warn!(reason, "key set of AUTH_JWKS_URL not fetched"),
             }
         });
         // The task ends early only if the process ends.
-        let _ = asked.await;
+        let _ = refresh.await;
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
-        let said = |error: reqwest::Error| {
-            let mut text = error.without_url().to_string();
-            if text.is_empty() {
-                "no answer".clone_into(&mut text);
-            }
-            text
-        };
+        // The address is omitted, because its query may contain an API key.
+        let describe = |error: reqwest::Error| error_chain(&error.without_url());
         let request = self.0.http.get(self.0.url.clone());
-        let mut response = request.send().await.map_err(said)?;
+        let mut response = request.send().await.map_err(describe)?;
         if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("it answers {}", response.status()));
+            return Err(format!("the issuer returned status {}", response.status()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(said)? {
+        while let Some(chunk) = response.chunk().await.map_err(describe)? {
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(format!(
-                    "its answer is larger than {MAX_RESPONSE_BYTES} bytes"
+                    "the response is larger than {MAX_RESPONSE_BYTES} bytes"
                 ));
             }
             body.extend_from_slice(&chunk);
         }
         // A set without keys is valid: the issuer withdrew all keys.
-        KeySet::parse(&body).map_err(|_| "its answer is no key set".to_owned())
+        KeySet::parse(&body).map_err(|_| "the response is not a key set".to_owned())
     }
 }
 
@@ -229,10 +224,10 @@ fn has_elapsed(since: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>
 pub(super) fn check_key_set_url(url: &Url) -> Result<(), ApiStartError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(ApiStartError::KeySetUrl(
-            "it holds credentials; a key set is public",
+            "it contains credentials, but a key set is public",
         ));
     }
-    let is_here = match url.host() {
+    let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -240,7 +235,7 @@ pub(super) fn check_key_set_url(url: &Url) -> Result<(), ApiStartError> {
     };
     match url.scheme() {
         "https" => Ok(()),
-        "http" if is_here => Ok(()),
+        "http" if is_loopback => Ok(()),
         _ => Err(ApiStartError::KeySetUrl("it must begin with https://")),
     }
 }
@@ -250,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_from_where_nobody_can_change_them() {
+    fn a_key_set_address_needs_tls_or_loopback_and_no_credentials() {
         for good in [
             "https://project.supabase.co/auth/v1/.well-known/jwks.json",
             "http://127.0.0.1:9999/keys",

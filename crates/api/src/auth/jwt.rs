@@ -52,13 +52,20 @@ impl ClaimRules {
                 ErrorKind::ExpiredSignature => {
                     return Problem::unauthorized(
                         "expired-token",
-                        "the token has expired; get a fresh one",
+                        "the token has expired; get a new one",
                     );
                 }
-                ErrorKind::ImmatureSignature => "the token is not valid yet".to_owned(),
-                ErrorKind::InvalidAudience => "the token is for another audience".to_owned(),
-                ErrorKind::InvalidIssuer => "the token is from another issuer".to_owned(),
-                ErrorKind::MissingRequiredClaim(claim) => format!("the token has no `{claim}`"),
+                ErrorKind::ImmatureSignature => "the token is not valid yet (`nbf`)".to_owned(),
+                ErrorKind::InvalidAudience => {
+                    "the audience of the token (`aud`) is not listed in AUTH_JWT_AUDIENCE"
+                        .to_owned()
+                }
+                ErrorKind::InvalidIssuer => {
+                    "the issuer of the token (`iss`) is not listed in AUTH_JWT_ISSUER".to_owned()
+                }
+                ErrorKind::MissingRequiredClaim(claim) => {
+                    format!("the token lacks the claim `{claim}`")
+                }
                 _ => return invalid_token(),
             };
             Problem::unauthorized("invalid-token", detail)
@@ -73,8 +80,8 @@ impl ClaimRules {
 /// Returns the time until `exp` by the system clock, which is also the clock of the token checks.
 fn lifetime_until(exp: f64) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
-    let left = exp - get_current_timestamp() as f64;
-    Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(Duration::MAX)
+    let seconds = exp - get_current_timestamp() as f64;
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
 
 /// Returns the token's header, which names the key. Keys and addresses of keys in the header are
@@ -94,6 +101,6 @@ pub(super) fn header_of(token: &str) -> Result<Header, Problem> {
 pub(super) fn invalid_token() -> Problem {
     Problem::unauthorized(
         "invalid-token",
-        "this is neither a valid JWT nor a service key",
+        "the credentials are neither a valid JWT nor a service key",
     )
 }

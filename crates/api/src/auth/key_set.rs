@@ -52,8 +52,8 @@ struct KeySetDocument {
 impl KeySet {
     /// Parses the issuer's response. Keys for another purpose or of an unknown kind are ignored.
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
-        let reply: KeySetDocument = serde_json::from_slice(body)?;
-        let keys = reply
+        let document: KeySetDocument = serde_json::from_slice(body)?;
+        let keys = document
             .keys
             .into_iter()
             .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
@@ -93,22 +93,24 @@ fn usable(key: &Jwk) -> Option<VerificationKey> {
     let signs = common
         .public_key_use
         .as_ref()
-        .is_none_or(|its| *its == PublicKeyUse::Signature);
+        .is_none_or(|key_use| *key_use == PublicKeyUse::Signature);
     let verifies = common
         .key_operations
         .as_ref()
-        .is_none_or(|its| its.contains(&KeyOperations::Verify));
+        .is_none_or(|operations| operations.contains(&KeyOperations::Verify));
     if !signs || !verifies {
         return None;
     }
     let possible: &[Algorithm] = match &key.algorithm {
         AlgorithmParameters::RSA(_) => &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512],
-        AlgorithmParameters::EllipticCurve(its) => match its.curve {
+        AlgorithmParameters::EllipticCurve(parameters) => match parameters.curve {
             EllipticCurve::P256 => &[Algorithm::ES256],
             EllipticCurve::P384 => &[Algorithm::ES384],
             _ => &[],
         },
-        AlgorithmParameters::OctetKeyPair(its) if its.curve == EllipticCurve::Ed25519 => {
+        AlgorithmParameters::OctetKeyPair(parameters)
+            if parameters.curve == EllipticCurve::Ed25519 =>
+        {
             &[Algorithm::EdDSA]
         }
         // A symmetric key that is published in a key set is not secret.
@@ -118,7 +120,7 @@ fn usable(key: &Jwk) -> Option<VerificationKey> {
         Some(stated) => possible
             .iter()
             .copied()
-            .filter(|one| Some(*one) == algorithm_of(stated))
+            .filter(|algorithm| Some(*algorithm) == algorithm_of(stated))
             .collect(),
         None => possible.to_vec(),
     };
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_by_its_name_and_signs_only_its_own_way() {
+    fn a_key_is_found_by_its_id_and_used_only_with_its_own_algorithms() {
         let keys = set(json!([
             rsa("one", json!({"alg": "RS256", "use": "sig"})),
             {"kty": "EC", "crv": "P-256", "kid": "two", "x": N, "y": N},
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_without_a_key_id_is_for_the_only_key_that_fits() {
+    fn a_token_without_a_key_id_uses_the_only_key_that_fits() {
         let one = set(json!([rsa("one", json!({}))]));
         let two = set(json!([rsa("one", json!({})), rsa("two", json!({}))]));
 
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_for_something_else_are_left_out_and_cost_the_others_nothing() {
+    fn keys_that_cannot_verify_tokens_are_ignored() {
         let keys = set(json!([
             rsa("sealing", json!({"use": "enc"})),
             rsa("wrapping", json!({"key_ops": ["wrapKey"]})),
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_without_end_is_cut() {
+    fn a_set_has_at_most_64_keys() {
         let many: Vec<Value> = (0..500)
             .map(|nth| rsa(&nth.to_string(), json!({})))
             .collect();

@@ -30,9 +30,9 @@ impl ListSetting {
         if elements.iter().any(String::is_empty) {
             return Err(self.unusable("an element is empty"));
         }
-        let is_blank = |letter: char| letter.is_whitespace() || letter.is_control();
-        if elements.iter().any(|element| element.contains(is_blank)) {
-            return Err(self.unusable("an element contains a blank"));
+        let is_refused = |letter: char| letter.is_whitespace() || letter.is_control();
+        if elements.iter().any(|element| element.contains(is_refused)) {
+            return Err(self.unusable("an element contains white space or a control character"));
         }
         if elements.len() > MAX_ELEMENTS {
             return Err(self.unusable("it has more than 100 elements"));
@@ -49,8 +49,8 @@ impl ListSetting {
         match elements.as_slice() {
             [] => Ok(None),
             [only] if only == "*" => Ok(None),
-            several if several.iter().any(|element| element == "*") => {
-                Err(self.unusable("`*` accepts any value and cannot be one of several"))
+            values if values.iter().any(|element| element == "*") => {
+                Err(self.unusable("`*` accepts any value and cannot be combined with other values"))
             }
             _ => Ok(Some(elements)),
         }

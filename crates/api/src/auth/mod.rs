@@ -83,7 +83,7 @@ impl VerifiedCaller {
     /// Remaining lifetime of the token or key; unlimited if `None`.
     pub(crate) fn remaining_lifetime(&self) -> Option<Duration> {
         match self {
-            Self::Member(_, left) => Some(*left),
+            Self::Member(_, lifetime) => Some(*lifetime),
             Self::Service(holder) => holder.remaining_lifetime,
         }
     }
@@ -105,7 +105,7 @@ impl fmt::Debug for Authenticator {
             .field("secret", &self.secret.is_some())
             .field("issuer", &self.issuer_keys)
             .field("service_keys", &self.service_keys.len())
-            .field("trusts_everybody", &self.anonymous_holder.is_some())
+            .field("accepts_anonymous", &self.anonymous_holder.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -131,8 +131,8 @@ impl Authenticator {
             .as_ref()
             .map(|url| IssuerKeys::new(url, Arc::clone(clock), background))
             .transpose()?;
-        let has_a_way = secret.is_some() || issuer.is_some() || !service_keys.is_empty();
-        if !has_a_way && !args.insecure_no_auth {
+        let has_authentication = secret.is_some() || issuer.is_some() || !service_keys.is_empty();
+        if !has_authentication && !args.insecure_no_auth {
             return Err(ApiStartError::NoAuthentication);
         }
         Ok(Self {
@@ -151,14 +151,14 @@ impl Authenticator {
         &self,
         headers: &HeaderMap,
     ) -> Result<ClaimedCaller, Problem> {
-        if let Some(anybody) = &self.anonymous_holder
+        if let Some(holder) = &self.anonymous_holder
             && !headers.contains_key(header::AUTHORIZATION)
         {
             // DNS rebinding: a web page whose domain resolves to this machine sends that domain in
             // `Host`.
             loopback::check_host(headers)?;
             return Ok(ClaimedCaller::Verified(VerifiedCaller::Service(
-                Arc::clone(anybody),
+                Arc::clone(holder),
             )));
         }
         let credentials = bearer_credentials(headers)?;
@@ -171,9 +171,9 @@ impl Authenticator {
                 .map(ClaimedCaller::UnverifiedKey)
                 .ok_or_else(jwt::invalid_token);
         }
-        let (user_id, left) = self.authenticate_member(credentials).await?;
+        let (user_id, lifetime) = self.authenticate_member(credentials).await?;
         Ok(ClaimedCaller::Verified(VerifiedCaller::Member(
-            user_id, left,
+            user_id, lifetime,
         )))
     }
 
@@ -191,12 +191,12 @@ impl Authenticator {
                     .verify_token(token, &key.decoding, &key.algorithms)
             })
             .await
-            .unwrap_or_else(|no_key| {
-                Err(match no_key {
+            .unwrap_or_else(|error| {
+                Err(match error {
                     KeyLookupError::NoMatchingKey => jwt::invalid_token(),
                     KeyLookupError::IssuerUnavailable => Problem::unavailable(
                         "keys-unavailable",
-                        "the keys that tokens are checked with cannot be reached",
+                        "the key set that tokens are checked with is not available; try again",
                     ),
                 })
             })
@@ -219,7 +219,7 @@ fn check_secret(secret: &[u8]) -> Result<(), ApiStartError> {
 
 /// Parses `AUTH_JWKS_URL`.
 pub(crate) fn parse_key_set_url(text: &str) -> Result<Url, ApiStartError> {
-    let url = Url::parse(text).map_err(|_error| ApiStartError::KeySetUrl("it is no address"))?;
+    let url = Url::parse(text).map_err(|_error| ApiStartError::KeySetUrl("it is not a URL"))?;
     issuer_keys::check_key_set_url(&url)?;
     Ok(url)
 }
@@ -231,8 +231,8 @@ pub(crate) fn parse_service_key(digest: &str) -> Result<String, ApiStartError> {
 }
 
 fn bearer_credentials(headers: &HeaderMap) -> Result<&str, Problem> {
-    let mut sent = headers.get_all(header::AUTHORIZATION);
-    let (Some(value), None) = (sent.next(), sent.next()) else {
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Problem::unauthorized(
             "no-credentials",
             "send one header `Authorization: Bearer …` with the member's JWT or a service key",

@@ -24,14 +24,14 @@ const DATABASE: &str = "database";
 
 impl ServiceKeys {
     pub(super) fn parse(digests: &[String]) -> Result<Self, ApiStartError> {
-        let mut words: Vec<&str> = digests
+        let mut values: Vec<&str> = digests
             .iter()
-            .map(|word| word.trim())
-            .filter(|word| !word.is_empty())
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
             .collect();
-        let are_in_database = words.contains(&DATABASE);
-        words.retain(|word| *word != DATABASE);
-        let keys = words.into_iter().enumerate().map(|(position, digest)| {
+        let are_in_database = values.contains(&DATABASE);
+        values.retain(|value| *value != DATABASE);
+        let keys = values.into_iter().enumerate().map(|(position, digest)| {
             let digest = parse_digest(digest).ok_or(ApiStartError::ServiceKey)?;
             if digest == <[u8; 32]>::from(Sha256::digest("")) {
                 return Err(ApiStartError::EmptyServiceKey);
@@ -91,19 +91,19 @@ mod tests {
     }
 
     #[test]
-    fn the_old_key_and_the_new_one_open_while_one_takes_the_others_place() {
+    fn an_old_and_a_new_key_are_accepted_during_a_replacement() {
         let both = ServiceKeys::parse(&[digest("old"), format!(" {} ", digest("new"))]).unwrap();
 
         let name = |key| both.holder(key).map(|holder| holder.name.clone());
         assert_eq!(name("old").as_deref(), Some("settings-1"));
         assert_eq!(name("new").as_deref(), Some("settings-2"));
-        for stranger in ["", "ol", "old ", "newer", &digest("old")] {
-            assert!(both.holder(stranger).is_none(), "{stranger:?}");
+        for unknown in ["", "ol", "old ", "newer", &digest("old")] {
+            assert!(both.holder(unknown).is_none(), "{unknown:?}");
         }
     }
 
     #[test]
-    fn a_word_says_that_all_keys_are_in_the_database() {
+    fn the_value_database_refers_to_the_keys_in_the_database() {
         let none = ServiceKeys::parse(&["database".to_owned()]).unwrap();
 
         assert!(!none.is_empty());
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn a_value_that_is_not_a_digest_is_refused() {
         for bad in ["secret", &"+".repeat(64), &"é".repeat(32), &"a".repeat(63)] {
             assert!(ServiceKeys::parse(&[bad.to_owned()]).is_err(), "{bad}");
         }

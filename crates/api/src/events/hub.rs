@@ -27,10 +27,10 @@ impl FollowedState {
         connection: ConnectionStatus::NeverConnected,
     };
 
-    fn of(pulse: &MemberFeedState) -> Self {
+    fn of(feed: &MemberFeedState) -> Self {
         Self {
-            latest: pulse.latest,
-            connection: pulse.connection(),
+            latest: feed.latest,
+            connection: feed.connection(),
         }
     }
 }
@@ -91,15 +91,15 @@ impl EventHub {
         self: &Arc<Self>,
         user_id: &UserId,
     ) -> Result<Subscription, TooManyStreams> {
-        let mut followed = self.lock();
-        if followed.count >= self.max_streams {
+        let mut streams = self.lock();
+        if streams.count >= self.max_streams {
             return Err(TooManyStreams);
         }
-        followed.count += 1;
-        followed.last_number += 1;
-        let number = followed.last_number;
+        streams.count += 1;
+        streams.last_number += 1;
+        let number = streams.last_number;
         let name = user_id.as_str().to_owned();
-        let member = followed
+        let member = streams
             .members
             .entry(name.clone())
             .or_insert_with(|| FollowedMember {
@@ -111,17 +111,17 @@ impl EventHub {
         {
             oldest.cancel();
         }
-        let taken_away = CancellationToken::new();
-        member.subscriptions.push_back((number, taken_away.clone()));
+        let replaced = CancellationToken::new();
+        member.subscriptions.push_back((number, replaced.clone()));
         let state = member.state.subscribe();
-        followed.by_signal.insert(notify_payload(&name), name);
-        drop(followed);
+        streams.by_signal.insert(notify_payload(&name), name);
+        drop(streams);
         self.member_added.notify_one();
         Ok(Subscription {
             hub: Arc::clone(self),
             user_id: user_id.clone(),
             number,
-            replaced: taken_away,
+            replaced,
             state,
         })
     }
@@ -138,12 +138,12 @@ impl EventHub {
 
     /// Returns the user ids of followed members without a state, because it was not read yet.
     pub(super) fn members_without_state(&self) -> Vec<String> {
-        let followed = self.lock();
-        let unseen = followed
+        let streams = self.lock();
+        let without_state = streams
             .members
             .iter()
             .filter(|(_, member)| member.state.borrow().is_none());
-        unseen.map(|(name, _)| name.clone()).collect()
+        without_state.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns the member that a notification identifies, if they have an open stream.
@@ -151,35 +151,35 @@ impl EventHub {
         self.lock().by_signal.get(signal).cloned()
     }
 
-    /// Publishes the states of the members in `asked` to their streams. A member without an entry
-    /// in `pulses` does not exist.
-    pub(super) fn publish_states(&self, asked: &[String], pulses: &[MemberFeedState]) {
-        let followed = self.lock();
-        for name in asked {
-            let Some(member) = followed.members.get(name) else {
+    /// Publishes the states of the members in `user_ids` to their streams. A member without an
+    /// entry in `feeds` does not exist.
+    pub(super) fn publish_states(&self, user_ids: &[String], feeds: &[MemberFeedState]) {
+        let streams = self.lock();
+        for name in user_ids {
+            let Some(member) = streams.members.get(name) else {
                 continue;
             };
-            let pulse = pulses.iter().find(|pulse| pulse.user_id == *name);
-            let state = pulse.map_or(FollowedState::UNKNOWN_MEMBER, FollowedState::of);
-            member.state.send_if_modified(|known| {
-                let is_new = *known != Some(state);
-                *known = Some(state);
+            let feed = feeds.iter().find(|feed| feed.user_id == *name);
+            let state = feed.map_or(FollowedState::UNKNOWN_MEMBER, FollowedState::of);
+            member.state.send_if_modified(|published| {
+                let is_new = *published != Some(state);
+                *published = Some(state);
                 is_new
             });
         }
     }
 
-    fn unsubscribe(&self, seat: &Subscription) {
-        let mut followed = self.lock();
-        followed.count = followed.count.saturating_sub(1);
-        let name = seat.user_id.as_str();
-        if let Some(member) = followed.members.get_mut(name) {
+    fn unsubscribe(&self, subscription: &Subscription) {
+        let mut streams = self.lock();
+        streams.count = streams.count.saturating_sub(1);
+        let name = subscription.user_id.as_str();
+        if let Some(member) = streams.members.get_mut(name) {
             member
                 .subscriptions
-                .retain(|(number, _)| *number != seat.number);
+                .retain(|(number, _)| *number != subscription.number);
             if member.subscriptions.is_empty() {
-                followed.members.remove(name);
-                followed.by_signal.remove(&notify_payload(name));
+                streams.members.remove(name);
+                streams.by_signal.remove(&notify_payload(name));
             }
         }
     }
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_hub_takes_another_stream_once_one_has_ended() {
+    fn a_full_hub_accepts_a_stream_after_another_one_ended() {
         let hub = Arc::new(EventHub::new(2));
         let first = hub.subscribe(&user("alice")).unwrap();
         let _second = hub.subscribe(&user("bob")).unwrap();
@@ -219,24 +219,28 @@ mod tests {
     }
 
     #[test]
-    fn one_seat_too_many_ends_the_oldest_and_those_who_left_are_forgotten() {
+    fn a_ninth_stream_ends_the_oldest_and_closed_streams_are_removed() {
         let hub = Arc::new(EventHub::new(100));
-        let mut seats: Vec<Subscription> = (0..MAX_STREAMS_PER_MEMBER)
+        let mut subscriptions: Vec<Subscription> = (0..MAX_STREAMS_PER_MEMBER)
             .map(|_| hub.subscribe(&user("alice")).unwrap())
             .collect();
-        seats.push(hub.subscribe(&user("bob")).unwrap());
-        assert!(seats.iter().all(|seat| !seat.replaced.is_cancelled()));
+        subscriptions.push(hub.subscribe(&user("bob")).unwrap());
+        assert!(
+            subscriptions
+                .iter()
+                .all(|subscription| !subscription.replaced.is_cancelled())
+        );
 
-        seats.push(hub.subscribe(&user("alice")).unwrap());
+        subscriptions.push(hub.subscribe(&user("alice")).unwrap());
 
-        let ended: Vec<bool> = seats
+        let ended: Vec<bool> = subscriptions
             .iter()
-            .map(|seat| seat.replaced.is_cancelled())
+            .map(|one| one.replaced.is_cancelled())
             .collect();
         assert_eq!(ended.iter().position(|ended| *ended), Some(0));
         assert_eq!(ended.iter().filter(|ended| **ended).count(), 1);
-        assert_eq!(hub.stream_count(), seats.len());
-        drop(seats);
+        assert_eq!(hub.stream_count(), subscriptions.len());
+        drop(subscriptions);
         assert_eq!(hub.stream_count(), 0);
         assert_eq!(hub.followed_members(), Vec::<String>::new());
         assert_eq!(hub.member_of_signal(&notify_payload("alice")), None);

@@ -57,27 +57,27 @@ struct EventStream {
 /// Returns the text of the events as they occur.
 pub(crate) fn open_stream(
     state: web::Data<AppState>,
-    opening: EventStreamRequest,
+    request: EventStreamRequest,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let ends_at = opening
+    let ends_at = request
         .remaining_lifetime
         // An expiry too far ahead for the clock means no end.
-        .and_then(|left| Instant::now().checked_add(left));
-    let follower = EventStream {
+        .and_then(|lifetime| Instant::now().checked_add(lifetime));
+    let event_stream = EventStream {
         state,
-        user_id: opening.user_id,
-        subscription: opening.subscription,
-        last_sent: opening.last_event_id,
+        user_id: request.user_id,
+        subscription: request.subscription,
+        last_sent: request.last_event_id,
         connection: None,
-        key: opening.key,
+        key: request.key,
         key_seen_at: Instant::now(),
         ends_at,
         app_open_recorded_at: None,
     };
     let beginning = stream::iter([Ok(Bytes::from_static(RETRY_FIELD.as_bytes()))]);
-    let events = stream::unfold(follower, |mut follower| async move {
-        let text = follower.next_events().await?;
-        Some((Ok(Bytes::from(text)), follower))
+    let events = stream::unfold(event_stream, |mut event_stream| async move {
+        let text = event_stream.next_events().await?;
+        Some((Ok(Bytes::from(text)), event_stream))
     });
     futures::StreamExt::chain(beginning, events)
 }
@@ -86,9 +86,9 @@ impl EventStream {
     /// Returns the next events or a sign of life; `None` when the stream ends.
     async fn next_events(&mut self) -> Option<String> {
         let stopping = self.state.background.stop_token();
-        let taken_away = self.subscription.replaced.clone();
+        let replaced = self.subscription.replaced.clone();
         let ends_at = self.ends_at;
-        let over = async {
+        let expiry = async {
             match ends_at {
                 Some(at) => sleep_until(at).await,
                 None => std::future::pending().await,
@@ -96,8 +96,8 @@ impl EventStream {
         };
         tokio::select! {
             () = stopping.cancelled() => None,
-            () = taken_away.cancelled() => None,
-            () = over => None,
+            () = replaced.cancelled() => None,
+            () = expiry => None,
             text = self.wait_for_events() => {
                 if self.key_has_ended().await { None } else { Some(text) }
             }
@@ -119,21 +119,21 @@ impl EventStream {
 
     async fn wait_for_events(&mut self) -> String {
         self.record_app_open();
-        let silence = sleep_until(Instant::now() + HEARTBEAT_INTERVAL);
-        tokio::pin!(silence);
+        let heartbeat = sleep_until(Instant::now() + HEARTBEAT_INTERVAL);
+        tokio::pin!(heartbeat);
         loop {
-            let known = *self.subscription.state.borrow_and_update();
-            if let Some(state) = known {
+            let published = *self.subscription.state.borrow_and_update();
+            if let Some(state) = published {
                 match self.read_events(state).await {
                     Ok(text) if !text.is_empty() => return text,
                     Ok(_) => {}
                     Err(problem) => {
-                        tracing::debug!(%problem, "a follower waits for the database");
+                        tracing::debug!(%problem, "event stream waits for the database");
                     }
                 }
             }
             tokio::select! {
-                () = &mut silence => return ": still here\n\n".to_owned(),
+                () = &mut heartbeat => return ": heartbeat\n\n".to_owned(),
                 // The hub exists longer than its streams, so the channel is never closed.
                 _ = self.subscription.state.changed() => {}
             }
@@ -164,18 +164,18 @@ impl EventStream {
                 change_feed::rows_after(&mut conn, &user_id, sent, MAX_CHANGES_PER_READ).await
             })
             .await??;
-        let latest_gone = match found {
+        let resume_after = match found {
             FeedRows::Rows { rows, .. } => return Ok(self.format_day_events(&rows, latest)),
             FeedRows::UnknownMember => 0,
             FeedRows::Gone { latest } => latest,
         };
         // The changes after the caller's last event are no longer stored, or the member was erased
         // since.
-        self.last_sent = Some(latest_gone);
+        self.last_sent = Some(resume_after);
         Ok(format_event(
             "reset",
             self.last_sent,
-            &json!({ "latest": latest_gone }),
+            &json!({ "latest": resume_after }),
         ))
     }
 
@@ -205,7 +205,7 @@ impl EventStream {
         let (engine, user_id) = (self.state.engine.clone(), self.user_id.clone());
         self.state.background.spawn(async move {
             if let Err(error) = engine.note_app_open(&user_id).await {
-                tracing::debug!(%error, "a follower's visit could not be noted");
+                tracing::debug!(%error, "app open of an event stream not recorded");
             }
         });
     }
@@ -214,14 +214,14 @@ impl EventStream {
 /// Returns the days that changed, each with the sequence number of its last change, in the order of
 /// these numbers. A caller who received one of them has also received all days before it.
 fn latest_change_by_date(rows: &[ChangeRow]) -> Vec<(NaiveDate, i64)> {
-    let mut last: HashMap<NaiveDate, i64> = HashMap::new();
+    let mut latest: HashMap<NaiveDate, i64> = HashMap::new();
     for row in rows {
-        last.insert(row.local_date, row.seq);
+        latest.insert(row.local_date, row.seq);
         if let Some(previous) = row.previous_date {
-            last.insert(previous, row.seq);
+            latest.insert(previous, row.seq);
         }
     }
-    let mut days: Vec<(NaiveDate, i64)> = last.into_iter().collect();
+    let mut days: Vec<(NaiveDate, i64)> = latest.into_iter().collect();
     days.sort_unstable_by_key(|(date, seq)| (*seq, *date));
     days
 }
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn each_day_is_told_once_with_its_last_number_and_so_is_one_that_was_left() {
+    fn each_changed_date_is_listed_once_with_its_latest_sequence_number() {
         let days = latest_change_by_date(&[
             row(1, 5, None),
             row(2, 6, None),
@@ -257,7 +257,7 @@ mod tests {
             row(4, 7, None),
         ]);
 
-        let told: Vec<(String, i64)> = days
+        let listed: Vec<(String, i64)> = days
             .into_iter()
             .map(|(date, seq)| (date.to_string(), seq))
             .collect();
@@ -267,11 +267,11 @@ mod tests {
             ("2026-03-05", 3),
             ("2026-03-07", 4),
         ];
-        assert_eq!(told, expected.map(|(date, seq)| (date.to_owned(), seq)));
+        assert_eq!(listed, expected.map(|(date, seq)| (date.to_owned(), seq)));
     }
 
     #[test]
-    fn an_event_is_written_as_browsers_read_it() {
+    fn an_event_has_the_format_of_server_sent_events() {
         let text = format_event("day", Some(7), &json!({"date": "2026-03-05"}));
 
         assert_eq!(

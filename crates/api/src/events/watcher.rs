@@ -40,24 +40,24 @@ async fn run_watcher(engine: &Engine, hub: &EventHub, may_listen: bool) {
         }
         if may_listen && listener.is_none() {
             match engine.database.listen().await {
-                Ok(listening) => listener = Some(listening),
-                Err(error) => tracing::warn!(%error, "cannot listen for changes; looking instead"),
+                Ok(new) => listener = Some(new),
+                Err(error) => tracing::warn!(%error, "cannot listen for changes; polling instead"),
             }
         }
         if let Err(error) = refresh_states(engine, hub, hub.followed_members()).await {
-            tracing::warn!(%error, "followers wait for the database");
+            tracing::warn!(%error, "event streams wait for the database");
             listener = None;
             sleep(RETRY_PAUSE).await;
             continue;
         }
-        let look_again = match listener {
+        let poll_interval = match listener {
             Some(_) => POLL_INTERVAL_LISTENING,
             None => POLL_INTERVAL,
         };
         if let Err(error) =
-            handle_signals(engine, hub, &mut listener, Instant::now() + look_again).await
+            handle_signals(engine, hub, &mut listener, Instant::now() + poll_interval).await
         {
-            tracing::warn!(%error, "the connection that listens for changes is lost");
+            tracing::warn!(%error, "connection for change notifications lost");
             listener = None;
         }
     }
@@ -71,7 +71,7 @@ async fn handle_signals(
     until: Instant,
 ) -> Result<(), StorageError> {
     loop {
-        let heard = async {
+        let next_signal = async {
             match listener {
                 Some(listener) => listener.next().await,
                 None => std::future::pending().await,
@@ -80,9 +80,9 @@ async fn handle_signals(
         tokio::select! {
             () = sleep_until(until) => return Ok(()),
             () = hub.member_added.notified() => refresh_states(engine, hub, hub.members_without_state()).await?,
-            signal = heard => {
-                let names = hub.member_of_signal(&signal?).into_iter().collect();
-                refresh_states(engine, hub, names).await?;
+            signal = next_signal => {
+                let user_ids = hub.member_of_signal(&signal?).into_iter().collect();
+                refresh_states(engine, hub, user_ids).await?;
             }
         }
     }
@@ -91,15 +91,15 @@ async fn handle_signals(
 async fn refresh_states(
     engine: &Engine,
     hub: &EventHub,
-    names: Vec<String>,
+    user_ids: Vec<String>,
 ) -> Result<(), StorageError> {
-    if names.is_empty() {
+    if user_ids.is_empty() {
         return Ok(());
     }
-    let pulses = {
+    let feeds = {
         let mut conn = engine.database.get().await?;
-        change::list_feed_states(&mut conn, &names).await?
+        change::list_feed_states(&mut conn, &user_ids).await?
     };
-    hub.publish_states(&names, &pulses);
+    hub.publish_states(&user_ids, &feeds);
     Ok(())
 }

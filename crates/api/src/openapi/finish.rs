@@ -1,11 +1,13 @@
 //! Parts of the OpenAPI document that many routes share.
 
+use std::collections::BTreeSet;
+
 use actix_web::http::Method;
 use utoipa::{
     Modify,
     openapi::{
-        Content, Header, KnownFormat, Object, OpenApi as Document, Ref, RefOr, Required, Response,
-        Schema, SchemaFormat, Type,
+        Components, Content, Header, KnownFormat, Object, OpenApi as Document, Ref, RefOr,
+        Required, Response, Schema, SchemaFormat, Type,
         path::{Operation, Parameter},
         schema::SchemaType,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -14,6 +16,7 @@ use utoipa::{
 use whoop_core::UserId;
 use whoop_storage::service_key::Scope;
 
+use super::examples;
 use crate::scope;
 
 /// Pattern for text without control characters, which are refused in ids.
@@ -22,20 +25,30 @@ const PRINTABLE: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
 /// Operations with an optional request body.
 const OPTIONAL_BODY_OPERATIONS: [&str; 2] = ["beginConnect", "syncNow"];
 
+/// Description of the header `ETag`.
+const ETAG: &str =
+    "Version of the response. Send it in `If-None-Match` to get 304 while it is current.";
+
+/// Tags of operations that are not for apps. They get `x-internal: true`, with which code
+/// generators skip them.
+const INTERNAL_TAGS: [&str; 2] = ["WHOOP", "Operations"];
+
 pub(super) struct DocumentFinisher;
 
 impl Modify for DocumentFinisher {
     fn modify(&self, document: &mut Document) {
         let mut scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         scheme.description =
-            Some("The member's own JWT, which opens the member's own data".to_owned());
+            Some("JWT of a member, which gives access to the data of this member only".to_owned());
         let mut key_scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         key_scheme.description = Some(
-            "A service key, which may act for any member as far as its scopes go: `read`, `sync`, \
-             `erase`, `operate`. Each operation names the scope that it needs."
+            "Service key, which gives access to the data of every member within its scopes: \
+             `read`, `sync`, `erase`, `operate`. Each operation lists the scope that it needs."
                 .to_owned(),
         );
+        let request_schemas = request_schema_names(document);
         let components = document.components.get_or_insert_default();
+        require_nullable_fields(components, &request_schemas);
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
         components.add_security_scheme("serviceKey", SecurityScheme::Http(key_scheme));
         for (pattern, path) in &mut document.paths.paths {
@@ -51,9 +64,54 @@ impl Modify for DocumentFinisher {
                     continue;
                 };
                 finish_operation(operation);
+                examples::add_example(operation);
                 if let Some(scope) = scope::scope_of_route(&method, pattern) {
                     add_scope(operation, scope);
                 }
+            }
+        }
+    }
+}
+
+/// Returns the names of the schemas of request bodies.
+fn request_schema_names(document: &Document) -> BTreeSet<String> {
+    let items = document.paths.paths.values();
+    let operations = items.flat_map(|item| [&item.get, &item.post, &item.put, &item.patch]);
+    let bodies = operations
+        .flatten()
+        .filter_map(|operation| match &operation.request_body {
+            Some(RefOr::T(body)) => Some(body),
+            Some(RefOr::Ref(_)) | None => None,
+        });
+    let contents =
+        bodies
+            .flat_map(|body| body.content.values())
+            .filter_map(|content| match content {
+                RefOr::T(content) => content.schema.as_ref(),
+                RefOr::Ref(_) => None,
+            });
+    contents
+        .filter_map(|schema| match schema {
+            RefOr::Ref(reference) => reference.ref_location.rsplit('/').next(),
+            RefOr::T(_) => None,
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Makes each nullable field of a response required: a field of a response is either always present
+/// or, if it can be absent, never null. A field of a request body may be omitted.
+fn require_nullable_fields(components: &mut Components, request_schemas: &BTreeSet<String>) {
+    for (name, schema) in &mut components.schemas {
+        let RefOr::T(Schema::Object(object)) = schema else {
+            continue;
+        };
+        if request_schemas.contains(name) {
+            continue;
+        }
+        for (field, property) in &object.properties {
+            if is_nullable(property) && !object.required.contains(field) {
+                object.required.push(field.clone());
             }
         }
     }
@@ -80,6 +138,11 @@ fn finish_operation(operation: &mut Operation) {
     // A public operation gets an empty list, because an absent list does not declare that it is
     // public.
     let is_guarded = !operation.security.get_or_insert_default().is_empty();
+    let mut tags = operation.tags.iter().flatten();
+    if tags.any(|tag| INTERNAL_TAGS.contains(&tag.as_str())) {
+        let extensions = operation.extensions.get_or_insert_default();
+        extensions.insert("x-internal".to_owned(), true.into());
+    }
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
             narrow_parameter(parameter);
@@ -94,18 +157,21 @@ fn finish_operation(operation: &mut Operation) {
     }
     if operation.request_body.is_some() {
         let responses = &mut operation.responses.responses;
-        let encoded = || problem_response("The body is encoded; send it without Content-Encoding");
+        let encoded = || {
+            problem_response("The body is encoded; send it without the header `Content-Encoding`")
+        };
         responses.entry("415".to_owned()).or_insert_with(encoded);
     }
     if is_guarded {
         // The rate limit applies to all of a member's requests together.
         let responses = &mut operation.responses.responses;
-        let asked_too_often =
-            || problem_response("Too many requests of this member; see Retry-After");
+        let too_many_requests =
+            || problem_response("Too many requests of this member; see `Retry-After`");
         responses
             .entry("429".to_owned())
-            .or_insert_with(asked_too_often);
+            .or_insert_with(too_many_requests);
     }
+    let has_versions = operation.responses.responses.contains_key("304");
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else {
             continue;
@@ -115,12 +181,17 @@ fn finish_operation(operation: &mut Operation) {
         };
         add(
             "X-Request-Id",
-            text_header("The request's id, as the log has it"),
+            text_header("Id of the request, which is also in the log of the service"),
         );
         match status.as_str() {
+            "200" | "304" if has_versions => add("ETag", text_header(ETAG)),
+            "202" => add("Location", text_header("Path of the member's sync status")),
+            "303" => add(
+                "Location",
+                text_header("Address of the app to continue with"),
+            ),
+            "401" if is_guarded => add("WWW-Authenticate", text_header("Always `Bearer`")),
             "429" | "503" => add("Retry-After", seconds_header()),
-            "401" if is_guarded => add("WWW-Authenticate", text_header("`Bearer`")),
-            "202" | "303" => add("Location", text_header("Where to go on")),
             _ => (),
         }
     }
@@ -167,6 +238,19 @@ fn narrow_parameter(parameter: &mut Parameter) {
     }
 }
 
+fn is_nullable(schema: &RefOr<Schema>) -> bool {
+    match schema {
+        RefOr::T(Schema::Object(object)) => accepts_null(&object.schema_type),
+        RefOr::T(Schema::Array(array)) => accepts_null(&array.schema_type),
+        RefOr::T(Schema::OneOf(choice)) => choice.items.iter().any(is_null),
+        RefOr::T(_) | RefOr::Ref(_) => false,
+    }
+}
+
+fn accepts_null(schema_type: &SchemaType) -> bool {
+    matches!(schema_type, SchemaType::Array(types) if types.contains(&Type::Null))
+}
+
 fn is_null(schema: &RefOr<Schema>) -> bool {
     matches!(
         schema,
@@ -184,6 +268,6 @@ fn seconds_header() -> Header {
     let mut object = Object::with_type(Type::Integer);
     object.format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
     let mut header = Header::new(Schema::Object(object));
-    header.description = Some("Seconds until it is worth trying again".to_owned());
+    header.description = Some("Seconds to wait before the next attempt".to_owned());
     header
 }

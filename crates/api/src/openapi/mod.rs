@@ -1,3 +1,4 @@
+mod examples;
 mod finish;
 
 use utoipa::{OpenApi, openapi::OpenApi as Document};
@@ -15,8 +16,10 @@ pub fn openapi_document() -> Document {
 #[openapi(
     info(
         title = "WHOOP, database first",
-        description = "Each member's recovery, sleep, workouts and cycles, answered from your own PostgreSQL. \
-            Errors are `application/problem+json`; their `type` is stable. Absent is null or an empty list, never zero.",
+        description = "Recovery, sleep, workouts and cycles of each member, from the operator's own \
+            PostgreSQL. Errors are `application/problem+json` with a stable `type`. An absent value is \
+            null or an empty list, never zero. Instants are in UTC. Figures are as WHOOP sent them; \
+            only kilocalories are rounded.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(
@@ -52,6 +55,13 @@ pub fn openapi_document() -> Document {
         routes::export::ExportFormatSchema,
     )),
     servers((url = "/", description = "This server")),
+    tags(
+        (name = "Connection", description = "Connect a member to WHOOP, and end the connection"),
+        (name = "Data", description = "Read the stored data of a member, and follow its changes"),
+        (name = "Sync", description = "Read from WHOOP now, and show the sync status"),
+        (name = "WHOOP", description = "Requests that WHOOP sends; not for apps"),
+        (name = "Operations", description = "Routes for operation and monitoring; not for apps"),
+    ),
     modifiers(&DocumentFinisher),
 )]
 struct ApiDescription;

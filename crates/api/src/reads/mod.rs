@@ -89,7 +89,7 @@ impl ReadPool {
 
     /// Logs a failed read. The engine repeats it and reports the error.
     pub(crate) fn log_fallback(error: &(dyn std::error::Error + 'static)) {
-        tracing::debug!(error, "a read goes another way");
+        tracing::debug!(error, "read failed and is repeated through the engine");
     }
 
     /// Records that the primary has new data of a member.
@@ -132,15 +132,15 @@ mod tests {
 
     #[test]
     fn workers_get_half_of_the_connections_if_that_is_one_each() {
-        let shares = |connections, workers| {
+        let sizes = |connections, workers| {
             let PoolSizes { worker, engine } = PoolSizes::of(connections, workers);
             (worker, engine)
         };
-        assert_eq!(shares(8, 2), (2, 4));
-        assert_eq!(shares(8, 4), (1, 4));
-        assert_eq!(shares(8, 16), (0, 8));
-        assert_eq!(shares(2, 1), (0, 2));
-        assert_eq!(shares(4, 1), (2, 2));
-        assert_eq!(shares(9, 2), (2, 5));
+        assert_eq!(sizes(8, 2), (2, 4));
+        assert_eq!(sizes(8, 4), (1, 4));
+        assert_eq!(sizes(8, 16), (0, 8));
+        assert_eq!(sizes(2, 1), (0, 2));
+        assert_eq!(sizes(4, 1), (2, 2));
+        assert_eq!(sizes(9, 2), (2, 5));
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct ReadReplica {
 impl fmt::Debug for ReadReplica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReadReplica")
-            .field("is_good", &self.is_usable)
+            .field("is_usable", &self.is_usable)
             .finish_non_exhaustive()
     }
 }
@@ -88,11 +88,12 @@ impl ReadReplica {
         changed.insert(signal, now + PRIMARY_READ_WINDOW);
     }
 
-    fn set_usable(&self, is_good: bool) {
-        let was_good = self.is_usable.swap(is_good, Ordering::Relaxed);
-        if was_good != is_good {
-            let state = if is_good { "read" } else { "not read" };
-            tracing::info!("the replica is {state} from now on");
+    fn set_usable(&self, is_usable: bool) {
+        let was_usable = self.is_usable.swap(is_usable, Ordering::Relaxed);
+        match (was_usable, is_usable) {
+            (false, true) => tracing::info!("replica is used for reads"),
+            (true, false) => tracing::info!("replica is no longer used for reads"),
+            _ => {}
         }
     }
 }
@@ -120,7 +121,7 @@ async fn run_listener(engine: &Engine, replica: &ReadReplica, may_listen: bool) 
     }
     loop {
         if let Err(error) = listen_for_changes(engine, replica).await {
-            tracing::warn!(%error, "cannot hear what changes; the replica is not read");
+            tracing::warn!(%error, "cannot listen for changes; replica is not used");
         }
         replica.set_usable(false);
         sleep(LAG_CHECK_INTERVAL).await;
@@ -135,20 +136,20 @@ async fn listen_for_changes(engine: &Engine, replica: &ReadReplica) -> Result<()
 }
 
 async fn run_lag_checks(engine: &Engine, reads: &Database, replica: &ReadReplica) {
-    let mut marks: Vec<(Instant, i64)> = Vec::new();
+    let mut primary_positions: Vec<(Instant, i64)> = Vec::new();
     loop {
-        let looked = timeout(LAG_CHECK_TIMEOUT, read_log_positions(engine, reads)).await;
-        match looked {
+        let positions = timeout(LAG_CHECK_TIMEOUT, read_log_positions(engine, reads)).await;
+        match positions {
             Ok(Ok((primary, replayed))) => {
                 let now = Instant::now();
-                marks.push((now, primary));
+                primary_positions.push((now, primary));
                 // Positions that the replica has reached no longer count as lag.
-                marks.retain(|(_, position)| *position > replayed);
-                let oldest = marks.first().map(|(at, _)| now - *at);
-                replica.set_usable(oldest.is_none_or(|behind| behind < MAX_REPLICATION_LAG));
+                primary_positions.retain(|(_, position)| *position > replayed);
+                let lag = primary_positions.first().map(|(at, _)| now - *at);
+                replica.set_usable(lag.is_none_or(|lag| lag < MAX_REPLICATION_LAG));
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the replica cannot be looked at");
+                tracing::warn!(%error, "cannot read the replication lag; replica is not used");
                 replica.set_usable(false);
             }
             Err(_) => replica.set_usable(false),
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_read_from_a_replica_that_was_not_looked_at_or_is_far_behind() {
+    fn a_replica_is_not_used_before_the_first_check_or_after_a_failed_one() {
         let replica = ReadReplica::new();
         assert!(!replica.is_current_for(&member("alice")));
         replica.set_usable(true);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_changed_lately_is_read_from_the_primary_and_nobody_else() {
+    fn only_members_with_recent_changes_are_read_from_the_primary() {
         let replica = ReadReplica::new();
         replica.set_usable(true);
         replica.note_write(&member("alice"));
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn more_changes_than_can_be_remembered_are_no_reason_to_guess() {
+    fn a_replica_is_not_used_after_too_many_changed_members() {
         let replica = ReadReplica::new();
         replica.set_usable(true);
         for number in 0..=MAX_CHANGED_MEMBERS {

@@ -27,10 +27,10 @@ const MAX_LIMIT: i64 = 500;
 #[utoipa::path(
     get, operation_id = "getOverview", path = "/api/v1/whoop/admin/status", tag = "Operations",
     responses(
-        (status = 200, description = "The numbers", body = Overview),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The state of the service", body = Overview),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -47,8 +47,10 @@ pub(crate) async fn status(
     Ok(json::respond(HttpResponse::Ok(), &overview))
 }
 
+/// Results of the checks.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct DoctorResponse {
+    /// One entry for each check, in the order in which they ran.
     checks: Vec<DoctorCheck>,
 }
 
@@ -61,10 +63,10 @@ pub(crate) struct DoctorResponse {
 #[utoipa::path(
     post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
     responses(
-        (status = 200, description = "What was found", body = DoctorResponse),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The results of the checks", body = DoctorResponse),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -92,25 +94,10 @@ pub(crate) struct WebhooksQuery {
     limit: Option<String>,
 }
 
-/// State of a webhook event.
-#[derive(utoipa::ToSchema)]
-#[schema(as = WebhookState, rename_all = "snake_case")]
-#[expect(dead_code, reason = "only its description is used")]
-pub(crate) enum WebhookStateSchema {
-    /// The event waits to be processed.
-    Pending,
-    Done,
-    /// The event is no longer retried after too many attempts.
-    Dead,
-    /// This version does not know the event's type.
-    UnknownType,
-    /// The event does not belong to a connected member.
-    UnknownMember,
-}
-
+/// Webhook events, and their number by state.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct WebhooksResponse {
-    /// Number of events in each state, of all events.
+    /// Number of all events, by state; a state without events has no key.
     counts: BTreeMap<String, i64>,
     /// The selected events, the latest first.
     events: Vec<WebhookEventRow>,
@@ -122,15 +109,15 @@ pub(crate) struct WebhooksResponse {
 #[utoipa::path(
     get, operation_id = "getWebhooks", path = "/api/v1/whoop/admin/webhooks", tag = "Operations",
     params(
-        ("state" = Option<WebhookStateSchema>, Query, description = "Only those that stand so"),
-        ("limit" = Option<i64>, Query, minimum = 1, maximum = 500, description = "1 to 500; 50 if not given"),
+        ("state" = Option<WebhookEventState>, Query, description = "Only events in this state; all states by default"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 500, description = "Maximum number of events; 50 by default"),
     ),
     responses(
-        (status = 200, description = "The latest first", body = WebhooksResponse),
-        (status = 400, description = "A parameter is wrong; `field` names it", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The events, the latest first", body = WebhooksResponse),
+        (status = 400, description = "A parameter is invalid; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -139,12 +126,12 @@ pub(crate) async fn webhooks(
     query: web::Query<WebhooksQuery>,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, Problem> {
-    let states = query
+    let state_filter = query
         .state
         .as_deref()
         .map(|word| parse_state("state", word));
     let filter = WebhookEventFilter {
-        states: states.transpose()?.into_iter().collect(),
+        states: state_filter.transpose()?.into_iter().collect(),
         ..WebhookEventFilter::default()
     };
     let limit = query.limit.as_deref();
@@ -171,12 +158,15 @@ pub(crate) async fn webhooks(
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayRequest {
+    /// Ids of the events; all events if absent.
     #[schema(min_items = 1)]
     ids: Option<Vec<i64>>,
-    #[schema(value_type = Option<Vec<WebhookStateSchema>>, min_items = 1)]
+    /// States of the events; all states if absent.
+    #[schema(value_type = Option<Vec<WebhookEventState>>, min_items = 1)]
     states: Option<Vec<String>>,
 }
 
+/// Result of a replay.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ReplayResponse {
     /// Number of events that will be processed again.
@@ -189,14 +179,14 @@ pub(crate) struct ReplayResponse {
 /// are not processed again.
 #[utoipa::path(
     post, operation_id = "replayWebhooks", path = "/api/v1/whoop/admin/webhooks/replay", tag = "Operations",
-    request_body(content = ReplayRequest, description = "Which of them"),
+    request_body(content = ReplayRequest, description = "Selection of the events"),
     responses(
-        (status = 200, description = "How many", body = ReplayResponse),
-        (status = 400, description = "The body is wrong, or names nothing", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The events will be processed again", body = ReplayResponse),
+        (status = 400, description = "The body is invalid, or selects no events (`names-nothing`)", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "The caller has no service key", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -211,7 +201,7 @@ pub(crate) async fn replay(
         ("states", request.states.as_ref().is_some_and(Vec::is_empty)),
     ] {
         if is_empty {
-            let detail = "the list is empty; name at least one, or omit the list";
+            let detail = "the list is empty; add an entry or omit the list";
             return Err(Problem::invalid("names-nothing", field, detail));
         }
     }
@@ -228,7 +218,7 @@ pub(crate) async fn replay(
         return Err(Problem::invalid(
             "names-nothing",
             "ids",
-            "say which events: ids, states, or both; all that were given up: {\"states\": [\"dead\"]}",
+            "select events with ids, states or both; for all dead letters: {\"states\": [\"dead\"]}",
         ));
     }
     let replayed = state
@@ -253,6 +243,10 @@ fn parse_state(field: &'static str, word: &str) -> Result<WebhookEventState, Pro
             let words = WebhookEventState::ALL
                 .map(WebhookEventState::as_str)
                 .join(", ");
-            Problem::invalid("invalid-state", field, format!("one of {words}"))
+            Problem::invalid(
+                "invalid-state",
+                field,
+                format!("the state must be one of {words}"),
+            )
         })
 }

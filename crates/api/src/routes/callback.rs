@@ -17,21 +17,28 @@ pub(crate) struct CallbackQuery {
 /// Outcome of a connect without a `return_to`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct CallbackResponse {
+    /// Outcome of the connect.
     #[schema(value_type = ConnectStatus)]
     status: ConnectStatus,
-    /// The app's id of the member, if the connect is complete.
+    /// The app's id of the member; present if the connect is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     user_id: Option<String>,
-    /// One-time word for `POST …/connect/{user_id}/confirm`, if the app has to confirm the connect.
+    /// One-time word for `POST …/connect/{user_id}/confirm`; present if the app has to confirm the
+    /// connect.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     confirm: Option<String>,
 }
 
+/// Outcome of a connect.
+///
+/// - `connected`: the member is connected
+/// - `confirm`: the app has to confirm the connect within ten minutes
 #[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConnectStatus {
     Connected,
-    /// The app has to confirm the connect within ten minutes.
     Confirm,
 }
 
@@ -50,17 +57,17 @@ pub(crate) enum ConnectStatus {
 #[utoipa::path(
     get, operation_id = "finishConnect", path = "/api/v1/whoop/callback", tag = "Connection",
     params(
-        ("state" = String, Query, min_length = 1, description = "As given out by connect; works once, for ten minutes"),
+        ("state" = String, Query, min_length = 1, description = "The `state` of the authorization URL; valid once and for ten minutes"),
         ("code" = Option<String>, Query, description = "WHOOP's authorization code"),
-        ("error" = Option<String>, Query, description = "WHOOP's word for a refusal"),
+        ("error" = Option<String>, Query, description = "WHOOP's error word, if WHOOP or the member refused"),
     ),
     responses(
-        (status = 200, description = "Connected or to be confirmed, and no `return_to` was given", body = CallbackResponse),
-        (status = 303, description = "On to `return_to`"),
-        (status = 400, description = "The state or the code is not good", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "WHOOP's quota is spent; see Retry-After", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The member's data is of another WHOOP account", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "WHOOP or the database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The member is connected, or the app has to confirm the connect; no `return_to` was given", body = CallbackResponse),
+        (status = 303, description = "Redirect to `return_to`"),
+        (status = 400, description = "The state or the code is missing, invalid, used or expired, or WHOOP or the member refused (`connect-refused`)", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "WHOOP's quota is used up; see `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The stored data of the member belongs to another WHOOP account", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "WHOOP or the database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn receive(
@@ -76,7 +83,7 @@ pub(crate) async fn receive(
             Problem::invalid(
                 "missing-state",
                 "state",
-                "WHOOP's redirect carries a state; this has none",
+                "the parameter `state`, which WHOOP's redirect contains, is missing",
             )
         })?;
     if let Some(error) = &query.error {
@@ -97,15 +104,15 @@ pub(crate) async fn receive(
             Problem::invalid(
                 "missing-code",
                 "code",
-                "WHOOP's redirect carries a code; this has none",
+                "the parameter `code`, which WHOOP's redirect contains, is missing",
             )
         })?;
     let (state, code) = (state.to_owned(), code.to_owned());
     if app.confirms_connects {
-        let held = app
+        let pending = app
             .run_on_engine(|engine| async move { engine.prepare_confirmation(&state, &code).await })
             .await?;
-        return match held {
+        return match pending {
             Ok(PendingConfirmation {
                 word,
                 return_to: Some(return_to),
@@ -127,9 +134,9 @@ pub(crate) async fn receive(
     let background = app.background.clone();
     let connected = app
         .run_on_engine(|engine| async move {
-            let welcome = engine.complete_connect(&state, &code).await?;
-            background.spawn(welcome.first_sync);
-            Ok((welcome.user_id, welcome.return_to))
+            let connect = engine.complete_connect(&state, &code).await?;
+            background.spawn(connect.first_sync);
+            Ok((connect.user_id, connect.return_to))
         })
         .await?;
     match connected {
@@ -156,7 +163,7 @@ fn failed_connect_response(error: ConnectError) -> Result<HttpResponse, Problem>
     let ConnectError::Failed { return_to, source } = error else {
         return refused_connect_response(error);
     };
-    let cause = ResponseCause::warning("the connect failed", &source);
+    let cause = ResponseCause::warning("connect failed", &source);
     let word = match &source {
         error if error.quota_wait().is_some() => "quota_spent",
         SyncError::Whoop(error) if error.is_invalid_grant() => "invalid_code",

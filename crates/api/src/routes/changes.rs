@@ -20,8 +20,10 @@ pub(crate) struct ChangesQuery {
     counted_since: Option<String>,
 }
 
+/// Changes of one member.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ChangesResponse {
+    /// The app's id of the member.
     user_id: String,
     /// The changes in order of their sequence numbers, which have no gaps.
     changes: Vec<ChangeItem>,
@@ -31,34 +33,43 @@ pub(crate) struct ChangesResponse {
     more: bool,
     /// Sequence number of the member's latest change.
     latest: i64,
-    /// Instant at which the sequence numbers of this member began. If it differs from that of the
-    /// previous response, the member was erased in the meantime and the numbers began again.
+    /// Instant at which the sequence numbers of this member began; null if the member does not
+    /// exist. If it differs from that of the previous response, the member was erased in the
+    /// meantime and the numbers began again.
     counted_since: Option<DateTime<Utc>>,
 }
 
 /// Kind of a change to a record.
+///
+/// - `upsert`: the record is new or was updated
+/// - `delete`: the record was deleted
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 enum ChangeOp {
-    /// The record is new or was updated.
     Upsert,
     Delete,
 }
 
+/// Change of a record.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Change)]
 struct ChangeItem {
+    /// Sequence number of the change.
     seq: i64,
+    /// Data type of the record.
     #[schema(value_type = DataType)]
     data_type: String,
     /// Id of the record. For a recovery it is the id of its cycle.
     id: String,
+    /// Kind of the change.
     #[schema(value_type = ChangeOp)]
     op: String,
     /// Local date of the record; for a deleted record, its last local date.
     local_date: NaiveDate,
-    /// Previous local date of the record, if the change moved it to another date.
+    /// Previous local date of the record, if the change moved it to another date; otherwise null.
     previous_date: Option<NaiveDate>,
+    /// Time at which the change was stored.
     changed_at: DateTime<Utc>,
     /// The record as it is now, in WHOOP's own format, with its `local_date`. Null if the record
     /// was deleted, or if a later change of the same record contains it.
@@ -76,17 +87,17 @@ struct ChangeItem {
     get, operation_id = "getChanges", path = "/api/v1/whoop/changes/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("since" = Option<i64>, Query, minimum = 0, description = "The number of the last change that the app has; 0 if not given"),
-        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000, description = "1 to 1000; 200 if not given"),
-        ("counted_since" = Option<DateTime<Utc>>, Query, description = "That of the answer before, if the app wants to be told that the numbers began anew"),
+        ("since" = Option<i64>, Query, minimum = 0, description = "Sequence number of the last change that the app has; 0 by default"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 1000, description = "Maximum number of changes; 200 by default"),
+        ("counted_since" = Option<DateTime<Utc>>, Query, description = "`counted_since` of the previous response; the response is 410 if the sequence numbers have begun again since"),
     ),
     responses(
         (status = 200, description = "The next changes", body = ChangesResponse),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "Start again: not all of them are kept", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "A parameter is invalid; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Not all changes after `since` are stored; read everything again and continue from `latest`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -104,30 +115,30 @@ pub(crate) async fn read(
         .as_deref()
         .map(|text| parameters::parse_instant("counted_since", text))
         .transpose()?;
-    let of = user_id.clone();
-    let followed = state
+    let member = user_id.clone();
+    let result = state
         .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
-            change_feed::after(&mut conn, &of, since, limit).await
+            change_feed::after(&mut conn, &member, since, limit).await
         })
         .await??;
-    let found = match followed {
+    let page = match result {
         FeedResult::Gone { latest } => return Err(Problem::changes_gone(latest)),
-        FeedResult::Page(found) => found,
+        FeedResult::Page(page) => page,
     };
-    if counted_since.is_some_and(|known| found.counted_since != Some(known)) {
-        return Err(Problem::changes_gone(found.latest));
+    if counted_since.is_some_and(|known| page.counted_since != Some(known)) {
+        return Err(Problem::changes_gone(page.latest));
     }
-    let next_since = found.entries.last().map_or(since, |last| last.row.seq);
-    let changes = found.entries.into_iter().map(|one| ChangeItem {
-        seq: one.row.seq,
-        data_type: one.row.data_type,
-        id: one.row.record_id,
-        op: one.row.op,
-        local_date: one.row.local_date,
-        previous_date: one.row.previous_date,
-        changed_at: one.row.changed_at,
-        record: one.record,
+    let next_since = page.entries.last().map_or(since, |last| last.row.seq);
+    let changes = page.entries.into_iter().map(|entry| ChangeItem {
+        seq: entry.row.seq,
+        data_type: entry.row.data_type,
+        id: entry.row.record_id,
+        op: entry.row.op,
+        local_date: entry.row.local_date,
+        previous_date: entry.row.previous_date,
+        changed_at: entry.row.changed_at,
+        record: entry.record,
     });
     Ok(json::respond(
         HttpResponse::Ok(),
@@ -135,9 +146,9 @@ pub(crate) async fn read(
             user_id: user_id.into(),
             changes: changes.collect(),
             next_since,
-            more: next_since < found.latest,
-            latest: found.latest,
-            counted_since: found.counted_since,
+            more: next_since < page.latest,
+            latest: page.latest,
+            counted_since: page.counted_since,
         },
     ))
 }

@@ -10,6 +10,7 @@ use crate::{
 /// Maximum length of a word, in bytes.
 const MAX_WORD_BYTES: usize = 100;
 
+/// Confirmation of a connect.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConfirmRequest {
@@ -18,10 +19,12 @@ pub(crate) struct ConfirmRequest {
     confirm: Option<String>,
 }
 
+/// Confirmed connect.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ConfirmResponse {
     /// Always `connected`.
     status: &'static str,
+    /// The app's id of the member.
     user_id: String,
 }
 
@@ -33,17 +36,17 @@ pub(crate) struct ConfirmResponse {
 #[utoipa::path(
     post, operation_id = "confirmConnect", path = "/api/v1/whoop/connect/{user_id}/confirm", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),
-    request_body(content = ConfirmRequest, description = "The word"),
+    request_body(content = ConfirmRequest, description = "The one-time word of the connect"),
     responses(
-        (status = 200, description = "Connected; the first sync has begun", body = ConfirmResponse),
-        (status = 400, description = "The body is wrong (`invalid-confirm`), or the word was never given out or was used (`unknown-confirm`)", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Another member began this connect (`confirm-mismatch`), the member's data is of another WHOOP account (`other-whoop-account`), or WHOOP ended the permission (`permission-ended`); nothing was connected", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The member is connected, and the first sync has begun", body = ConfirmResponse),
+        (status = 400, description = "The body is invalid (`invalid-confirm`), or the word was never issued or was already used (`unknown-confirm`)", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Another member began this connect (`confirm-mismatch`), the stored data of the member belongs to another WHOOP account (`other-whoop-account`), or WHOOP ended the permission (`permission-ended`); nothing was connected", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "The connect was not confirmed within ten minutes (`confirm-expired`)", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "WHOOP's quota is spent; the word stays good, see Retry-After", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "WHOOP or the database is away; the word stays good", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests of this member; the word remains valid, see `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable; the word remains valid", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -61,14 +64,14 @@ pub(crate) async fn confirm(
             Problem::invalid(
                 "invalid-confirm",
                 "confirm",
-                "send the word that came back in `confirm=`, such as {\"confirm\": \"3q2-7w…\"}",
+                "send the word from the parameter `confirm` of the callback's redirect, such as {\"confirm\": \"3q2-7w…\"}",
             )
         })?;
-    let confirming = user_id.clone();
+    let member = user_id.clone();
     let background = state.background.clone();
     let confirmed = state
         .run_on_engine(|engine| async move {
-            let first_sync = engine.confirm_connect(&confirming, &word).await?;
+            let first_sync = engine.confirm_connect(&member, &word).await?;
             background.spawn(first_sync);
             Ok(())
         })

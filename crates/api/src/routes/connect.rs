@@ -6,6 +6,7 @@ use crate::{body::JsonBody, caller, json, member::PathMember, problem::Problem, 
 /// Maximum length of a consent text, in characters.
 const MAX_CONSENT_CHARS: usize = 2000;
 
+/// Options of a connect.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConnectRequest {
@@ -18,6 +19,7 @@ pub(crate) struct ConnectRequest {
     consent: Option<String>,
 }
 
+/// Connect that has begun.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ConnectResponse {
     /// Address of WHOOP's consent page. Open it in the member's browser within ten minutes.
@@ -28,14 +30,14 @@ pub(crate) struct ConnectResponse {
 #[utoipa::path(
     post, operation_id = "beginConnect", path = "/api/v1/whoop/connect/{user_id}", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),
-    request_body(content = ConnectRequest, description = "May be left out"),
+    request_body(content = ConnectRequest, description = "Optional; an empty body has the same effect as an empty object"),
     responses(
-        (status = 200, description = "Where to send the member", body = ConnectResponse),
-        (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The address at which the member grants access", body = ConnectResponse),
+        (status = 400, description = "The body is invalid; `field` names the wrong field", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -56,7 +58,7 @@ pub(crate) async fn begin(
         return Err(Problem::invalid(
             "invalid-consent",
             "consent",
-            format!("at most {MAX_CONSENT_CHARS} characters, without NUL"),
+            format!("the consent may have at most {MAX_CONSENT_CHARS} characters and no NUL"),
         ));
     }
     let entry = caller::audit_actor(&http_request)

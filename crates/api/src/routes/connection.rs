@@ -10,16 +10,22 @@ use crate::{
     state::AppState,
 };
 
+/// Connection of a member to WHOOP.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct MemberConnection {
+    /// The app's id of the member.
     user_id: String,
+    /// State of the connection.
     connection: ConnectionStatus,
-    /// Reason for people, if the connection does not work.
+    /// Reason for the member, if the connection does not work; otherwise null.
     detail: Option<String>,
+    /// Time of the last connect; null if the member never connected.
     connected_at: Option<DateTime<Utc>>,
+    /// Time of the disconnect; null unless the member is disconnected.
     disconnected_at: Option<DateTime<Utc>>,
-    /// Consent that the member gave when connecting, as the app sent it.
+    /// Consent that the member gave when connecting, as the app sent it; null if it sent none.
     consent: Option<String>,
+    /// Time of the consent; null if there is none.
     consented_at: Option<DateTime<Utc>>,
 }
 
@@ -28,25 +34,32 @@ pub(crate) struct DisconnectQuery {
     erase: Option<String>,
 }
 
+/// Result of a disconnect.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct DisconnectResponse {
+    /// The app's id of the member.
     user_id: String,
     /// `disconnected`, or `never_connected` if no data of the member is stored any more.
     connection: ConnectionStatus,
     /// Whether WHOOP confirmed that the permission was revoked.
     revoked: bool,
-    /// Outcome of the revocation: `done`; `pending` if WHOOP did not answer and will be asked
-    /// again; `not_needed`; `in_use` if the same WHOOP account belongs to another member, too;
-    /// `not_possible` if only the member can revoke the permission, in WHOOP's app.
+    /// Outcome of the revocation.
     #[schema(value_type = RevocationSchema, example = "done")]
     revocation: RevocationOutcome,
     /// Whether all stored data of the member was deleted.
     erased: bool,
-    /// Receipt of the deletion, as proof. It is stored without any reference to the member.
+    /// Receipt of the deletion, as proof; null if the data was kept. It is stored without any
+    /// reference to the member.
     receipt: Option<ReceiptResponse>,
 }
 
 /// Outcome of the revocation of a permission at WHOOP.
+///
+/// - `done`: WHOOP confirmed that the permission has ended
+/// - `pending`: WHOOP did not answer; the service repeats the revocation
+/// - `not_needed`: there was no permission, or it had already ended
+/// - `in_use`: the same WHOOP account is connected for another member, so it was not revoked
+/// - `not_possible`: only the member can end the permission, in WHOOP's app
 #[derive(utoipa::ToSchema)]
 #[schema(as = Revocation, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
@@ -58,9 +71,13 @@ enum RevocationSchema {
     NotPossible,
 }
 
+/// Receipt of the deletion of all data of a member.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ErasureReceipt)]
 pub(crate) struct ReceiptResponse {
+    /// Id of the receipt.
     id: Uuid,
+    /// Time of the deletion.
     erased_at: DateTime<Utc>,
     /// Number of rows that were deleted in all tables.
     deleted_rows: i64,
@@ -72,10 +89,10 @@ pub(crate) struct ReceiptResponse {
     params(("user_id" = String, Path, description = "The app's id of the member")),
     responses(
         (status = 200, description = "The state of the connection", body = MemberConnection),
-        (status = 400, description = "The user id is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The user id is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -113,15 +130,15 @@ pub(crate) async fn read(
     delete, operation_id = "disconnect", path = "/api/v1/whoop/connection/{user_id}", tag = "Connection",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("erase" = Option<bool>, Query, description = "Delete all that is stored of the member"),
+        ("erase" = Option<bool>, Query, description = "Whether to delete all stored data of the member; false by default"),
     ),
     responses(
-        (status = 200, description = "Disconnected", body = DisconnectResponse),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "The member never connected, and has no connect under way", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The member is disconnected", body = DisconnectResponse),
+        (status = 400, description = "A parameter is invalid; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The member never connected, and no connect is in progress", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -134,23 +151,23 @@ pub(crate) async fn end(
 ) -> Result<HttpResponse, Problem> {
     let PathMember(user_id) = member;
     let erase = parameters::parse_flag("erase", query.erase.as_deref())?;
-    let leaving = user_id.clone();
-    let by = caller::audit_actor(&request);
-    let left = state
-        .run_on_engine(|engine| async move { engine.disconnect(&leaving, erase, &by).await })
+    let member = user_id.clone();
+    let actor = caller::audit_actor(&request);
+    let result = state
+        .run_on_engine(|engine| async move { engine.disconnect(&member, erase, &actor).await })
         .await?
         .map_err(|error| match error {
             SyncError::NotConnected => Problem::new(
                 StatusCode::NOT_FOUND,
                 "never-connected",
-                "There is no such connection",
-                "this member never connected WHOOP here",
+                "The member has never connected",
+                "this member has never connected to WHOOP",
             ),
             other => other.into(),
         })?;
     caller::note_audited(&request);
     reads.note_write(&user_id);
-    if left.revocation == RevocationOutcome::Pending {
+    if result.revocation == RevocationOutcome::Pending {
         let stop = state.background.stop_token();
         let engine = state.engine.clone();
         state
@@ -159,11 +176,11 @@ pub(crate) async fn end(
     }
     let body = DisconnectResponse {
         user_id: user_id.into(),
-        connection: left.connection,
-        revoked: left.is_revoked(),
-        revocation: left.revocation,
-        erased: left.is_erased(),
-        receipt: left.receipt.map(|receipt| ReceiptResponse {
+        connection: result.connection,
+        revoked: result.is_revoked(),
+        revocation: result.revocation,
+        erased: result.is_erased(),
+        receipt: result.receipt.map(|receipt| ReceiptResponse {
             id: receipt.id,
             erased_at: receipt.erased_at,
             deleted_rows: receipt.deleted_rows,

@@ -14,16 +14,18 @@ use crate::{
 };
 
 /// Condition for reading from WHOOP before the response.
+///
+/// - `auto`: reads from WHOOP if the stored data is out of date and the day is current or was never
+///   read
+/// - `never`: returns the stored data
+/// - `force`: always reads from WHOOP, except what was read less than a minute ago; then
+///   `meta.sync` is `shared`. A service key needs the scope `sync` for this.
 #[derive(utoipa::ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[schema(as = RefreshMode, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) enum RefreshSchema {
-    /// Reads from WHOOP if the stored data is out of date and the day is current or was never read.
     Auto,
-    /// Returns the stored data.
     Never,
-    /// Always reads from WHOOP, except what was read less than a minute ago: then `meta.sync` is
-    /// `shared`. A service key needs the scope `sync` for this.
     Force,
 }
 
@@ -41,16 +43,16 @@ pub(crate) struct DailyDataQuery {
     get, operation_id = "getDay", path = "/api/v1/whoop/daily-data/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("date" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "YYYY-MM-DD; the member's today if left out", example = "2025-01-20"),
-        ("refresh" = Option<RefreshSchema>, Query, description = "`auto` if not given"),
+        ("date" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "Local date of the day, as YYYY-MM-DD; the member's current date by default", example = "2025-01-20"),
+        ("refresh" = Option<RefreshSchema>, Query, description = "Condition for reading from WHOOP; `auto` by default"),
     ),
     responses(
-        (status = 200, description = "The day, with a reason for all that is absent", body = Day),
-        (status = 304, description = "As `If-None-Match` says"),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The day, with a reason for each absent part", body = Day),
+        (status = 304, description = "The caller has the current version: its `ETag` was sent in `If-None-Match`"),
+        (status = 400, description = "A parameter is invalid; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -75,14 +77,14 @@ pub(crate) async fn read(
     if let Some(day) = read_stored_day(&state, &reads, &user_id, date, refresh).await {
         return Ok(json::respond_unless_cached(&request, &day));
     }
-    let of = user_id.clone();
+    let member = user_id.clone();
     let day = state
         .run_on_engine(|engine| async move {
             let date = match date {
                 Some(date) => date,
-                None => engine.today(&of).await?,
+                None => engine.today(&member).await?,
             };
-            engine.day(&of, date, refresh).await
+            engine.day(&member, date, refresh).await
         })
         .await??;
     reads.note_write(&user_id);
@@ -110,7 +112,7 @@ async fn read_stored_day(
         let (engine, user_id) = (engine.clone(), user_id.clone());
         state.background.spawn(async move {
             if let Err(error) = engine.note_app_open(&user_id).await {
-                tracing::warn!(%error, "a visit could not be noted");
+                tracing::warn!(%error, "app open not recorded");
             }
         });
     }

@@ -17,16 +17,18 @@ pub(crate) struct EventsQuery {
     since: Option<String>,
 }
 
-/// One event of the stream.
+/// Event of the stream.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct ServerSentEvent {
-    /// `day`, `connection` or `reset`.
+    /// Kind of the event: `day`, `connection` or `reset`.
+    #[schema(nullable = false, example = "day")]
     event: Option<String>,
     /// Sequence number of the latest change that the caller has received; the stream can be resumed
     /// from it.
+    #[schema(nullable = false, example = "1207")]
     id: Option<String>,
-    /// JSON; its fields depend on the kind of event.
+    /// JSON object; its fields depend on the kind of the event.
     data: String,
 }
 
@@ -45,15 +47,15 @@ pub(crate) struct ServerSentEvent {
     get, operation_id = "followEvents", path = "/api/v1/whoop/events/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The id of the last event that was read; what came after it is told first"),
-        ("since" = Option<i64>, Query, minimum = 0, description = "The same, for clients that cannot set the header"),
+        ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "Id of the last event that the caller received; later changes are sent first"),
+        ("since" = Option<i64>, Query, minimum = 0, description = "The same number, for clients that cannot set the header"),
     ),
     responses(
-        (status = 200, description = "Events, without an end", body = ServerSentEvent, content_type = "text/event-stream"),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away, or too many streams are open", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The events as they occur", body = ServerSentEvent, content_type = "text/event-stream"),
+        (status = 400, description = "A parameter is invalid; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable, or too many streams are open", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -68,19 +70,19 @@ pub(crate) async fn read(
         remaining_lifetime,
         key_holder,
     } = member;
-    let sent = request.headers().get("Last-Event-ID");
-    let sent = sent.map(|value| value.to_str().unwrap_or("?").to_owned());
+    let resume_header = request.headers().get("Last-Event-ID");
+    let resume_header = resume_header.map(|value| value.to_str().unwrap_or("?").to_owned());
     let number = |field, text: Option<&str>| {
         text.map(|text| parameters::parse_number(field, Some(text), 0, 0..=i64::MAX))
             .transpose()
     };
     let since = number("since", query.since.as_deref())?;
-    let last_event_id = number("Last-Event-ID", sent.as_deref())?.or(since);
+    let last_event_id = number("Last-Event-ID", resume_header.as_deref())?.or(since);
     let hub = Arc::clone(&state.event_hub);
     let subscription = hub.subscribe(&user_id).map_err(|TooManyStreams| {
         Problem::unavailable(
             "busy",
-            "this server has as many event streams open as it carries",
+            "this server has the maximum number of event streams open; try again later",
         )
     })?;
     // Errors are returned here, before the response begins: an open stream could not report them.
@@ -91,7 +93,7 @@ pub(crate) async fn read(
             change::list_feed_states(&mut conn, &[name]).await
         })
         .await??;
-    let opening = EventStreamRequest {
+    let stream_request = EventStreamRequest {
         user_id,
         subscription,
         last_event_id,
@@ -103,5 +105,5 @@ pub(crate) async fn read(
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // nginx would otherwise buffer the events and send them together.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(open_stream(state.clone(), opening)))
+        .streaming(open_stream(state.clone(), stream_request)))
 }

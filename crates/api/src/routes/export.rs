@@ -39,8 +39,12 @@ const MAX_EXPORT_TIME: Duration = Duration::from_secs(10 * 60);
 /// Value of `Retry-After`, in seconds, while an export of the same member is running.
 const RETRY_SECONDS: u64 = 10;
 
+/// Format of an export.
+///
+/// - `ndjson`: one JSON object per line
+/// - `csv`: one table for all data types
 #[derive(utoipa::ToSchema)]
-#[schema(rename_all = "snake_case")]
+#[schema(as = ExportFormat, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) enum ExportFormatSchema {
     Ndjson,
@@ -69,19 +73,19 @@ pub(crate) struct ExportQuery {
     get, operation_id = "exportAll", path = "/api/v1/whoop/export/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("format" = Option<ExportFormatSchema>, Query, description = "`ndjson` (if not given) or `csv`"),
+        ("format" = Option<ExportFormatSchema>, Query, description = "Format of the export; `ndjson` by default"),
     ),
     responses(
-        (status = 200, description = "All of it", content(
+        (status = 200, description = "All stored data of the member", content(
             (String = "application/x-ndjson"),
             (String = "text/csv; charset=utf-8; header=present"),
         )),
-        (status = 400, description = "The format or the user id is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The format or the user id is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The member never connected", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "An export of this member is running (`export-running`), or too many requests; see Retry-After", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Others are exporting, or the database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "An export of this member is running (`export-running`), or too many requests of this member (`too-many-requests`); see `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many exports are running, or the database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -103,7 +107,7 @@ pub(crate) async fn read(
             return Err(Problem::invalid(
                 "invalid-format",
                 "format",
-                "the formats are ndjson and csv",
+                "the format must be ndjson or csv",
             ));
         }
     };
@@ -112,24 +116,25 @@ pub(crate) async fn read(
         .take(&user_id)
         .map_err(|refused| match refused {
             ExportPermitRefusal::MemberHasExport => Problem::export_running(RETRY_SECONDS),
-            ExportPermitRefusal::AllInUse => {
-                Problem::unavailable("busy", "others are exporting now; try again in a moment")
-            }
+            ExportPermitRefusal::AllInUse => Problem::unavailable(
+                "busy",
+                "the maximum number of exports is running; try again in a moment",
+            ),
         })?;
     // The first batch is read before the response begins, so that errors can be returned as such.
     let mut writer = ExportWriter::new(format);
-    let of = user_id.clone();
+    let member = user_id.clone();
     let first = state
-        .run_on_engine(
-            |engine| async move { read_batch(&engine, &of, ExportCursor::default()).await },
-        )
+        .run_on_engine(|engine| async move {
+            read_batch(&engine, &member, ExportCursor::default()).await
+        })
         .await??;
     let Some((items, cursor)) = first.filter(|(items, _)| !items.is_empty()) else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
             "never-connected",
             "There is nothing to export",
-            "this member never connected WHOOP here",
+            "this member has never connected to WHOOP",
         ));
     };
     // Written before the response begins, so that no data is read without a row in the audit trail.
@@ -143,12 +148,12 @@ pub(crate) async fn read(
     caller::note_audited(&request);
     let text = writer.write(items)?;
     let date = state.engine.clock().now().date_naive();
-    let (to, from) = mpsc::channel(MAX_QUEUED_CHUNKS);
+    let (sender, receiver) = mpsc::channel(MAX_QUEUED_CHUNKS);
     let export = RunningExport {
         engine: state.engine.clone(),
         user_id,
         writer,
-        chunks: ChunkSender::new(to),
+        chunks: ChunkSender::new(sender),
         permit,
     };
     state.background.spawn(export.send_all(text, cursor));
@@ -159,7 +164,7 @@ pub(crate) async fn read(
             header::CONTENT_DISPOSITION,
             format!("attachment; filename=\"whoop-{date}.{extension}\""),
         ))
-        .streaming(response_body(from)))
+        .streaming(response_body(receiver)))
 }
 
 async fn read_batch(
@@ -200,7 +205,7 @@ impl RunningExport {
                 None => Ok(None),
             });
             match written {
-                Ok(Some((more, further))) => (text, cursor) = (more, further),
+                Ok(Some((next_text, next_cursor))) => (text, cursor) = (next_text, next_cursor),
                 Ok(None) => break,
                 Err(error) => {
                     // The status was sent long before. Only an interrupted body can report the
@@ -208,7 +213,7 @@ impl RunningExport {
                     tracing::error!(
                         member = %self.user_id,
                         error = &error as &dyn std::error::Error,
-                        "an export broke off"
+                        "export failed"
                     );
                     return;
                 }
@@ -216,11 +221,11 @@ impl RunningExport {
         }
         let Self {
             writer,
-            chunks: delivery,
+            chunks,
             permit,
             ..
         } = self;
-        if delivery
+        if chunks
             .send(ExportChunk::Text(writer.end_line().into()))
             .await
             .is_ok()
@@ -229,7 +234,7 @@ impl RunningExport {
             // immediately.
             drop(permit);
             // If this fails, the caller has disconnected.
-            let _ = delivery.send(ExportChunk::End).await;
+            let _ = chunks.send(ExportChunk::End).await;
         }
     }
 }
@@ -253,21 +258,18 @@ enum ChunkSendError {
 }
 
 impl ChunkSender {
-    fn new(to: mpsc::Sender<ExportChunk>) -> Self {
+    fn new(sender: mpsc::Sender<ExportChunk>) -> Self {
         let ends_at = Instant::now() + MAX_EXPORT_TIME;
-        Self {
-            sender: to,
-            ends_at,
-        }
+        Self { sender, ends_at }
     }
 
-    async fn send(&self, part: ExportChunk) -> Result<(), ChunkSendError> {
+    async fn send(&self, chunk: ExportChunk) -> Result<(), ChunkSendError> {
         let now = Instant::now();
         if now >= self.ends_at {
             return Err(ChunkSendError::SlowExport);
         }
         let until = self.ends_at.min(now + MAX_BATCH_TIME);
-        match timeout_at(until, self.sender.send(part)).await {
+        match timeout_at(until, self.sender.send(chunk)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(ChunkSendError::Closed),
             Err(_) if until == self.ends_at => Err(ChunkSendError::SlowExport),
@@ -277,15 +279,15 @@ impl ChunkSender {
 }
 
 fn response_body(
-    from: mpsc::Receiver<ExportChunk>,
+    receiver: mpsc::Receiver<ExportChunk>,
 ) -> impl Stream<Item = Result<web::Bytes, std::io::Error>> + 'static {
-    stream::unfold(Some(from), |from| async {
-        let mut from = from?;
-        match from.recv().await {
-            Some(ExportChunk::Text(text)) => Some((Ok(text), Some(from))),
+    stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver = receiver?;
+        match receiver.recv().await {
+            Some(ExportChunk::Text(text)) => Some((Ok(text), Some(receiver))),
             Some(ExportChunk::End) => None,
             None => {
-                let error = std::io::Error::other("the export broke off");
+                let error = std::io::Error::other("the export failed");
                 Some((Err(error), None))
             }
         }
@@ -304,15 +306,15 @@ mod tests {
     const TEXT: web::Bytes = web::Bytes::from_static(b"text");
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_who_reads_nothing_is_given_up_after_a_minute() {
-        let (to, _unread) = mpsc::channel(MAX_QUEUED_CHUNKS);
-        let delivery = ChunkSender::new(to);
+    async fn an_export_to_a_caller_who_reads_nothing_ends_after_a_minute() {
+        let (sender, _unread) = mpsc::channel(MAX_QUEUED_CHUNKS);
+        let chunks = ChunkSender::new(sender);
         let began = Instant::now();
 
         for _ in 0..MAX_QUEUED_CHUNKS {
-            assert_eq!(delivery.send(ExportChunk::Text(TEXT)).await, Ok(()));
+            assert_eq!(chunks.send(ExportChunk::Text(TEXT)).await, Ok(()));
         }
-        let refused = delivery.send(ExportChunk::Text(TEXT)).await;
+        let refused = chunks.send(ExportChunk::Text(TEXT)).await;
 
         assert_eq!(refused, Err(ChunkSendError::SlowBatch));
         assert_eq!(began.elapsed(), MAX_BATCH_TIME);
@@ -320,34 +322,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_export_that_is_read_slowly_ends_after_ten_minutes() {
-        let (to, mut from) = mpsc::channel(MAX_QUEUED_CHUNKS);
-        let delivery = ChunkSender::new(to);
+        let (sender, mut receiver) = mpsc::channel(MAX_QUEUED_CHUNKS);
+        let chunks = ChunkSender::new(sender);
         let began = Instant::now();
-        let reads = tokio::spawn(async move {
-            while from.recv().await.is_some() {
+        let reader = tokio::spawn(async move {
+            while receiver.recv().await.is_some() {
                 tokio::time::sleep(MAX_BATCH_TIME - Duration::from_secs(5)).await;
             }
         });
 
-        let ended = loop {
-            if let Err(ended) = delivery.send(ExportChunk::Text(TEXT)).await {
-                break ended;
+        let error = loop {
+            if let Err(error) = chunks.send(ExportChunk::Text(TEXT)).await {
+                break error;
             }
         };
 
-        assert_eq!(ended, ChunkSendError::SlowExport);
+        assert_eq!(error, ChunkSendError::SlowExport);
         assert_eq!(began.elapsed(), MAX_EXPORT_TIME);
-        drop(delivery);
-        reads.await.unwrap();
+        drop(chunks);
+        reader.await.unwrap();
     }
 
     #[tokio::test]
     async fn a_caller_who_closes_the_connection_ends_the_export_at_once() {
-        let (to, from) = mpsc::channel(MAX_QUEUED_CHUNKS);
-        let delivery = ChunkSender::new(to);
-        drop(from);
+        let (sender, receiver) = mpsc::channel(MAX_QUEUED_CHUNKS);
+        let chunks = ChunkSender::new(sender);
+        drop(receiver);
 
-        let refused = delivery.send(ExportChunk::Text(TEXT)).await;
+        let refused = chunks.send(ExportChunk::Text(TEXT)).await;
 
         assert_eq!(refused, Err(ChunkSendError::Closed));
     }

@@ -7,6 +7,7 @@ use whoop_sync::SyncError;
 
 use crate::{json, openapi, problem::Problem, state::AppState, static_file::StaticFile};
 
+/// Result of a health check.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct HealthResponse {
     /// Always `ok`.
@@ -16,7 +17,7 @@ pub(crate) struct HealthResponse {
 /// Liveness of this process.
 #[utoipa::path(
     get, operation_id = "getHealth", path = "/healthz", tag = "Operations",
-    responses((status = 200, description = "It is", body = HealthResponse)),
+    responses((status = 200, description = "The process is alive", body = HealthResponse)),
 )]
 pub(crate) async fn alive() -> HttpResponse {
     json::respond(HttpResponse::Ok(), &HealthResponse { status: "ok" })
@@ -26,8 +27,8 @@ pub(crate) async fn alive() -> HttpResponse {
 #[utoipa::path(
     get, operation_id = "getReadiness", path = "/readyz", tag = "Operations",
     responses(
-        (status = 200, description = "It can", body = HealthResponse),
-        (status = 503, description = "It cannot now; the detail says why", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The process is ready", body = HealthResponse),
+        (status = 503, description = "The process is not ready; `detail` gives the reason", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
@@ -48,7 +49,7 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Pr
 /// OpenAPI description of this API.
 #[utoipa::path(
     get, operation_id = "getOpenapi", path = "/openapi.json", tag = "Operations",
-    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
+    responses((status = 200, description = "The OpenAPI 3.1 document", body = serde_json::Value)),
 )]
 pub(crate) async fn openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let file = OPENAPI_FILE.as_ref().ok_or(SyncError::Aborted)?;

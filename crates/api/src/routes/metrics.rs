@@ -28,7 +28,7 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 #[utoipa::path(
     get, operation_id = "getMetrics", path = "/metrics", tag = "Operations",
     responses(
-        (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        (status = 200, description = "The metrics as OpenMetrics text", body = String, content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"),
     ),
 )]
 pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
@@ -36,7 +36,7 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
     let failed = counted
         .as_ref()
         .err()
-        .map(|error| ResponseCause::warning("the members could not be counted", error));
+        .map(|error| ResponseCause::warning("metrics could not be read from the database", error));
     state.metrics.note_counts(counted.ok().as_ref());
     let (requests, records) = (state.engine.request_counts(), state.engine.record_counts());
     state.metrics.note_work(&requests, &records);
@@ -55,14 +55,14 @@ async fn read_counts(
     state: &web::Data<AppState>,
 ) -> Result<Result<DatabaseCounts, StorageError>, Problem> {
     // One task counts, the others wait for its result.
-    let mut known = state.metrics.cached_counts.lock().await;
-    let recent = known.take().filter(|long| long.is_recent());
+    let mut cached = state.metrics.cached_counts.lock().await;
+    let recent = cached.take().filter(|counts| counts.is_recent());
     let counted = state
         .run_on_engine(|engine| async move {
             let mut conn = engine.database.get().await?;
             let users = users::count_by_status(&mut conn).await?;
-            let long = match recent {
-                Some(long) => long,
+            let cached = match recent {
+                Some(cached) => cached,
                 None => Arc::new(CachedCounts {
                     events: webhook_event::count_by_state(&mut conn).await?,
                     delays: change::delay_percentiles(
@@ -81,12 +81,12 @@ async fn read_counts(
             drop(conn);
             Ok(DatabaseCounts {
                 users,
-                cached: long,
+                cached,
                 quota: engine.remaining_quota().await?,
             })
         })
         .await?;
-    *known = counted
+    *cached = counted
         .as_ref()
         .ok()
         .map(|counts| Arc::clone(&counts.cached));

@@ -43,14 +43,14 @@ fn api_path(tail: &str) -> String {
 }
 
 /// Configures the routes of an address. A request with a wrong method gets the allowed ones.
-pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) {
-    if surface.members {
+pub(crate) fn configure(config: &mut web::ServiceConfig, served: ServedRoutes) {
+    if served.members {
         config.configure(configure_members);
     }
-    if surface.operations {
+    if served.operations {
         config.configure(configure_operations);
     }
-    if surface.docs {
+    if served.docs {
         config.configure(docs::configure).service(
             web::resource("/openapi.json")
                 .route(get_or_head().to(health::openapi))
@@ -60,7 +60,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) 
     config
         .service(read_resource("/healthz", get_or_head().to(health::alive)))
         .service(read_resource("/readyz", get_or_head().to(health::ready)))
-        .configure(|config| pages::configure(config, surface))
+        .configure(|config| pages::configure(config, served))
         .default_service(web::to(no_such_route));
 }
 

@@ -10,15 +10,15 @@ use actix_web::{
 use super::{ServedRoutes, get_or_head, wrong_method};
 use crate::{pages::WebPages, problem::Problem, state::AppState};
 
-pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) {
+pub(crate) fn configure(config: &mut web::ServiceConfig, served: ServedRoutes) {
     let members = [
         ("/", "index.html"),
         // The service worker is at the root, because it controls only pages below its own path.
         ("/sw.js", "sw.js"),
     ];
     let operations = [("/admin", "admin.html")];
-    let members = members.into_iter().filter(|_| surface.members);
-    let operations = operations.into_iter().filter(|_| surface.operations);
+    let members = members.into_iter().filter(|_| served.members);
+    let operations = operations.into_iter().filter(|_| served.operations);
     for (path, file) in members.chain(operations) {
         config.service(
             web::resource(path)
@@ -30,7 +30,7 @@ pub(crate) fn configure(config: &mut web::ServiceConfig, surface: ServedRoutes) 
         web::resource("/page/{file:.*}")
             .route(
                 get_or_head()
-                    .to(move |request, state, file| serve_named(request, state, file, surface)),
+                    .to(move |request, state, file| serve_named(request, state, file, served)),
             )
             .default_service(web::to(|| wrong_method("GET, HEAD"))),
     );
@@ -40,9 +40,9 @@ async fn serve_named(
     request: HttpRequest,
     state: web::Data<AppState>,
     file: web::Path<String>,
-    surface: ServedRoutes,
+    served: ServedRoutes,
 ) -> HttpResponse {
-    if WebPages::is_operator_file(&file) && !surface.operations {
+    if WebPages::is_operator_file(&file) && !served.operations {
         return Problem::not_found().error_response();
     }
     page_response(&request, &state, &file)
@@ -60,7 +60,7 @@ fn page_response(request: &HttpRequest, state: &AppState, name: &str) -> HttpRes
     let Some(file) = WebPages::file(name) else {
         return Problem::not_found().error_response();
     };
-    let rules = state.pages.headers_for(name);
+    let page_headers = state.pages.headers_for(name);
     let mut response = file.answer(request);
     let headers = response.headers_mut();
     let mut add = |name: HeaderName, value: &'static str| {
@@ -71,11 +71,11 @@ fn page_response(request: &HttpRequest, state: &AppState, name: &str) -> HttpRes
         header::PERMISSIONS_POLICY,
         "camera=(), geolocation=(), microphone=()",
     );
-    if !rules.may_be_framed {
+    if !page_headers.may_be_framed {
         // For browsers that do not support `frame-ancestors`.
         add(header::X_FRAME_OPTIONS, "DENY");
     }
-    match HeaderValue::try_from(rules.policy) {
+    match HeaderValue::try_from(page_headers.policy) {
         Ok(policy) => {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
             response

@@ -17,11 +17,15 @@ pub(crate) struct RangeQuery {
     to: Option<String>,
 }
 
+/// Key figures of a span of days.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RangeResponse {
+    /// The app's id of the member.
     #[schema(value_type = String)]
     user_id: UserId,
+    /// First date of the span.
     from: NaiveDate,
+    /// Last date of the span.
     to: NaiveDate,
     /// Every date of the span, the oldest first.
     days: Vec<BriefDay>,
@@ -35,16 +39,16 @@ pub(crate) struct RangeResponse {
     get, operation_id = "getRange", path = "/api/v1/whoop/range/{user_id}", tag = "Data",
     params(
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("from" = String, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The first date", example = "2025-01-01"),
-        ("to" = String, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The last date; at most 399 days later", example = "2025-01-31"),
+        ("from" = String, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "First date of the span, as YYYY-MM-DD", example = "2025-01-01"),
+        ("to" = String, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "Last date of the span, as YYYY-MM-DD; at most 399 days after `from`", example = "2025-01-31"),
     ),
     responses(
-        (status = 200, description = "A row for every date", body = RangeResponse),
-        (status = 304, description = "As `If-None-Match` says"),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The key figures, one entry for each date", body = RangeResponse),
+        (status = 304, description = "The caller has the current version: its `ETag` was sent in `If-None-Match`"),
+        (status = 400, description = "A parameter is invalid; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -61,7 +65,7 @@ pub(crate) async fn read(
             Problem::invalid(
                 "missing-date",
                 field,
-                "a span has two ends: name `from` and `to`, like 2025-01-20",
+                "`from` and `to` are both required, as dates such as 2025-01-20",
             )
         })?;
         parameters::parse_date(field, text)
@@ -72,14 +76,14 @@ pub(crate) async fn read(
         return Err(Problem::invalid(
             "span-too-long",
             "to",
-            format!("a span has at most {MAX_RANGE_DAYS} days"),
+            format!("the span may have at most {MAX_RANGE_DAYS} days"),
         ));
     }
-    let of = user_id.clone();
+    let member = user_id.clone();
     let days = reads
         .read(&state, &user_id, move |conn| {
-            let of = of.clone();
-            async move { day_range::read(&conn, &of, from, to).await }
+            let member = member.clone();
+            async move { day_range::read(&conn, &member, from, to).await }
         })
         .await?;
     let range = RangeResponse {

@@ -23,6 +23,7 @@ pub(crate) struct RecordsQuery {
     cursor: Option<String>,
 }
 
+/// Page of records.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RecordPage {
     /// The records as WHOOP sent them, with the local date of the record in `local_date`.
@@ -40,20 +41,20 @@ pub(crate) struct RecordPage {
 #[utoipa::path(
     get, operation_id = "getRecords", path = "/api/v1/whoop/records/{data_type}/{user_id}", tag = "Data",
     params(
-        ("data_type" = DataType, Path, description = "Which of the four"),
+        ("data_type" = DataType, Path, description = "Data type of the records"),
         ("user_id" = String, Path, description = "The app's id of the member"),
-        ("from" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The first of the member's days; from the beginning if not given"),
-        ("to" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "The last; to the present if not given"),
-        ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "50 if not given"),
-        ("cursor" = Option<String>, Query, min_length = 1, description = "`next_cursor` of the page before"),
+        ("from" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "First local date, as YYYY-MM-DD; the earliest by default"),
+        ("to" = Option<String>, Query, pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", format = Date, description = "Last local date, as YYYY-MM-DD; the latest by default"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "Maximum number of records; 50 by default"),
+        ("cursor" = Option<String>, Query, min_length = 1, description = "`next_cursor` of the previous page"),
     ),
     responses(
-        (status = 200, description = "A page", body = RecordPage),
-        (status = 304, description = "As `If-None-Match` says"),
-        (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "A page of records", body = RecordPage),
+        (status = 304, description = "The caller has the current version: its `ETag` was sent in `If-None-Match`"),
+        (status = 400, description = "A parameter is invalid; `field` names it", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -70,7 +71,7 @@ pub(crate) async fn read(
         Problem::invalid(
             "unknown-data-type",
             "data_type",
-            "the types are recovery, sleep, workout and cycle",
+            "the data type must be recovery, sleep, workout or cycle",
         )
     })?;
     let date = |field, text: Option<&str>| {
@@ -87,16 +88,16 @@ pub(crate) async fn read(
     let limit = query.limit.as_deref();
     let limit = parameters::parse_number("limit", limit, DEFAULT_LIMIT, 1..=MAX_LIMIT)?;
     let below = query.cursor.as_deref().map(cursor::decode).transpose()?;
-    let of = user_id.clone();
+    let member_id = user_id.clone();
     let (mut rows, whoop_user_id) = reads
         .read(&state, &user_id, move |mut conn| {
-            let (of, span, below) = (of.clone(), span.clone(), below.clone());
+            let (member_id, span, below) = (member_id.clone(), span.clone(), below.clone());
             async move {
-                let member = users::find(&mut conn, &of).await?;
+                let member = users::find(&mut conn, &member_id).await?;
                 // One additional record shows whether there is another page.
                 let below = below.as_ref();
-                let rows =
-                    records::page(&mut conn, &of, data_type, &span, below, limit + 1).await?;
+                let rows = records::page(&mut conn, &member_id, data_type, &span, below, limit + 1)
+                    .await?;
                 Ok((rows, member.map_or(0, |member| member.whoop_user_id)))
             }
         })

@@ -10,6 +10,7 @@ use crate::{
     state::AppState,
 };
 
+/// Options of a sync.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SyncNowRequest {
@@ -27,25 +28,30 @@ pub(crate) struct SyncNowRequest {
     wait: Option<bool>,
 }
 
+/// Sync that runs in the background.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncStartedResponse {
+    /// The app's id of the member.
     user_id: String,
     /// Always `running`.
     status: &'static str,
-    /// Address of the member's sync status.
+    /// Path of the member's sync status on this server.
     status_url: String,
 }
 
 /// Result of a sync.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncReport {
+    /// The app's id of the member.
     user_id: String,
+    /// Outcome of the sync.
     #[schema(value_type = SyncOutcomeSchema)]
     outcome: MemberOutcome,
+    /// Result for each data type that was read.
     types: Vec<SyncedType>,
-    /// Reason for people, if not everything was read.
+    /// Reason for the member, if not everything was read; otherwise null.
     error: Option<String>,
-    /// Seconds until the quota allows more calls, if the quota was used up.
+    /// Seconds until the quota allows more calls; null unless the quota was used up.
     retry_after_seconds: Option<u64>,
     /// Whether the member has to connect again.
     reauth_required: bool,
@@ -54,28 +60,36 @@ pub(crate) struct SyncReport {
 /// Result for one data type, with its numbers of records.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncedType {
+    /// Data type of the records.
     data_type: DataType,
+    /// Number of new records.
     inserted: u64,
+    /// Number of records that were replaced by a newer version.
     updated: u64,
-    /// Records that were already stored in this version or a newer one.
+    /// Number of records that were already stored in this version or a newer one.
     unchanged: u64,
-    /// Records that WHOOP no longer has.
+    /// Number of records that were deleted because WHOOP no longer has them.
     deleted: u64,
-    /// Records that could not be read and were set aside.
+    /// Number of records that could not be read and were set aside.
     rejected: u64,
+    /// Reason for the member, if the data type was not read; otherwise null.
     error: Option<String>,
 }
 
 /// Outcome of a sync.
+///
+/// - `done`: everything was read
+/// - `shared`: the sync waited for another sync of the same member, or another one ended less than
+///   a minute ago
+/// - `deferred`: WHOOP's quota did not allow the sync now
+/// - `failed`: not everything could be read
+/// - `stopped`: the sync was stopped before its end
 #[derive(utoipa::ToSchema)]
 #[schema(as = SyncReportOutcome, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
 enum SyncOutcomeSchema {
     Done,
-    /// The sync waited for another sync of the same member, or another one ended less than a minute
-    /// ago.
     Shared,
-    /// Deferred because of WHOOP's quota.
     Deferred,
     Failed,
     Stopped,
@@ -120,17 +134,17 @@ impl From<TypeReport> for SyncedType {
 #[utoipa::path(
     post, operation_id = "syncNow", path = "/api/v1/whoop/sync/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
-    request_body(content = SyncNowRequest, description = "May be left out"),
+    request_body(content = SyncNowRequest, description = "Optional; an empty body has the same effect as an empty object"),
     responses(
-        (status = 200, description = "What was read, type by type", body = SyncReport),
-        (status = 202, description = "Begun, or one was running already; look at `status_url`", body = SyncStartedResponse),
-        (status = 400, description = "The body is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "Not connected, or to be connected again", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The result, by data type", body = SyncReport),
+        (status = 202, description = "The sync has begun, or one was running already; `status_url` gives its status", body = SyncStartedResponse),
+        (status = 400, description = "The body is invalid; `field` names the wrong field", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The member is not connected (`not-connected`), or has to connect again (`reauth-required`)", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "WHOOP's quota is spent; see Retry-After", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "WHOOP or the database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "WHOOP's quota is used up (`quota-spent`), or too many requests of this member (`too-many-requests`); see `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "WHOOP or the database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -147,7 +161,7 @@ pub(crate) async fn start(
         .from
         .map(|text| parameters::parse_since("from", &text, now))
         .transpose()?;
-    let errand = SyncRequest {
+    let sync_request = SyncRequest {
         reason: ReadReason::Asked,
         slot: None,
         data_types,
@@ -166,7 +180,7 @@ pub(crate) async fn start(
         }
     }
 
-    if request.wait == Some(false) || errand.exceeds_look_back(now) {
+    if request.wait == Some(false) || sync_request.exceeds_look_back(now) {
         let status_url = format!(
             "/api/v1/whoop/sync-status/{}",
             encode_path_segment(user_id.as_str())
@@ -177,11 +191,14 @@ pub(crate) async fn start(
             status_url,
         };
         if let Some(claim) = state.background_syncs.claim(&user_id) {
-            let job = SyncContext::scheduled(None, state.background.stop_token());
+            let context = SyncContext::scheduled(None, state.background.stop_token());
             let engine = state.engine.clone();
             state.background.spawn(async move {
                 let _claim = claim;
-                if let Err(error) = engine.sync_in_background(&user_id, &job, &errand).await {
+                if let Err(error) = engine
+                    .sync_in_background(&user_id, &context, &sync_request)
+                    .await
+                {
                     tracing::warn!(member = %user_id, %error, "background sync failed");
                 }
             });
@@ -190,14 +207,16 @@ pub(crate) async fn start(
         response.insert_header((header::LOCATION, started.status_url.clone()));
         return Ok(json::respond(response, &started));
     }
-    let of = user_id.clone();
-    let job = SyncContext::interactive();
+    let member = user_id.clone();
+    let context = SyncContext::interactive();
     let report = state
-        .run_on_engine(
-            |engine| async move { engine.sync_on_request(&user_id, &job, &errand).await },
-        )
+        .run_on_engine(|engine| async move {
+            engine
+                .sync_on_request(&user_id, &context, &sync_request)
+                .await
+        })
         .await??;
-    reads.note_write(&of);
+    reads.note_write(&member);
     sync_response(report)
 }
 

@@ -9,18 +9,23 @@ use whoop_sync::status::MemberStatus;
 
 use crate::{json, member::PathMember, problem::Problem, state::AppState};
 
+/// Sync status of a member.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncStatus {
+    /// The app's id of the member.
     user_id: String,
+    /// State of the member's connection to WHOOP.
     connection: ConnectionStatus,
     /// Whether a sync of this member is running. A sync that was started with `POST sync` and the
     /// first sync after a connect count until their end, including the time between two pages.
     syncing: bool,
     /// Status per data type: `recovery`, `sleep`, `workout`, `cycle`.
     data_types: BTreeMap<&'static str, TypeStatus>,
+    /// Progress of the backfill.
     backfill: BackfillSummary,
     /// Number of WHOOP's records that could not be read and were set aside.
     rejected_records: i64,
+    /// Delay between changes at WHOOP and their storage here.
     freshness: FreshnessSummary,
 }
 
@@ -32,6 +37,7 @@ struct FreshnessSummary {
     changes: i64,
     /// Median delay in seconds; null if there was no change.
     median_seconds: Option<f64>,
+    /// 95th percentile of the delay in seconds; null if there was no change.
     p95_seconds: Option<f64>,
     /// Time of WHOOP's latest webhook about this member; null if none arrived since the member
     /// connected. If none arrives for two days, the scheduled runs read all data types.
@@ -39,6 +45,12 @@ struct FreshnessSummary {
 }
 
 /// Status of the last sync of a data type.
+///
+/// - `never`: the data type was never read
+/// - `running`: a sync is running
+/// - `success`: the last sync succeeded
+/// - `failed`: the last sync failed
+/// - `not_granted`: the member did not grant this data type at WHOOP, so it is not read
 #[derive(utoipa::ToSchema)]
 #[schema(as = TypeSyncStatus, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
@@ -47,30 +59,41 @@ enum TypeSyncStatusSchema {
     Running,
     Success,
     Failed,
-    /// The member did not allow access to this data type at WHOOP, so it is not read.
     NotGranted,
 }
 
+/// Sync status of one data type. All records between `covered_from` and `covered_until` are stored.
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 struct TypeStatus {
+    /// Status of the last sync.
     #[schema(value_type = TypeSyncStatusSchema)]
     sync_status: String,
+    /// Time of the last complete read up to the present; null if there was none.
     last_sync_at: Option<DateTime<Utc>>,
+    /// Time of the last attempt to sync; null if there was none.
     last_attempt_at: Option<DateTime<Utc>>,
     /// Total number of records that were written.
     records_synced: i64,
+    /// Start of the span that is stored completely; null if there is none.
     covered_from: Option<DateTime<Utc>>,
+    /// End of the span that is stored completely; null if there is none.
     covered_until: Option<DateTime<Utc>>,
+    /// Whether WHOOP has no records before `covered_from`.
     whole_history: bool,
+    /// Reason for the member why the last sync failed, or what it had to set aside; null if it
+    /// succeeded.
     last_error: Option<String>,
+    /// Time of the last error; null if there was none.
     last_error_at: Option<DateTime<Utc>>,
 }
 
 /// Progress of the backfill: the history that is completely stored.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct BackfillSummary {
-    /// Whether WHOOP has no older data.
+    /// Whether the history is stored back to the member's first record, or to the start of the
+    /// retention period.
     complete: bool,
+    /// Time from which all records of every granted data type are stored; null if there is none.
     stored_from: Option<DateTime<Utc>>,
 }
 
@@ -130,11 +153,11 @@ impl SyncStatus {
     get, operation_id = "getSyncStatus", path = "/api/v1/whoop/sync-status/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),
     responses(
-        (status = 200, description = "The state of each type", body = SyncStatus),
-        (status = 400, description = "The user id is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The caller is not known", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The token is another member's", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The database is away", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The sync status, by data type", body = SyncStatus),
+        (status = 400, description = "The user id is invalid", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The caller is not authenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The token belongs to another member", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The database is unavailable", body = Problem, content_type = "application/problem+json"),
     ),
     security(("bearer" = [])),
 )]
@@ -148,7 +171,7 @@ pub(crate) async fn read(
         .run_on_engine(|engine| async move { engine.member_status(&member).await })
         .await??;
     let is_running = state.background_syncs.is_running(&user_id);
-    let mut shown = SyncStatus::of(user_id.into(), &status);
-    shown.syncing |= is_running;
-    Ok(json::respond(HttpResponse::Ok(), &shown))
+    let mut body = SyncStatus::of(user_id.into(), &status);
+    body.syncing |= is_running;
+    Ok(json::respond(HttpResponse::Ok(), &body))
 }

@@ -25,6 +25,7 @@ pub(crate) struct WhoopEvent {
         pattern = r"^[^\u0000-\u001F\u007F-\u009F]+$"
     )]
     id: String,
+    /// Type of the event, such as `sleep.updated`.
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -32,6 +33,7 @@ pub(crate) struct WhoopEvent {
         example = "sleep.updated"
     )]
     r#type: String,
+    /// WHOOP's id of the event, which is the same when WHOOP sends the event again.
     trace_id: Option<String>,
 }
 
@@ -42,17 +44,17 @@ pub(crate) struct WhoopEvent {
 #[utoipa::path(
     post, operation_id = "receiveWebhook", path = "/webhooks/whoop", tag = "WHOOP",
     params(
-        ("X-WHOOP-Signature" = String, Header, description = "Base64 of the HMAC-SHA256 of the timestamp's text followed by the raw body"),
-        ("X-WHOOP-Signature-Timestamp" = String, Header, description = "Milliseconds since 1970"),
+        ("X-WHOOP-Signature" = String, Header, description = "Signature: the HMAC-SHA256 of the timestamp's text followed by the raw body, in Base64. The key is the client secret"),
+        ("X-WHOOP-Signature-Timestamp" = String, Header, description = "Time of the signature in milliseconds since 1970"),
     ),
-    request_body(content = WhoopEvent, description = "WHOOP's event"),
+    request_body(content = WhoopEvent, description = "The event"),
     responses(
-        (status = 204, description = "It is stored, or was before"),
-        (status = 400, description = "It is signed and says nothing that could be stored", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "The signature is not WHOOP's, or the timestamp too far off", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "More than 16 KB", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON, or an encoded body", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "It could not be stored; to be sent again", body = Problem, content_type = "application/problem+json"),
+        (status = 204, description = "The event is stored, or was stored before"),
+        (status = 400, description = "The signature is valid, but the event is not", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The signature is invalid, or the timestamp is too old or too far in the future", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body has more than 16 KB", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is not JSON, or is encoded", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The event could not be stored; WHOOP has to send it again", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn take(
@@ -73,7 +75,7 @@ pub(crate) async fn take(
         }
     };
     let (signature, timestamp) = (header(SIGNATURE_HEADER), header(TIMESTAMP_HEADER));
-    let taken = state
+    let received = state
         .run_on_engine(|engine| async move {
             let envelope = WebhookEnvelope {
                 signature: signature.as_deref(),
@@ -83,7 +85,7 @@ pub(crate) async fn take(
             engine.receive_webhook(envelope).await
         })
         .await?;
-    match taken {
+    match received {
         Ok(is_new) => {
             if is_new {
                 state.webhook_arrived.notify_one();
@@ -100,13 +102,13 @@ fn refusal_problem(refused: &WebhookError) -> Problem {
         Problem::new(
             StatusCode::UNAUTHORIZED,
             "bad-signature",
-            "This is not signed by WHOOP, or too long ago",
+            "The webhook has no valid signature",
             refused.to_string(),
         )
     } else {
         Problem::invalid("invalid-event", "body", refused.to_string())
     };
-    problem.with_cause(ResponseCause::warning("a webhook was refused", refused))
+    problem.with_cause(ResponseCause::warning("webhook refused", refused))
 }
 
 /// Refuses a content type other than JSON. A request without a content type is accepted.
@@ -128,8 +130,8 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "not-json",
-        "The body is of another type",
-        "a webhook is application/json",
+        "The body is not JSON",
+        "the content type of a webhook must be application/json",
     )
     .with_field("body"))
 }

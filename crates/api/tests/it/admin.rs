@@ -18,7 +18,7 @@ async fn replay(stage: &Stage, which: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_member_and_a_stranger_are_shown_nothing() {
+async fn the_operators_routes_refuse_members_and_unknown_callers() {
     let (stage, alice) = Stage::with_member().await;
 
     for (method, path) in [
@@ -36,7 +36,7 @@ async fn a_member_and_a_stranger_are_shown_nothing() {
 }
 
 #[tokio::test]
-async fn the_numbers_are_those_of_the_database() {
+async fn the_overview_has_the_numbers_of_the_database() {
     let (stage, alice) = Stage::with_member().await;
     alice.day("").await;
     stage.connect_person("bob", 1).await;
@@ -56,8 +56,8 @@ async fn the_numbers_are_those_of_the_database() {
         .values()
         .filter_map(Value::as_u64)
         .sum();
-    let left = quota["left_in_day"].as_u64().unwrap();
-    assert_eq!(spent + left, quota["calls_per_day"].as_u64().unwrap());
+    let remaining = quota["left_in_day"].as_u64().unwrap();
+    assert_eq!(spent + remaining, quota["calls_per_day"].as_u64().unwrap());
     assert!(spent >= 8, "{quota}");
     assert!(
         status["freshness"]["oldest_seconds"]["sleep"].is_number(),
@@ -67,7 +67,7 @@ async fn the_numbers_are_those_of_the_database() {
 }
 
 #[tokio::test]
-async fn the_doctor_looks_and_says_what_to_do() {
+async fn the_doctor_returns_its_checks_with_remedies() {
     let (stage, _alice) = Stage::with_member().await;
 
     let ask = stage.client.post("/api/v1/whoop/admin/doctor");
@@ -81,19 +81,19 @@ async fn the_doctor_looks_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_webhook_is_worked_off_again_where_somebody_says_which() {
+async fn selected_webhook_events_are_processed_again() {
     let (stage, _alice) = Stage::with_member().await;
-    let nobodys = event(
+    let unknown = event(
         987_654,
         "sleep.updated",
         "aaaaaaaa-1111-4111-8111-111111111111",
         "nobody-s",
     );
-    let webhook = Webhook::of(&nobodys, stage.clock_now());
+    let webhook = Webhook::of(&unknown, stage.clock_now());
     webhook.send(&stage.client).await.assert_status(204);
-    let is_nobodys =
+    let is_unknown =
         async || operator(&stage, "webhooks").await["counts"] == json!({"unknown_member": 1});
-    until("it is found to be of nobody", is_nobodys).await;
+    until("the event has the state unknown_member", is_unknown).await;
     let listed = operator(&stage, "webhooks?state=unknown_member").await;
     let id = listed["events"][0]["id"].as_i64().unwrap();
     assert_eq!(
@@ -104,7 +104,7 @@ async fn a_webhook_is_worked_off_again_where_somebody_says_which() {
     let again = replay(&stage, &json!({"ids": [id]})).await.expect(200);
 
     assert_eq!(again, json!({"replayed": 1}));
-    until("it is of nobody again", is_nobodys).await;
+    until("the event has the state unknown_member again", is_unknown).await;
     let none = replay(&stage, &json!({"states": ["dead"]}))
         .await
         .expect(200);
@@ -112,7 +112,7 @@ async fn a_webhook_is_worked_off_again_where_somebody_says_which() {
 }
 
 #[tokio::test]
-async fn a_replay_of_everything_by_accident_is_refused() {
+async fn a_replay_without_a_selection_is_refused() {
     let stage = Stage::new().await;
 
     for body in [

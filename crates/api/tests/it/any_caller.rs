@@ -40,7 +40,10 @@ fn guarded() -> Vec<Documented> {
 fn of_a_member() -> Vec<Documented> {
     let mut all = guarded();
     all.retain(|route| !is_an_operators(route));
-    assert!(all.len() >= 6, "these are not all routes of a member");
+    assert!(
+        all.len() >= 6,
+        "the description does not list all routes of a member"
+    );
     all
 }
 
@@ -192,7 +195,7 @@ fn strangers() -> Vec<(&'static str, Option<String>, &'static str)> {
             "invalid-token",
         ),
         (
-            "a token for nobody",
+            "a token without a subject",
             bearer(alice().with("sub", json!(null)).text()),
             "invalid-token",
         ),
@@ -256,7 +259,7 @@ fn strangers() -> Vec<(&'static str, Option<String>, &'static str)> {
 }
 
 #[tokio::test]
-async fn no_route_of_a_member_opens_to_anybody_else() {
+async fn no_route_of_a_member_accepts_other_callers() {
     let (stage, _alice) = Stage::with_member().await;
     let before = stage.rows().await;
     stage.world().reset_calls();
@@ -316,7 +319,7 @@ async fn a_member_and_a_service_may_use_every_route_of_the_member() {
 }
 
 #[tokio::test]
-async fn what_is_open_to_all_opens_without_a_token_and_is_all_that_does() {
+async fn exactly_the_public_routes_are_open_without_credentials() {
     let (stage, _alice) = Stage::with_member().await;
     let open: Vec<String> = documented()
         .into_iter()
@@ -344,7 +347,7 @@ async fn what_is_open_to_all_opens_without_a_token_and_is_all_that_does() {
 }
 
 #[tokio::test]
-async fn a_name_written_with_escapes_is_the_same_name() {
+async fn a_percent_encoded_user_id_is_the_same_user_id() {
     let (stage, alice) = Stage::with_member().await;
 
     let path = "/api/v1/whoop/daily-data/%61lic%65";
@@ -357,7 +360,7 @@ async fn a_name_written_with_escapes_is_the_same_name() {
 }
 
 #[tokio::test]
-async fn a_slash_in_a_name_leads_to_no_other_member() {
+async fn a_slash_in_a_user_id_leads_to_no_other_member() {
     let (stage, _alice) = Stage::with_member().await;
     let bob = Token::of("bob").text();
 
@@ -378,7 +381,7 @@ async fn a_slash_in_a_name_leads_to_no_other_member() {
 }
 
 #[tokio::test]
-async fn two_tokens_in_one_request_are_none() {
+async fn a_request_with_two_tokens_is_refused() {
     let (stage, alice) = Stage::with_member().await;
 
     let bob = format!("Bearer {}", Token::of("bob").text());
@@ -394,7 +397,7 @@ async fn two_tokens_in_one_request_are_none() {
 }
 
 #[tokio::test]
-async fn a_token_in_the_query_or_in_a_cookie_is_none() {
+async fn a_token_in_the_query_or_in_a_cookie_is_ignored() {
     let (stage, alice) = Stage::with_member().await;
     let (path, token) = (alice.path("daily-data"), &alice.token);
 
@@ -409,7 +412,7 @@ async fn a_token_in_the_query_or_in_a_cookie_is_none() {
 }
 
 #[tokio::test]
-async fn an_end_a_few_seconds_ago_is_forgiven_because_clocks_differ() {
+async fn a_token_that_expired_a_few_seconds_ago_is_accepted() {
     let (_stage, mut alice) = Stage::with_member().await;
 
     alice.token = Token::of("alice").with_time("exp", -5).text();

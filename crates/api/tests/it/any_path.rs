@@ -33,7 +33,7 @@ fn refused() -> Vec<(&'static str, String)> {
 }
 
 #[tokio::test]
-async fn what_is_no_user_id_is_refused_by_every_route_and_changes_nothing() {
+async fn an_invalid_user_id_is_refused_by_every_route_and_changes_nothing() {
     let (stage, _alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -61,7 +61,7 @@ async fn what_is_no_user_id_is_refused_by_every_route_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn strange_names_are_names_and_find_nobody() {
+async fn unusual_user_ids_are_valid_and_belong_to_no_member() {
     let (stage, _alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -96,7 +96,7 @@ async fn strange_names_are_names_and_find_nobody() {
 }
 
 #[tokio::test]
-async fn a_name_comes_back_letter_for_letter() {
+async fn a_user_id_is_returned_unchanged() {
     let stage = Stage::new().await;
 
     for (sent, name) in [
@@ -119,7 +119,7 @@ async fn a_name_comes_back_letter_for_letter() {
 }
 
 #[tokio::test]
-async fn a_member_whose_name_needs_escapes_has_the_whole_way() {
+async fn a_member_with_a_percent_encoded_user_id_can_use_every_route() {
     let stage = Stage::new().await;
     let name = "auth0|12/3 %2F💤";
     let escaped = "auth0%7C12%2F3%20%252F%F0%9F%92%A4";
@@ -132,19 +132,19 @@ async fn a_member_whose_name_needs_escapes_has_the_whole_way() {
     member.is_read().await;
 
     member.token = crate::harness::Token::of(name).text();
-    let begun = member
+    let started = member
         .post("sync", &serde_json::json!({"wait": false}))
         .await
         .expect(202);
 
-    let status_url = begun["status_url"].as_str().unwrap();
+    let status_url = started["status_url"].as_str().unwrap();
     let ask = stage.client.get(status_url).with_token(&member.token);
     assert_eq!(ask.send().await.expect(200)["user_id"], name);
     member.is_read().await;
 }
 
 #[tokio::test]
-async fn there_is_nothing_at_other_paths() {
+async fn unknown_paths_are_answered_with_404() {
     let stage = Stage::new().await;
 
     for path in [
@@ -170,7 +170,7 @@ async fn there_is_nothing_at_other_paths() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_is_answered_with_the_allowed_ones() {
     let (stage, _alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -192,8 +192,11 @@ async fn a_wrong_method_is_told_the_right_ones() {
             answer.assert_problem(405, "method-not-allowed");
             let allow = answer.header("allow").unwrap();
             for known in &there {
-                let is_told = allow.split(", ").any(|one| one == known.as_str());
-                assert!(is_told, "{method} {path} is told {allow:?}, not {known}");
+                let is_listed = allow.split(", ").any(|one| one == known.as_str());
+                assert!(
+                    is_listed,
+                    "{method} {path} answers with Allow {allow:?}, without {known}"
+                );
             }
         }
     }
@@ -201,7 +204,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_head_is_a_get_without_its_body() {
+async fn a_head_request_is_a_get_without_a_body() {
     let (stage, alice) = Stage::with_member().await;
 
     for path in documented()
@@ -241,7 +244,7 @@ async fn a_head_is_a_get_without_its_body() {
 }
 
 #[tokio::test]
-async fn options_tell_the_methods_and_open_nothing_to_other_sites() {
+async fn options_list_the_methods_and_allow_no_other_origin() {
     let stage = Stage::new().await;
 
     let answer = stage

@@ -6,7 +6,7 @@ use crate::harness::Stage;
 const TODAY: &str = "2026-10-20";
 
 #[tokio::test]
-async fn what_is_no_date_is_refused_with_an_example() {
+async fn an_invalid_date_is_refused_with_an_example() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
     stage.world().reset_calls();
@@ -54,7 +54,7 @@ async fn what_is_no_date_is_refused_with_an_example() {
 }
 
 #[tokio::test]
-async fn a_date_that_has_begun_nowhere_is_refused() {
+async fn a_date_that_has_begun_in_no_time_zone_is_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -82,7 +82,7 @@ async fn the_oldest_dates_are_answered() {
 }
 
 #[tokio::test]
-async fn other_parameters_are_refused_where_they_are_wrong() {
+async fn other_invalid_parameters_are_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -100,7 +100,7 @@ async fn other_parameters_are_refused_where_they_are_wrong() {
 }
 
 #[tokio::test]
-async fn a_parameter_given_twice_is_refused() {
+async fn a_repeated_parameter_is_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -170,11 +170,21 @@ async fn an_unknown_parameter_is_refused_on_every_route_with_the_nearest_name() 
             "records/sleep",
             "?page=2",
             "page",
-            "it has from, to, limit, cursor",
+            "its query parameters are from, to, limit, cursor",
         ),
-        ("sync-status", "?verbose", "verbose", "it has none"),
-        ("connection", "?erase=false", "erase", "it has none"),
-        ("connection", "?=", "", "it has none"),
+        (
+            "sync-status",
+            "?verbose",
+            "verbose",
+            "it has no query parameters",
+        ),
+        (
+            "connection",
+            "?erase=false",
+            "erase",
+            "it has no query parameters",
+        ),
+        ("connection", "?=", "", "it has no query parameters"),
         ("changes", "?sinse=3", "sinse", "did you mean `since`?"),
         ("events", "?sinse=3", "sinse", "did you mean `since`?"),
         ("export", "?fromat=csv", "fromat", "did you mean `format`?"),

@@ -8,7 +8,7 @@ async fn lives(stage: &Stage) -> bool {
 }
 
 #[tokio::test]
-async fn a_megabyte_of_header_or_query_is_turned_away() {
+async fn a_megabyte_of_headers_or_query_is_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
     let megabyte = "x".repeat(1024 * 1024);
@@ -38,7 +38,7 @@ async fn a_megabyte_of_header_or_query_is_turned_away() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_turned_away() {
+async fn a_malformed_http_request_is_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
     let sync = format!(
@@ -75,7 +75,7 @@ async fn what_is_no_http_is_turned_away() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_half_way_changes_nothing() {
+async fn a_caller_who_disconnects_during_a_request_changes_nothing() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -93,7 +93,7 @@ async fn a_caller_who_hangs_up_half_way_changes_nothing() {
 }
 
 #[tokio::test]
-async fn headers_that_mean_nothing_to_us_do_no_harm() {
+async fn unsupported_headers_have_no_effect() {
     let (stage, alice) = Stage::with_member().await;
     let path = alice.path("daily-data");
 
@@ -119,7 +119,7 @@ async fn headers_that_mean_nothing_to_us_do_no_harm() {
 }
 
 #[tokio::test]
-async fn an_authorization_of_strange_bytes_is_refused() {
+async fn an_authorization_header_with_invalid_bytes_is_refused() {
     let (stage, alice) = Stage::with_member().await;
 
     for value in [b"Bearer \xff\xfe".as_slice(), b"Bearer a\tb", b"\xc3\xa9"] {

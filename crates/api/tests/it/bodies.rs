@@ -12,7 +12,7 @@ async fn send(member: &Member, route: &str, body: impl Into<reqwest::Body>) -> A
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused() {
+async fn a_body_that_is_not_a_json_object_is_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
     stage.world().reset_calls();
@@ -60,7 +60,7 @@ async fn a_body_that_is_no_json_object_is_refused() {
 }
 
 #[tokio::test]
-async fn members_of_the_wrong_type_or_given_twice_are_refused() {
+async fn fields_of_the_wrong_type_and_repeated_fields_are_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
     stage.world().reset_calls();
@@ -98,7 +98,7 @@ async fn members_of_the_wrong_type_or_given_twice_are_refused() {
 }
 
 #[tokio::test]
-async fn an_unknown_data_type_is_told_the_known_ones() {
+async fn an_unknown_data_type_is_refused_with_the_known_ones() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
     stage.world().reset_calls();
@@ -126,7 +126,7 @@ async fn an_unknown_data_type_is_told_the_known_ones() {
 }
 
 #[tokio::test]
-async fn a_sync_reads_back_to_a_real_date_of_the_past_only() {
+async fn a_sync_from_an_invalid_or_future_date_is_refused() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
     stage.world().reset_calls();
@@ -154,7 +154,7 @@ async fn a_sync_reads_back_to_a_real_date_of_the_past_only() {
 }
 
 #[tokio::test]
-async fn a_sync_from_the_first_day_there_is_reads_everything() {
+async fn a_sync_from_the_first_supported_date_reads_everything() {
     let (stage, alice) = Stage::with_member().await;
 
     for from in ["1970-01-01", "1970-01-01T00:00:00Z"] {
@@ -201,7 +201,7 @@ async fn a_body_of_twenty_kilobytes_is_too_large() {
 }
 
 #[tokio::test]
-async fn a_consent_is_a_text_of_bearable_length() {
+async fn a_consent_has_at_most_2000_characters() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.rows().await;
 
@@ -216,7 +216,7 @@ async fn a_consent_is_a_text_of_bearable_length() {
 }
 
 #[tokio::test]
-async fn no_body_and_an_empty_object_are_the_same() {
+async fn an_empty_body_and_an_empty_object_have_the_same_effect() {
     let (_stage, alice) = Stage::with_member().await;
 
     for body in [
@@ -226,8 +226,8 @@ async fn no_body_and_an_empty_object_are_the_same() {
         " {} \n",
         r#"{"consent":null,"return_to":null}"#,
     ] {
-        let begun = send(&alice, "connect", body).await.expect(200);
-        assert!(begun["authorization_url"].is_string(), "{body:?}");
+        let started = send(&alice, "connect", body).await.expect(200);
+        assert!(started["authorization_url"].is_string(), "{body:?}");
     }
     let synced = send(&alice, "sync", "").await.expect(200);
     assert_eq!(synced["types"].as_array().map(Vec::len), Some(4));

@@ -29,7 +29,7 @@ async fn is_connected(stage: &Stage) -> bool {
 }
 
 #[tokio::test]
-async fn a_callback_without_a_state_or_a_code_says_which_it_lacks() {
+async fn a_callback_without_a_state_or_a_code_is_refused_with_the_missing_parameter() {
     let stage = Stage::new().await;
     let (state, _) = state_and_code(&stage, None).await;
     let before = stage.rows().await;
@@ -56,7 +56,7 @@ async fn a_callback_without_a_state_or_a_code_says_which_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_state_that_was_never_given_out_is_refused() {
+async fn a_state_that_was_never_issued_is_refused() {
     let stage = Stage::new().await;
     let (state, code) = state_and_code(&stage, None).await;
     let before = stage.rows().await;
@@ -105,7 +105,7 @@ async fn a_state_works_once() {
 }
 
 #[tokio::test]
-async fn of_two_callbacks_at_once_one_connects() {
+async fn one_of_two_concurrent_callbacks_connects() {
     let stage = Stage::new().await;
     let (state, code) = state_and_code(&stage, None).await;
     let query = [("state", state.as_str()), ("code", code.as_str())];
@@ -121,7 +121,7 @@ async fn of_two_callbacks_at_once_one_connects() {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_too_late_is_sent_to_the_app_that_can_begin_again() {
+async fn a_late_callback_redirects_to_the_app() {
     let stage = Stage::new().await;
     let (state, code) = state_and_code(&stage, Some("https://app.example/whoop/done")).await;
     let before = stage.rows().await;
@@ -171,7 +171,7 @@ async fn a_code_works_once() {
 }
 
 #[tokio::test]
-async fn a_made_up_code_connects_nobody() {
+async fn an_invented_code_connects_no_member() {
     let stage = Stage::new().await;
 
     for code in [
@@ -192,7 +192,7 @@ async fn a_made_up_code_connects_nobody() {
 }
 
 #[tokio::test]
-async fn a_member_who_says_no_is_sent_back_with_whoops_word() {
+async fn a_refusal_of_the_member_redirects_with_whoops_error_word() {
     let stage = Stage::new().await;
     let (state, _) = state_and_code(&stage, Some("hos://whoop/done?tab=health")).await;
 
@@ -213,7 +213,7 @@ async fn a_member_who_says_no_is_sent_back_with_whoops_word() {
 }
 
 #[tokio::test]
-async fn without_a_way_back_a_no_is_told_on_the_page() {
+async fn a_refusal_without_a_return_address_is_answered_as_an_error() {
     let stage = Stage::new().await;
     let (state, code) = state_and_code(&stage, None).await;
 
@@ -231,7 +231,7 @@ async fn without_a_way_back_a_no_is_told_on_the_page() {
 }
 
 #[tokio::test]
-async fn only_a_word_of_whoops_goes_on_to_the_app() {
+async fn only_a_well_formed_error_word_is_passed_to_the_app() {
     let stage = Stage::new().await;
 
     for (error, word) in [
@@ -252,7 +252,7 @@ async fn only_a_word_of_whoops_goes_on_to_the_app() {
 }
 
 #[tokio::test]
-async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
+async fn a_failure_of_whoop_is_distinguished_from_a_refusal() {
     let stage = Stage::new().await;
     stage.world().add_fault(Fault::status("token", 502));
 
@@ -271,7 +271,7 @@ async fn a_whoop_that_is_out_of_order_is_told_apart_from_a_no() {
 }
 
 #[tokio::test]
-async fn a_connect_that_the_operator_has_to_mend_does_not_ask_to_try_later() {
+async fn a_rejected_client_secret_is_answered_without_retry_after() {
     let stage = Stage::new().await;
     stage.world().add_fault(Fault {
         body: Some(r#"{"error":"invalid_client"}"#.to_owned()),
@@ -309,7 +309,7 @@ async fn a_connect_succeeds_while_the_quota_is_used_up_or_the_profile_cannot_be_
 }
 
 #[tokio::test]
-async fn a_consent_without_the_profile_is_told_as_a_denial() {
+async fn a_consent_without_the_profile_is_reported_as_access_denied() {
     let stage = Stage::new().await;
     stage.world().add_fault(Fault::status("profile", 403));
 

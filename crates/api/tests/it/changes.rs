@@ -38,7 +38,7 @@ async fn latest(member: &Member) -> i64 {
 }
 
 #[tokio::test]
-async fn the_numbers_count_from_one_without_a_gap_however_they_are_asked_for() {
+async fn sequence_numbers_start_at_one_without_gaps_for_any_page_size() {
     let (stage, alice) = Stage::with_member().await;
     stage.connect_person("bob", 1).await;
 
@@ -67,7 +67,7 @@ async fn the_numbers_count_from_one_without_a_gap_however_they_are_asked_for() {
 }
 
 #[tokio::test]
-async fn nothing_new_is_no_change() {
+async fn a_sync_without_new_data_makes_no_change() {
     let (_stage, alice) = Stage::with_member().await;
     let before = latest(&alice).await;
 
@@ -78,7 +78,7 @@ async fn nothing_new_is_no_change() {
 }
 
 #[tokio::test]
-async fn what_left_is_told_with_the_day_it_left() {
+async fn a_deleted_record_is_listed_with_its_last_local_date() {
     let (stage, alice) = Stage::with_member().await;
     let before = latest(&alice).await;
     let person = stage.world().people()[0];
@@ -107,7 +107,7 @@ async fn what_left_is_told_with_the_day_it_left() {
 }
 
 #[tokio::test]
-async fn of_several_changes_of_a_record_the_last_carries_it() {
+async fn the_last_of_several_changes_of_a_record_contains_the_record() {
     let (stage, alice) = Stage::with_member().await;
     let before = latest(&alice).await;
     let person = stage.world().people()[0];
@@ -135,7 +135,7 @@ async fn of_several_changes_of_a_record_the_last_carries_it() {
 }
 
 #[tokio::test]
-async fn whoever_is_older_than_what_is_kept_is_told_to_start_again_and_where() {
+async fn a_sequence_number_that_is_too_old_is_answered_with_410() {
     let (stage, alice) = Stage::with_member().await;
     let all = latest(&alice).await;
     stage
@@ -160,7 +160,7 @@ async fn whoever_is_older_than_what_is_kept_is_told_to_start_again_and_where() {
 }
 
 #[tokio::test]
-async fn an_erased_member_who_connects_again_counts_anew_and_it_can_be_told() {
+async fn the_sequence_numbers_of_an_erased_member_who_connects_again_start_at_one() {
     let (stage, alice) = Stage::with_member().await;
     let before = alice.get("changes", "?limit=5").await.expect(200);
     let counted_since = before["counted_since"].as_str().unwrap();
@@ -168,9 +168,9 @@ async fn an_erased_member_who_connects_again_counts_anew_and_it_can_be_told() {
     assert_eq!(alice.get("changes", &same).await.status, 200);
 
     alice.delete("?erase=true").await.expect(200);
-    let nobody = alice.get("changes", "?since=5").await;
-    nobody.assert_problem(410, "changes-gone");
-    assert_eq!(nobody.json()["latest"], 0);
+    let answer = alice.get("changes", "?since=5").await;
+    answer.assert_problem(410, "changes-gone");
+    assert_eq!(answer.json()["latest"], 0);
     assert_eq!(alice.get("changes", "").await.expect(200)["latest"], 0);
     stage.connect("alice").await;
 
@@ -183,7 +183,7 @@ async fn an_erased_member_who_connects_again_counts_anew_and_it_can_be_told() {
 }
 
 #[tokio::test]
-async fn what_is_no_number_is_refused() {
+async fn an_invalid_number_is_refused() {
     let (_stage, alice) = Stage::with_member().await;
 
     for (rest, field) in [

@@ -15,9 +15,9 @@ async fn day(stage: &Stage, token: &str) -> Answer {
     alice.get("daily-data", "").await
 }
 
-async fn told(flags: &[&str]) -> Stage {
+async fn stage_with(flags: &[&str]) -> Stage {
     let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-    Stage::told(&flags).await
+    Stage::with_flags(&flags).await
 }
 
 fn with(claim: &str, value: Value) -> String {
@@ -55,7 +55,7 @@ async fn a_token_of_a_third_party_client_is_refused_by_default() {
 
 #[tokio::test]
 async fn a_listed_client_acts_for_its_member_and_no_other_client_does() {
-    let stage = told(&["--auth-jwt-client-ids=mobile,partner"]).await;
+    let stage = stage_with(&["--auth-jwt-client-ids=mobile,partner"]).await;
 
     for id in ["mobile", "partner"] {
         day(&stage, &with("client_id", json!(id))).await.expect(200);
@@ -68,8 +68,9 @@ async fn a_listed_client_acts_for_its_member_and_no_other_client_does() {
 }
 
 #[tokio::test]
-async fn every_required_claim_must_be_carried_with_its_value() {
-    let stage = told(&["--auth-jwt-require=role=authenticated,aal=aal2,is_anonymous=false"]).await;
+async fn a_token_needs_every_required_claim_with_its_value() {
+    let stage =
+        stage_with(&["--auth-jwt-require=role=authenticated,aal=aal2,is_anonymous=false"]).await;
     let good = || {
         Token::of("alice")
             .with("aal", json!("aal2"))
@@ -98,7 +99,7 @@ async fn every_required_claim_must_be_carried_with_its_value() {
 }
 
 #[tokio::test]
-async fn supabases_own_roles_are_no_members_and_anonymous_members_are() {
+async fn tokens_with_supabases_own_roles_are_refused_and_anonymous_members_are_accepted() {
     let stage = Stage::new().await;
 
     for role in ["anon", "service_role"] {
@@ -115,7 +116,7 @@ async fn supabases_own_roles_are_no_members_and_anonymous_members_are() {
 }
 
 #[tokio::test]
-async fn a_token_that_lives_longer_than_a_day_is_refused() {
+async fn a_token_with_a_lifetime_of_more_than_a_day_is_refused() {
     let stage = Stage::new().await;
     let alice = || Token::of("alice").with("iat", json!(null));
 
@@ -145,8 +146,8 @@ async fn a_token_that_lives_longer_than_a_day_is_refused() {
 }
 
 #[tokio::test]
-async fn the_longest_lifetime_is_a_setting() {
-    let stage = told(&["--auth-jwt-max-lifetime-seconds=7200"]).await;
+async fn the_maximum_lifetime_of_a_token_is_a_setting() {
+    let stage = stage_with(&["--auth-jwt-max-lifetime-seconds=7200"]).await;
 
     day(&stage, &Token::of("alice").text()).await.expect(200);
     let token = Token::of("alice").with_time("exp", 8_000).text();
@@ -157,7 +158,7 @@ async fn the_longest_lifetime_is_a_setting() {
 
 #[tokio::test]
 async fn audiences_and_issuers_are_lists() {
-    let stage = told(&[
+    let stage = stage_with(&[
         "--auth-jwt-audience=mobile,web",
         "--auth-jwt-issuer=https://one.example/,https://two.example/",
     ])
@@ -200,11 +201,14 @@ async fn callers_check(stage: &Stage) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_doctor_says_when_any_audience_or_issuer_is_accepted() {
+async fn the_doctor_warns_if_any_audience_or_issuer_is_accepted() {
     let signer = Signer::new("one", Algorithm::ES256);
     let issuer = Issuer::of(&[&signer]);
-    let any = Stage::told(&[issuer.flag(), "--auth-jwt-audience=*".to_owned()]).await;
-    until("the keys were read", || async { issuer.asked() > 0 }).await;
+    let any = Stage::with_flags(&[issuer.flag(), "--auth-jwt-audience=*".to_owned()]).await;
+    until("the keys have been read", || async {
+        issuer.request_count() > 0
+    })
+    .await;
 
     let foreign = Token::of("alice").with("aud", json!("another project"));
     day(&any, &signer.sign(&foreign)).await.expect(200);
@@ -218,7 +222,7 @@ async fn the_doctor_says_when_any_audience_or_issuer_is_accepted() {
             .contains("AUTH_JWT_AUDIENCE=*")
     );
 
-    let no_issuer = Stage::told(&[issuer.flag()]).await;
+    let no_issuer = Stage::with_flags(&[issuer.flag()]).await;
     let found = callers_check(&no_issuer).await;
     assert_eq!(found[0]["state"], "warning");
     assert!(
@@ -232,13 +236,13 @@ async fn the_doctor_says_when_any_audience_or_issuer_is_accepted() {
         issuer.flag(),
         "--auth-jwt-issuer=https://one.example/".to_owned(),
     ];
-    let found = callers_check(&Stage::told(&both).await).await;
+    let found = callers_check(&Stage::with_flags(&both).await).await;
     assert_eq!(found[0]["state"], "ok");
 }
 
 #[tokio::test]
 async fn without_authentication_only_requests_to_this_machine_are_answered() {
-    let stage = told(&["--insecure-no-auth"]).await;
+    let stage = stage_with(&["--insecure-no-auth"]).await;
     let path = stage.member("bob").path("daily-data");
     let port = stage.client.address.port();
 

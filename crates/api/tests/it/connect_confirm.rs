@@ -7,7 +7,7 @@ use whoop_sim::Fault;
 use crate::harness::{Answer, Member, Stage, parameter};
 
 async fn confirming() -> Stage {
-    Stage::told(&["--connect-confirm=required".to_owned()]).await
+    Stage::with_flags(&["--connect-confirm=required".to_owned()]).await
 }
 
 /// Lets `person` consent to a connect that `member` began, and returns the word for the app.
@@ -33,7 +33,7 @@ async fn connection(member: &Member) -> Value {
 }
 
 #[tokio::test]
-async fn a_member_is_connected_once_their_app_has_confirmed_it() {
+async fn a_member_is_connected_after_the_app_confirmed_it() {
     let stage = confirming().await;
     let alice = stage.member("alice");
 
@@ -65,7 +65,7 @@ async fn a_member_is_connected_once_their_app_has_confirmed_it() {
 }
 
 #[tokio::test]
-async fn without_a_way_back_the_word_is_in_the_answer_and_names_nobody() {
+async fn without_a_return_address_the_word_is_in_the_response_without_a_user_id() {
     let stage = confirming().await;
     let alice = stage.member("alice");
     let consent = alice.begin(&json!({})).await;
@@ -85,7 +85,7 @@ async fn without_a_way_back_the_word_is_in_the_answer_and_names_nobody() {
 }
 
 #[tokio::test]
-async fn the_victim_of_a_fixated_connect_hands_nothing_to_the_attacker() {
+async fn a_connect_that_another_member_began_is_not_confirmed() {
     let stage = confirming().await;
     let (attacker, victim) = (stage.member("attacker"), stage.member("victim"));
     let word = word_of(&stage, &attacker, 0).await;
@@ -111,7 +111,7 @@ async fn the_victim_of_a_fixated_connect_hands_nothing_to_the_attacker() {
 }
 
 #[tokio::test]
-async fn a_connect_that_is_confirmed_too_late_is_over() {
+async fn a_connect_that_is_confirmed_too_late_is_refused() {
     let stage = confirming().await;
     let alice = stage.member("alice");
     let word = word_of(&stage, &alice, 0).await;
@@ -124,7 +124,7 @@ async fn a_connect_that_is_confirmed_too_late_is_over() {
 }
 
 #[tokio::test]
-async fn what_is_no_word_is_refused_and_changes_nothing() {
+async fn an_invalid_word_is_refused_and_changes_nothing() {
     let stage = confirming().await;
     let alice = stage.member("alice");
     let word = word_of(&stage, &alice, 0).await;
@@ -186,7 +186,7 @@ async fn a_confirmed_connect_succeeds_while_the_profile_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn of_two_confirmations_at_once_one_connects() {
+async fn one_of_two_concurrent_confirmations_connects() {
     let stage = confirming().await;
     let alice = stage.member("alice");
     let word = json!({"confirm": word_of(&stage, &alice, 0).await});
@@ -213,10 +213,10 @@ async fn an_erasure_ends_an_unconfirmed_connect() {
     let alice = stage.member("alice");
     let word = word_of(&stage, &alice, 0).await;
 
-    let left = alice.delete("?erase=true").await.expect(200);
+    let disconnected = alice.delete("?erase=true").await.expect(200);
 
-    assert_eq!(left["connection"], "never_connected");
-    assert_eq!(left["revocation"], "done");
+    assert_eq!(disconnected["connection"], "never_connected");
+    assert_eq!(disconnected["revocation"], "done");
     assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
     assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
     let late = confirm(&alice, &json!({ "confirm": word })).await;
@@ -224,7 +224,7 @@ async fn an_erasure_ends_an_unconfirmed_connect() {
 }
 
 #[tokio::test]
-async fn without_the_setting_no_word_is_given_out_and_none_is_good() {
+async fn without_the_setting_no_word_is_accepted() {
     let stage = Stage::new().await;
     let alice = stage.member("alice");
 

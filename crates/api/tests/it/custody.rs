@@ -92,6 +92,6 @@ async fn twenty_requests_two_apis_and_a_worker_refresh_once() {
 }
 
 #[tokio::test]
-async fn twenty_requests_two_apis_and_a_worker_refresh_once_where_reuse_ends_it_all() {
+async fn twenty_requests_two_apis_and_a_worker_refresh_once_if_reuse_ends_the_connection() {
     one_refresh_for_all(ReuseMode::FamilyRevoked).await;
 }

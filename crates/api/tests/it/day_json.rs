@@ -56,7 +56,7 @@ fn recoveries(stage: &Stage) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_day_that_is_over_has_every_part() {
+async fn a_past_day_has_every_part() {
     let (_stage, alice) = Stage::with_member().await;
 
     let day = alice.get("daily-data", "?date=2026-10-19").await;
@@ -167,7 +167,7 @@ async fn a_day_that_is_over_has_every_part() {
 }
 
 #[tokio::test]
-async fn a_day_that_still_runs_has_no_end() {
+async fn the_running_day_has_no_end() {
     let (_stage, alice) = Stage::with_member().await;
 
     let day = alice.get("daily-data", "").await;
@@ -237,7 +237,7 @@ async fn a_day_that_still_runs_has_no_end() {
 }
 
 #[tokio::test]
-async fn a_day_of_which_nothing_is_known_has_reasons_instead() {
+async fn a_day_without_data_has_missing_reasons() {
     let stage = Stage::new().await;
     let alice = stage.member("alice");
 
@@ -316,7 +316,7 @@ async fn each_absent_part_has_its_own_reason() {
 }
 
 #[tokio::test]
-async fn every_number_of_whoop_arrives_as_it_was_sent() {
+async fn every_figure_is_the_one_that_whoop_sent() {
     let (stage, alice) = Stage::with_member().await;
     let newest = recoveries(&stage).into_iter().next().unwrap();
 
@@ -336,7 +336,7 @@ async fn every_number_of_whoop_arrives_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn no_day_of_anybody_has_a_whole_number_with_a_point() {
+async fn whole_numbers_have_no_decimal_point_on_any_day() {
     // One person of each kind that the simulator supports.
     let stage = Stage::with(SimConfig {
         people: 9,
@@ -362,7 +362,7 @@ async fn no_day_of_anybody_has_a_whole_number_with_a_point() {
 }
 
 #[tokio::test]
-async fn nobody_but_the_caller_may_keep_an_answer() {
+async fn only_the_caller_may_cache_a_response() {
     let (_stage, alice) = Stage::with_member().await;
 
     for route in ["daily-data", "sync-status", "connection"] {

@@ -50,7 +50,7 @@ fn peak_memory_kb(pid: u32) -> u64 {
 }
 
 #[tokio::test]
-async fn every_encoding_is_refused_on_every_route_and_costs_no_memory() {
+async fn every_content_encoding_is_refused_on_every_route_without_using_memory() {
     let (db, sim) = (TestDb::new().await, simulator().await);
     let api = RunningApi::start(db.url(), &sim, "info").await;
     let brotli = STANDARD.decode(BROTLI_BOMB).unwrap();

@@ -23,7 +23,7 @@ async fn rescore(stage: &Stage, member: &Member, score: i32) {
     member.day("?refresh=force").await;
 }
 
-async fn begun(member: &Member) -> Events {
+async fn open_events(member: &Member) -> Events {
     let mut events = member.follow(None).await;
     let first = events.next().await.unwrap();
     assert_eq!(first.name, "connection");
@@ -33,10 +33,10 @@ async fn begun(member: &Member) -> Events {
 }
 
 #[tokio::test]
-async fn a_day_that_changes_is_told_within_a_second_through_another_replica() {
+async fn a_changed_day_is_sent_within_a_second_by_another_process() {
     let (stage, alice) = Stage::with_member().await;
     let replica = stage.replica(&[]);
-    let mut events = begun(&alice.at(&replica)).await;
+    let mut events = open_events(&alice.at(&replica)).await;
 
     rescore(&stage, &alice, 9).await;
     let committed = Instant::now();
@@ -48,10 +48,10 @@ async fn a_day_that_changes_is_told_within_a_second_through_another_replica() {
 }
 
 #[tokio::test]
-async fn behind_a_pooler_that_gives_connections_away_it_is_told_as_well() {
+async fn a_changed_day_is_sent_within_a_second_behind_a_transaction_pooler() {
     let (stage, alice) = Stage::with_member().await;
     let replica = stage.replica(&["--database-pooler=transaction".to_owned()]);
-    let mut events = begun(&alice.at(&replica)).await;
+    let mut events = open_events(&alice.at(&replica)).await;
 
     rescore(&stage, &alice, 9).await;
     let committed = Instant::now();
@@ -61,9 +61,9 @@ async fn behind_a_pooler_that_gives_connections_away_it_is_told_as_well() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_the_connections_to_the_database() {
+async fn a_stream_survives_the_loss_of_all_database_connections() {
     let (stage, alice) = Stage::with_member().await;
-    let mut events = begun(&alice).await;
+    let mut events = open_events(&alice).await;
     stage
         .execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -81,7 +81,7 @@ async fn a_stream_outlives_the_connections_to_the_database() {
     world
         .patch(person, SimDataType::Recovery, cycle, change)
         .unwrap();
-    until("the day is read", || async {
+    until("the day has been read", || async {
         let day = alice.get("daily-data", "?refresh=force").await;
         day.status == 200 && day.json()["meta"]["sync"] == "done"
     })
@@ -91,9 +91,9 @@ async fn a_stream_outlives_the_connections_to_the_database() {
 }
 
 #[tokio::test]
-async fn whoever_lost_the_stream_is_told_what_they_missed() {
+async fn a_resumed_stream_sends_the_missed_changes() {
     let (stage, alice) = Stage::with_member().await;
-    let mut events = begun(&alice).await;
+    let mut events = open_events(&alice).await;
     rescore(&stage, &alice, 9).await;
     let last = events.next_of("day").await;
     drop(events);
@@ -112,7 +112,7 @@ async fn whoever_lost_the_stream_is_told_what_they_missed() {
 }
 
 #[tokio::test]
-async fn whoever_was_away_for_too_long_is_told_to_start_again() {
+async fn a_stream_resumed_from_deleted_changes_sends_a_reset() {
     let (stage, alice) = Stage::with_member().await;
     stage
         .execute("DELETE FROM whoop_change WHERE seq <= 10")
@@ -125,9 +125,9 @@ async fn whoever_was_away_for_too_long_is_told_to_start_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_or_ended_is_told() {
+async fn a_lost_or_erased_connection_is_sent_as_an_event() {
     let (stage, alice) = Stage::with_member().await;
-    let mut events = begun(&alice).await;
+    let mut events = open_events(&alice).await;
 
     stage.world().revoke_grants(stage.world().people()[0]);
     alice.day("?refresh=force").await;
@@ -135,15 +135,15 @@ async fn a_connection_that_is_lost_or_ended_is_told() {
     assert_eq!(lost.data, json!({"connection": "reauth_required"}));
 
     alice.delete("?erase=true").await.expect(200);
-    let gone = events.next_of("connection").await;
-    assert_eq!(gone.data, json!({"connection": "never_connected"}));
+    let event = events.next_of("connection").await;
+    assert_eq!(event.data, json!({"connection": "never_connected"}));
 }
 
 #[tokio::test]
-async fn nobody_hears_of_another_member() {
+async fn a_stream_contains_no_change_of_another_member() {
     let (stage, alice) = Stage::with_member().await;
     let bob = stage.connect_person("bob", 1).await;
-    let mut events = begun(&bob).await;
+    let mut events = open_events(&bob).await;
 
     rescore(&stage, &alice, 9).await;
     // The following change is bob's.
@@ -170,7 +170,7 @@ async fn a_stream_ends_with_the_token_that_opened_it() {
         token: token.text(),
         ..stage.member("alice")
     };
-    let mut events = begun(&member).await;
+    let mut events = open_events(&member).await;
 
     assert_eq!(events.next().await, None);
 }
@@ -178,17 +178,17 @@ async fn a_stream_ends_with_the_token_that_opened_it() {
 #[tokio::test]
 async fn a_ninth_stream_of_a_member_ends_the_oldest() {
     let (_stage, alice) = Stage::with_member().await;
-    let mut oldest = begun(&alice).await;
+    let mut oldest = open_events(&alice).await;
     let mut others = Vec::new();
     for _ in 0..8 {
-        others.push(begun(&alice).await);
+        others.push(open_events(&alice).await);
     }
 
     assert_eq!(oldest.next().await, None);
 }
 
 #[tokio::test]
-async fn a_number_to_resume_from_that_is_none_is_refused() {
+async fn an_invalid_number_to_resume_from_is_refused() {
     let (_stage, alice) = Stage::with_member().await;
 
     for rest in ["?since=-1", "?since=now"] {

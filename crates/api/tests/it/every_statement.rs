@@ -43,7 +43,7 @@ fn names_the_member(statement: &str) -> bool {
 }
 
 #[tokio::test]
-async fn each_statement_of_the_serving_path_names_the_member() {
+async fn each_statement_of_the_serving_path_contains_the_member() {
     let db = TestDb::new().await;
     let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, "info,whoop_storage::wire=trace").await;

@@ -60,7 +60,7 @@ fn lines_of<'a>(
 }
 
 /// Starts a download without reading its body.
-async fn begun(member: &Member) -> reqwest::Response {
+async fn open_export(member: &Member) -> reqwest::Response {
     let url = format!("http://{}{}", member.client.address, member.path("export"));
     // The response is not compressed, so that its unread part is larger than the socket buffers.
     let http = reqwest::Client::builder().no_gzip().build().unwrap();
@@ -92,7 +92,7 @@ async fn with_everything() -> (Stage, Member) {
 }
 
 #[tokio::test]
-async fn every_record_is_exported_as_whoop_has_it() {
+async fn every_record_is_exported_as_whoop_sent_it() {
     let (stage, alice) = with_everything().await;
 
     let answer = alice.get("export", "").await;
@@ -138,7 +138,7 @@ async fn every_record_is_exported_as_whoop_has_it() {
 }
 
 #[tokio::test]
-async fn the_table_holds_the_same_records_column_by_column() {
+async fn the_csv_export_contains_the_same_records_by_column() {
     let (stage, alice) = with_everything().await;
 
     let answer = alice.get("export", "?format=csv").await;
@@ -184,7 +184,7 @@ async fn the_table_holds_the_same_records_column_by_column() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_export_of_a_stranger_and_no_third_format() {
+async fn an_unknown_member_or_format_cannot_be_exported() {
     let (stage, alice) = Stage::with_member().await;
 
     let answer = stage.member("stranger").get("export", "").await;
@@ -204,10 +204,10 @@ async fn there_is_nothing_to_export_of_a_stranger_and_no_third_format() {
 }
 
 #[tokio::test]
-async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
+async fn an_export_ends_early_if_the_database_fails() {
     let (stage, alice) = Stage::with_member().await;
     multiply(&stage.db, &["alice"], 4_000).await;
-    let answer = begun(&alice).await;
+    let answer = open_export(&alice).await;
     assert_eq!(answer.status(), 200);
     let mut body = answer.bytes_stream();
     body.next().await.unwrap().unwrap();
@@ -217,14 +217,14 @@ async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
         .await;
 
     let mut text = Vec::new();
-    let mut broke = false;
+    let mut failed = false;
     while let Some(part) = body.next().await {
         match part {
             Ok(part) => text.extend(part),
-            Err(_) => broke = true,
+            Err(_) => failed = true,
         }
     }
-    assert!(broke, "the caller sees that it is not whole");
+    assert!(failed, "the export ended without an error");
     let text = String::from_utf8_lossy(&text);
     assert!(!text.contains(r#""type":"end""#));
     // Its permit is free again.
@@ -240,7 +240,7 @@ async fn a_database_that_goes_in_the_middle_breaks_the_export_off() {
 }
 
 #[tokio::test]
-async fn more_than_a_few_at_once_are_asked_to_wait() {
+async fn too_many_concurrent_exports_are_refused() {
     let config = SimConfig {
         people: 5,
         ..two_months()
@@ -253,7 +253,7 @@ async fn more_than_a_few_at_once_are_asked_to_wait() {
     multiply(&stage.db, &["alice", "bob", "carol", "dave"], 5_000).await;
     let mut open = Vec::new();
     for member in &members[..4] {
-        open.push(begun(member).await);
+        open.push(open_export(member).await);
     }
 
     let fifth = members[4].get("export", "").await;
@@ -264,18 +264,18 @@ async fn more_than_a_few_at_once_are_asked_to_wait() {
 
     // A member who disconnects frees a permit.
     drop(open);
-    until("there is room again", || async {
+    until("another export is accepted", || async {
         members[4].get("export", "?format=csv").await.status == 200
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_member_who_reads_nothing_of_an_export_keeps_no_other_member_from_theirs() {
+async fn an_export_that_is_not_read_does_not_block_other_members() {
     let (stage, alice) = Stage::with_member().await;
     let bob = stage.connect_person("bob", 1).await;
     multiply(&stage.db, &["alice"], 10_000).await;
-    let unread = begun(&alice).await;
+    let unread = open_export(&alice).await;
     assert_eq!(unread.status(), 200);
 
     for _ in 0..5 {
@@ -291,25 +291,25 @@ async fn a_member_who_reads_nothing_of_an_export_keeps_no_other_member_from_thei
     others.assert_status(200);
 
     drop(unread);
-    until("the member's export is over", || async {
-        begun(&alice).await.status() == 200
+    until("the member's export has ended", || async {
+        open_export(&alice).await.status() == 200
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_member_who_has_read_an_export_to_its_end_may_begin_the_next_at_once() {
+async fn the_next_export_may_begin_right_after_the_previous_one_ended() {
     let (_stage, member) = with_everything().await;
 
     for _ in 0..100 {
-        let export = begun(&member).await;
+        let export = open_export(&member).await;
         assert_eq!(export.status(), 200);
         export.bytes().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn an_export_that_is_refused_leaves_no_permit_behind() {
+async fn a_refused_export_keeps_no_permit() {
     let stage = Stage::new().await;
     let alice = stage.member("alice");
 
@@ -348,7 +348,7 @@ async fn multiply(db: &TestDb, members: &[&str], times: u32) {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn eighty_thousand_records_are_exported_in_a_few_megabytes() {
+async fn an_export_of_eighty_thousand_records_needs_a_few_megabytes_of_memory() {
     let resident_kb = |pid: u32| -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status
@@ -375,7 +375,7 @@ async fn eighty_thousand_records_are_exported_in_a_few_megabytes() {
     multiply(&db, &["alice"], 20_000).await;
     let before = resident_kb(api.pid());
 
-    let answer = begun(&alice).await;
+    let answer = open_export(&alice).await;
     let mut body = answer.bytes_stream();
     let (mut bytes, mut lines, mut most) = (0_usize, 0_usize, before);
     while let Some(part) = body.next().await {

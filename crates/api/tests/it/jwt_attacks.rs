@@ -27,8 +27,11 @@ impl Scene {
         let attackers_key = Signer::new("rsa", Algorithm::RS256);
         let issuer = Issuer::of(&[&rsa, &elliptic]);
         let attacker = Issuer::of(&[&attackers_key]);
-        let stage = Stage::told(&[issuer.flag()]).await;
-        until("the keys were read", || async { issuer.asked() > 0 }).await;
+        let stage = Stage::with_flags(&[issuer.flag()]).await;
+        until("the keys have been read", || async {
+            issuer.request_count() > 0
+        })
+        .await;
         Self {
             stage,
             rsa,
@@ -61,7 +64,11 @@ impl Scene {
             .rows()
             .await
             .assert_unchanged(&before, "a forged token");
-        assert_eq!(self.attacker.asked(), 0, "nobody went where a token led");
+        assert_eq!(
+            self.attacker.request_count(),
+            0,
+            "no request was sent to an address in a token"
+        );
     }
 }
 
@@ -96,7 +103,7 @@ fn pem(der: &[u8], of: &str) -> String {
 }
 
 #[tokio::test]
-async fn no_algorithm_is_no_signature() {
+async fn a_token_without_a_signature_algorithm_is_refused() {
     let scene = Scene::set().await;
     let mut forged = Vec::new();
     for word in ["none", "None", "NONE", "nOnE", "", "null", "NonE\u{0}"] {
@@ -120,7 +127,7 @@ async fn no_algorithm_is_no_signature() {
 }
 
 #[tokio::test]
-async fn a_public_key_is_no_secret() {
+async fn a_public_key_is_not_accepted_as_an_hs256_secret() {
     let scene = Scene::set().await;
     let mut forged = Vec::new();
     for signer in [&scene.rsa, &scene.elliptic] {
@@ -160,7 +167,7 @@ async fn a_public_key_is_no_secret() {
 }
 
 #[tokio::test]
-async fn keys_that_a_token_brings_along_are_not_looked_at() {
+async fn keys_inside_a_token_are_ignored() {
     let scene = Scene::set().await;
     let key = &scene.attackers_key;
     let own = Header::new(Algorithm::RS256);
@@ -216,7 +223,7 @@ async fn keys_that_a_token_brings_along_are_not_looked_at() {
 }
 
 #[tokio::test]
-async fn a_key_name_is_a_name_and_leads_nowhere() {
+async fn a_key_id_is_only_compared_and_never_opened() {
     let scene = Scene::set().await;
     let names = [
         "../../../../dev/null",
@@ -256,7 +263,7 @@ async fn a_key_name_is_a_name_and_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_signature_is_of_this_text_and_by_this_key() {
+async fn a_signature_must_match_the_text_and_the_key() {
     let scene = Scene::set().await;
     let alice = Token::of("alice");
     let mut forged = Vec::new();
@@ -318,7 +325,7 @@ async fn a_signature_is_of_this_text_and_by_this_key() {
 }
 
 #[tokio::test]
-async fn times_and_names_of_the_wrong_kind_prove_nothing() {
+async fn claims_of_the_wrong_type_are_refused() {
     let scene = Scene::set().await;
     let forged = [
         ("exp", json!("9999999999")),
@@ -357,7 +364,7 @@ async fn times_and_names_of_the_wrong_kind_prove_nothing() {
 }
 
 #[tokio::test]
-async fn of_two_claims_of_one_name_none_is_believed_more_than_the_signature() {
+async fn a_token_with_two_subjects_and_a_wrong_signature_is_refused() {
     let scene = Scene::set().await;
     let mut claims = claims().to_string();
     claims.insert_str(1, r#""sub":"mallory","#);
@@ -375,7 +382,7 @@ async fn of_two_claims_of_one_name_none_is_believed_more_than_the_signature() {
 }
 
 #[tokio::test]
-async fn no_single_letter_of_a_token_can_be_changed() {
+async fn a_token_with_any_changed_character_is_refused() {
     let scene = Scene::set().await;
     for good in [
         Token::of("alice").text(),

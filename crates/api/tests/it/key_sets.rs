@@ -16,13 +16,16 @@ async fn day(stage: &Stage, token: &str) -> Answer {
 
 /// Starts an API that uses this issuer, and waits until it has read the keys.
 async fn with(issuer: &Issuer) -> Stage {
-    let stage = Stage::told(&[issuer.flag()]).await;
-    until("the keys were read", || async { issuer.asked() > 0 }).await;
+    let stage = Stage::with_flags(&[issuer.flag()]).await;
+    until("the keys have been read", || async {
+        issuer.request_count() > 0
+    })
+    .await;
     stage
 }
 
 #[tokio::test]
-async fn tokens_by_rsa_elliptic_curves_and_edwards_curves_are_their_members() {
+async fn tokens_signed_with_rsa_ecdsa_and_eddsa_are_accepted() {
     let signers: Vec<Signer> = [
         Algorithm::RS256,
         Algorithm::ES256,
@@ -43,11 +46,11 @@ async fn tokens_by_rsa_elliptic_curves_and_edwards_curves_are_their_members() {
     }
     // Tokens signed with the secret are still accepted.
     day(&stage, &Token::of("alice").text()).await.expect(200);
-    assert_eq!(issuer.asked(), 1);
+    assert_eq!(issuer.request_count(), 1);
 }
 
 #[tokio::test]
-async fn claims_are_demanded_of_every_kind_of_token() {
+async fn claims_are_checked_for_every_algorithm() {
     let signer = Signer::new("one", Algorithm::ES256);
     let issuer = Issuer::of(&[&signer]);
     let stage = with(&issuer).await;
@@ -70,7 +73,7 @@ async fn claims_are_demanded_of_every_kind_of_token() {
 }
 
 #[tokio::test]
-async fn a_key_that_appears_later_opens_and_one_that_is_gone_closes() {
+async fn a_new_key_is_accepted_and_a_removed_key_is_refused() {
     let (old, new) = (
         Signer::new("old", Algorithm::ES256),
         Signer::new("new", Algorithm::ES256),
@@ -85,14 +88,17 @@ async fn a_key_that_appears_later_opens_and_one_that_is_gone_closes() {
     // An unknown key id causes a refresh of the key set.
     day(&stage, &new.sign(&alice)).await.expect(200);
     day(&stage, &old.sign(&alice)).await.expect(200);
-    assert_eq!(issuer.asked(), 2);
+    assert_eq!(issuer.request_count(), 2);
 
     issuer.publish(&[&new]);
     stage.clock.advance(chrono::TimeDelta::minutes(11));
     // This request finds the key set too old and causes a refresh.
     day(&stage, &new.sign(&alice)).await.expect(200);
-    until("the keys were read again", || async { issuer.asked() == 3 }).await;
-    until("the old key does not open any more", || async {
+    until("the keys have been read again", || async {
+        issuer.request_count() == 3
+    })
+    .await;
+    until("the old key is no longer accepted", || async {
         day(&stage, &old.sign(&alice)).await.status == 401
     })
     .await;
@@ -100,13 +106,13 @@ async fn a_key_that_appears_later_opens_and_one_that_is_gone_closes() {
 }
 
 #[tokio::test]
-async fn made_up_key_names_do_not_make_us_knock_at_the_issuer() {
+async fn invented_key_ids_cause_few_requests_to_the_issuer() {
     let signer = Signer::new("one", Algorithm::ES256);
     let issuer = Issuer::of(&[&signer]);
     let stage = with(&issuer).await;
     stage.clock.advance(chrono::TimeDelta::seconds(31));
 
-    let made_up = (0..40).map(|nth| {
+    let answers = (0..40).map(|nth| {
         let header = Header {
             kid: Some(format!("made up {nth}")),
             ..Header::new(Algorithm::ES256)
@@ -115,14 +121,14 @@ async fn made_up_key_names_do_not_make_us_knock_at_the_issuer() {
         let stage = &stage;
         async move { day(stage, &token).await }
     });
-    for answer in join_all(made_up).await {
+    for answer in join_all(answers).await {
         answer.assert_problem(401, "invalid-token");
     }
 
     assert_eq!(
-        issuer.asked(),
+        issuer.request_count(),
         2,
-        "once at the start, once for all of these"
+        "one request at the start and one for all tokens"
     );
     day(&stage, &signer.sign(&Token::of("alice")))
         .await
@@ -130,7 +136,7 @@ async fn made_up_key_names_do_not_make_us_knock_at_the_issuer() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_away_locks_out_nobody_whose_keys_are_known() {
+async fn cached_keys_are_accepted_while_the_issuer_is_unavailable() {
     let signer = Signer::new("one", Algorithm::ES256);
     let issuer = Issuer::of(&[&signer]);
     let stage = with(&issuer).await;
@@ -146,17 +152,20 @@ async fn an_issuer_that_is_away_locks_out_nobody_whose_keys_are_known() {
             &format!(r#"{{"keys": [], "x": "{}"}}"#, "x".repeat(400_000)),
         ),
     ] {
-        let before = issuer.asked();
+        let before = issuer.request_count();
         issuer.answer_with(status, body);
         stage.clock.advance(chrono::TimeDelta::hours(5));
         day(&stage, &token).await.expect(200);
-        until("it was asked in vain", || async { issuer.asked() > before }).await;
+        until("the issuer has received another request", || async {
+            issuer.request_count() > before
+        })
+        .await;
         day(&stage, &token).await.expect(200);
     }
 }
 
 #[tokio::test]
-async fn a_key_set_that_becomes_empty_closes_every_key() {
+async fn an_empty_key_set_revokes_all_keys() {
     let signer = Signer::new("one", Algorithm::ES256);
     let issuer = Issuer::of(&[&signer]);
     let stage = with(&issuer).await;
@@ -165,7 +174,7 @@ async fn a_key_set_that_becomes_empty_closes_every_key() {
 
     issuer.publish(&[]);
     stage.clock.advance(chrono::TimeDelta::minutes(11));
-    until("the withdrawn key does not open any more", || async {
+    until("the withdrawn key is no longer accepted", || async {
         day(&stage, &token).await.status == 401
     })
     .await;
@@ -198,7 +207,7 @@ async fn keys_that_could_not_be_refreshed_for_a_day_are_not_used() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_was_never_there_is_not_the_members_fault() {
+async fn tokens_are_answered_with_503_if_the_issuer_was_never_reached() {
     let signer = Signer::new("one", Algorithm::ES256);
     let issuer = Issuer::of(&[]);
     issuer.answer_with(503, "");

@@ -60,9 +60,9 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
         api.signal(Signal::KILL);
         api.end().await;
         // Its open connections may still claim a member lease.
-        let of_the_dead = "SELECT 1 FROM pg_stat_activity
+        let of_killed = "SELECT 1 FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'whoop'";
-        while !sql.query(of_the_dead, &[]).await.unwrap().is_empty() {
+        while !sql.query(of_killed, &[]).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         // The killed process would hold the member lease for a minute; the test removes it.
@@ -72,7 +72,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
         api = RunningApi::start(db.url(), &sim, "warn").await;
     }
 
-    until("everything that came is worked off", || async {
+    until("every received event has been processed", || async {
         let open = "SELECT 1 FROM whoop_webhook_event WHERE state = 'pending'";
         sql.query(open, &[]).await.unwrap().is_empty()
     })

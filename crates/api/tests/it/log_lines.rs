@@ -12,7 +12,7 @@ use crate::harness::{
 };
 
 #[tokio::test]
-async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
+async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
     let db = TestDb::new().await;
     let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, "trace").await;
@@ -49,8 +49,8 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     // Invalid requests: the same state again, an invented state, invalid tokens and bodies.
     let again = callback.follow(&api.client).await;
     assert!(again.location().as_str().ends_with("error=used_state"));
-    let made_up = "/api/v1/whoop/callback?state=made-up-state-text&code=made-up-code-text";
-    api.client.get(made_up).send().await;
+    let invented = "/api/v1/whoop/callback?state=made-up-state-text&code=made-up-code-text";
+    api.client.get(invented).send().await;
     let twice = "/api/v1/whoop/callback?state=made-up-state-text&state=b&code=made-up-code-text";
     api.client.get(twice).send().await;
     secrets.push(("a made-up state", "made-up-state-text".to_owned()));
@@ -81,9 +81,9 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
     Stage::two_minutes_pass_since_reads(&db).await;
     alice.day("?refresh=force").await;
     let kept = Rows::of(&db).await.text();
-    let left = alice.delete("").await.expect(200);
-    assert_eq!(left["revocation"], "pending");
-    let left_over = Rows::of(&db).await.text();
+    let disconnected = alice.delete("").await.expect(200);
+    assert_eq!(disconnected["revocation"], "pending");
+    let kept_after_disconnect = Rows::of(&db).await.text();
     world.clear_faults();
     alice.delete("?erase=true").await.expect(200);
 
@@ -103,7 +103,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
         (&answers, "expired-token"),
         (&answers, "whoop_users"),
         (&kept, "alice-whose-name-is-hers"),
-        (&left_over, "k1"),
+        (&kept_after_disconnect, "k1"),
     ] {
         assert!(text.contains(word), "no {word} among {} bytes", text.len());
     }
@@ -112,7 +112,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
         let places = [
             ("the log", &log),
             ("the database", &kept),
-            ("the database after leaving", &left_over),
+            ("the database after disconnecting", &kept_after_disconnect),
             ("an answer", &answers),
         ];
         for (place, text) in places {
@@ -129,7 +129,7 @@ async fn no_secret_of_a_whole_story_at_trace_is_logged_answered_or_stored() {
 }
 
 #[tokio::test]
-async fn a_statement_that_kept_somebody_waiting_is_named_and_its_values_are_not() {
+async fn a_slow_statement_is_logged_without_its_values() {
     let db = TestDb::new().await;
     let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, "warn").await;
@@ -151,7 +151,7 @@ async fn a_statement_that_kept_somebody_waiting_is_named_and_its_values_are_not(
     let (_, log) = api.end().await;
     let line = log
         .lines()
-        .find(|line| line.contains("a statement was slow"))
+        .find(|line| line.contains("slow statement, or a wait for a lock"))
         .unwrap();
     assert!(
         line.contains("SELECT") && line.contains("timezone_offset"),
@@ -174,7 +174,7 @@ fn lines_with<'a>(log: &'a str, words: &[&str]) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn strangers_write_few_lines_and_the_rest_are_counted() {
+async fn log_lines_of_refused_requests_are_limited_and_counted() {
     const REFUSED: usize = 300;
     let (db, sim) = (TestDb::new().await, simulator().await);
     let api = RunningApi::start(db.url(), &sim, "info").await;
@@ -211,7 +211,7 @@ async fn strangers_write_few_lines_and_the_rest_are_counted() {
 }
 
 #[tokio::test]
-async fn probes_and_pages_write_no_line() {
+async fn health_checks_and_pages_write_no_log_line() {
     let (db, sim) = (TestDb::new().await, simulator().await);
     let api = RunningApi::start(db.url(), &sim, "info").await;
 
@@ -238,7 +238,7 @@ async fn probes_and_pages_write_no_line() {
 }
 
 #[tokio::test]
-async fn an_error_of_ours_writes_one_line_with_its_cause() {
+async fn an_internal_error_writes_one_log_line_with_its_cause() {
     let (db, sim) = (TestDb::new().await, simulator().await);
     let api = RunningApi::start(db.url(), &sim, "info").await;
     let alice = Member::new(&api.client, "alice");

@@ -20,7 +20,7 @@ fn value_of(text: &str, series: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn a_member_who_has_to_connect_again_is_counted_as_such() {
+async fn a_member_who_has_to_connect_again_is_counted_as_reauth_required() {
     let (stage, alice) = Stage::with_member().await;
     stage.connect_person("bob", 1).await;
     let before = metrics(&stage).await;
@@ -28,8 +28,8 @@ async fn a_member_who_has_to_connect_again_is_counted_as_such() {
         value_of(&before, r#"whoop_users{status="connected"}"#),
         Some(2.0)
     );
-    let gone = r#"whoop_users{status="reauth_required"}"#;
-    assert_eq!(value_of(&before, gone), Some(0.0));
+    let series = r#"whoop_users{status="reauth_required"}"#;
+    assert_eq!(value_of(&before, series), Some(0.0));
 
     stage.world().revoke_grants(stage.world().people()[0]);
     let day = alice.day("?refresh=force").await;
@@ -39,18 +39,18 @@ async fn a_member_who_has_to_connect_again_is_counted_as_such() {
     assert_eq!(status["connection"], "reauth_required");
     assert!(status["detail"].is_string(), "{status}");
     let after = metrics(&stage).await;
-    assert_eq!(value_of(&after, gone), Some(1.0), "{after}");
+    assert_eq!(value_of(&after, series), Some(1.0), "{after}");
     assert_eq!(
         value_of(&after, r#"whoop_users{status="connected"}"#),
         Some(1.0)
     );
 
     stage.connect("alice").await;
-    assert_eq!(value_of(&metrics(&stage).await, gone), Some(0.0));
+    assert_eq!(value_of(&metrics(&stage).await, series), Some(0.0));
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_route_and_nobody_is_named() {
+async fn requests_are_counted_by_route_without_user_ids() {
     let (stage, alice) = Stage::with_member().await;
     alice.day("").await;
     stage.member("mallory").get("daily-data", "").await;

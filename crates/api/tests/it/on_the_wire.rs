@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::harness::{Stage, Token, now};
 
 #[tokio::test]
-async fn what_the_app_has_already_is_not_sent_again_until_it_changes() {
+async fn an_unchanged_response_is_answered_with_304() {
     let (stage, alice) = Stage::with_member().await;
     let date = now().date_naive();
     for path in [
@@ -57,7 +57,7 @@ async fn what_the_app_has_already_is_not_sent_again_until_it_changes() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_the_name_that_its_caller_gave_it() {
+async fn a_request_keeps_the_id_that_its_caller_sent() {
     let stage = Stage::new().await;
     let named = stage
         .client
@@ -89,7 +89,7 @@ async fn a_request_keeps_the_name_that_its_caller_gave_it() {
 }
 
 #[tokio::test]
-async fn a_day_is_compressed_for_whoever_takes_it_and_events_never() {
+async fn a_day_is_compressed_if_the_caller_accepts_it_and_events_never_are() {
     let (stage, alice) = Stage::with_member().await;
     let url = |route: &str| format!("{}{}", stage.client.base(), alice.path(route));
     let http = reqwest::Client::builder().no_gzip().build().unwrap();
@@ -112,8 +112,8 @@ async fn a_day_is_compressed_for_whoever_takes_it_and_events_never() {
 }
 
 #[tokio::test]
-async fn a_web_app_may_ask_from_the_origins_that_were_named() {
-    let stage = Stage::told(&["--cors-allowed-origins=https://app.example".to_owned()]).await;
+async fn a_web_app_may_send_requests_from_the_allowed_origins() {
+    let stage = Stage::with_flags(&["--cors-allowed-origins=https://app.example".to_owned()]).await;
     let preflight = |origin: &'static str| {
         stage
             .client
@@ -145,8 +145,9 @@ async fn a_web_app_may_ask_from_the_origins_that_were_named() {
 }
 
 #[tokio::test]
-async fn an_origin_that_is_named_beside_any_narrows_nothing() {
-    let stage = Stage::told(&["--cors-allowed-origins=*,https://app.example".to_owned()]).await;
+async fn any_origin_is_allowed_if_the_list_contains_an_asterisk() {
+    let stage =
+        Stage::with_flags(&["--cors-allowed-origins=*,https://app.example".to_owned()]).await;
 
     let ask = stage.client.get("/healthz");
     let answer = ask.with_header("origin", "https://x.example").send().await;
@@ -159,8 +160,8 @@ async fn an_origin_that_is_named_beside_any_narrows_nothing() {
 }
 
 #[tokio::test]
-async fn a_member_who_asks_too_often_is_told_when_to_come_back_and_others_are_not() {
-    let stage = Stage::told(&["--api-requests-per-minute=3".to_owned()]).await;
+async fn a_member_with_too_many_requests_gets_429_and_other_members_do_not() {
+    let stage = Stage::with_flags(&["--api-requests-per-minute=3".to_owned()]).await;
     let (alice, bob) = (stage.member("alice"), stage.member("bob"));
     for _ in 0..3 {
         alice.get("connection", "").await.assert_status(200);
@@ -178,8 +179,8 @@ async fn a_member_who_asks_too_often_is_told_when_to_come_back_and_others_are_no
 }
 
 #[tokio::test]
-async fn no_answer_is_taken_for_another_type() {
-    let stage = Stage::told(&["--cors-allowed-origins=https://app.example".to_owned()]).await;
+async fn every_response_has_nosniff() {
+    let stage = Stage::with_flags(&["--cors-allowed-origins=https://app.example".to_owned()]).await;
     let alice = stage.member("alice");
 
     for (path, status) in [

@@ -33,7 +33,7 @@ async fn is_healthy(connection: &mut TcpStream) -> bool {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
+async fn more_idle_connections_than_open_files_block_no_request() {
     const LIMIT: usize = 256;
     let (db, sim) = (TestDb::new().await, simulator().await);
     let api = RunningApi::start_limited(db.url(), &sim, "-n 256").await;
@@ -45,7 +45,7 @@ async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
     for _ in 0..2 * LIMIT {
         idle.push(TcpStream::connect(api.client.address).await.unwrap());
     }
-    until("the workers are full", || async {
+    until("the workers accept no more connections", || async {
         open_files(api.pid()) > LIMIT / 3
     })
     .await;
@@ -71,11 +71,11 @@ async fn more_idle_connections_than_open_files_stop_neither_old_nor_new_ones() {
 }
 
 #[tokio::test]
-async fn a_soft_limit_is_raised_to_the_hard_one_at_the_start_and_the_log_says_so() {
+async fn the_soft_limit_of_open_files_is_raised_at_the_start_and_logged() {
     let (db, sim) = (TestDb::new().await, simulator().await);
     let api = RunningApi::start_limited(db.url(), &sim, "-Sn 128").await;
 
-    until("it says so", || async {
+    until("the raised limit is logged", || async {
         let log = api.log_so_far();
         log.contains("limit of open files raised") && log.contains("before=128")
     })

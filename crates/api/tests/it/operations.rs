@@ -42,7 +42,7 @@ async fn without_an_operations_address_one_address_serves_everything() {
 
 #[tokio::test]
 async fn each_route_is_on_its_own_address_and_the_state_is_the_same() {
-    let stage = Stage::told(&["--api-ops-listen=127.0.0.1:0".to_owned()]).await;
+    let stage = Stage::with_flags(&["--api-ops-listen=127.0.0.1:0".to_owned()]).await;
     let operations = stage.operations.clone().unwrap();
 
     for path in OPERATIONS {
@@ -74,8 +74,8 @@ async fn each_route_is_on_its_own_address_and_the_state_is_the_same() {
 }
 
 #[tokio::test]
-async fn the_operations_address_still_asks_for_a_service_key() {
-    let stage = Stage::told(&["--api-ops-listen=127.0.0.1:0".to_owned()]).await;
+async fn the_operations_address_requires_a_service_key() {
+    let stage = Stage::with_flags(&["--api-ops-listen=127.0.0.1:0".to_owned()]).await;
     let operations = stage.operations.clone().unwrap();
     let alice = Member::new(&operations, "alice");
 
@@ -86,7 +86,7 @@ async fn the_operations_address_still_asks_for_a_service_key() {
 }
 
 #[tokio::test]
-async fn an_operations_address_that_is_the_public_one_is_refused() {
+async fn an_operations_address_equal_to_the_public_one_is_refused() {
     for (public, operations) in [
         ("127.0.0.1:18080", "127.0.0.1:18080"),
         ("0.0.0.0:18080", "127.0.0.1:18080"),
@@ -105,7 +105,7 @@ async fn an_operations_address_that_is_the_public_one_is_refused() {
 }
 
 #[tokio::test]
-async fn an_operations_address_that_is_taken_is_named_with_its_setting() {
+async fn an_operations_address_that_is_in_use_is_named_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
 
@@ -117,7 +117,7 @@ async fn an_operations_address_that_is_taken_is_named_with_its_setting() {
 }
 
 #[tokio::test]
-async fn without_authentication_both_addresses_are_on_loopback() {
+async fn without_authentication_both_addresses_must_be_on_loopback() {
     let error = refused_start(&[
         "--insecure-no-auth".to_owned(),
         "--api-ops-listen=0.0.0.0:0".to_owned(),
@@ -129,7 +129,7 @@ async fn without_authentication_both_addresses_are_on_loopback() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_no_address_or_no_switch_is_refused() {
+async fn an_invalid_address_or_switch_is_refused() {
     for (name, value) in [
         ("API_OPS_LISTEN", "8081"),
         ("API_OPS_LISTEN", "operations"),
@@ -145,7 +145,7 @@ async fn a_value_that_is_no_address_or_no_switch_is_refused() {
 
 #[tokio::test]
 async fn the_description_and_its_page_can_be_switched_off() {
-    let stage = Stage::told(&["--api-docs=off".to_owned()]).await;
+    let stage = Stage::with_flags(&["--api-docs=off".to_owned()]).await;
 
     for path in ["/docs", "/docs/", "/docs/index.html", "/openapi.json"] {
         assert_eq!(status(&stage.client, path).await, 404, "{path}");

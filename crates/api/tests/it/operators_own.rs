@@ -7,7 +7,7 @@ use whoop_sim::Fault;
 use crate::harness::Stage;
 
 #[tokio::test]
-async fn a_member_whose_tokens_do_not_open_hears_of_no_key() {
+async fn errors_about_sealed_tokens_do_not_name_keys_to_members() {
     let (stage, alice) = Stage::with_member().await;
     let sql = stage.db.client().await;
     sql.batch_execute("UPDATE whoop_tokens SET key_id = 'of-last-year'")
@@ -20,24 +20,24 @@ async fn a_member_whose_tokens_do_not_open_hears_of_no_key() {
 
     assert_eq!(day["meta"]["sync"], "failed");
     assert_eq!(synced["outcome"], "failed");
-    for (told, why) in [
+    for (answer, error) in [
         (&day, &day["meta"]["detail"]),
         (&synced, &synced["error"]),
         (&synced, &synced["types"][0]["error"]),
         (&status, &status["data_types"]["sleep"]["last_error"]),
     ] {
-        let why = why.as_str().unwrap();
-        assert!(why.contains("cannot be opened"), "{why}");
-        let told = told.to_string();
+        let error = error.as_str().unwrap();
+        assert!(error.contains("cannot be opened"), "{error}");
+        let text = answer.to_string();
         assert!(
-            !told.contains("of-last-year") && !told.contains("TOKEN_KEYS"),
-            "{told}"
+            !text.contains("of-last-year") && !text.contains("TOKEN_KEYS"),
+            "{text}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_member_hears_nothing_of_a_wrong_client_secret() {
+async fn errors_about_the_client_secret_are_not_shown_to_members() {
     let (stage, alice) = Stage::with_member().await;
     stage.world().expire_access_tokens();
     stage.world().add_fault(Fault {
@@ -51,10 +51,10 @@ async fn a_member_hears_nothing_of_a_wrong_client_secret() {
 
     assert_eq!(
         day["meta"]["detail"],
-        "WHOOP refuses this service; its log says why"
+        "WHOOP refuses this service; the log of the service has the reason"
     );
-    for told in [day, synced, status] {
-        let told = told.to_string();
-        assert!(!told.contains("client"), "{told}");
+    for answer in [day, synced, status] {
+        let text = answer.to_string();
+        assert!(!text.contains("client"), "{text}");
     }
 }

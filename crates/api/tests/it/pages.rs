@@ -8,7 +8,7 @@ async fn file(stage: &Stage, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_page_lets_in_nothing_from_elsewhere_and_is_asked_for_again() {
+async fn a_page_loads_nothing_from_other_hosts_and_is_revalidated() {
     let stage = Stage::new().await;
 
     for path in [
@@ -38,7 +38,7 @@ async fn a_page_lets_in_nothing_from_elsewhere_and_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn what_opens_the_page_offline_is_listed_and_there() {
+async fn every_file_of_the_offline_page_is_listed_and_served() {
     let stage = Stage::new().await;
     let list = file(&stage, "/page/files.js").await.text;
     let list = list.strip_prefix("self.PAGE = ").unwrap();
@@ -60,9 +60,9 @@ async fn what_opens_the_page_offline_is_listed_and_there() {
 }
 
 #[tokio::test]
-async fn a_web_app_that_may_ask_may_frame_the_health_page_and_no_other_page() {
+async fn an_allowed_origin_may_frame_only_the_health_page() {
     let origins = ["--cors-allowed-origins=https://app.example,*".to_owned()];
-    let stage = Stage::told(&origins).await;
+    let stage = Stage::with_flags(&origins).await;
     let framed_by = async |path: &str| {
         let answer = file(&stage, path).await;
         answer.assert_status(200);
@@ -79,13 +79,13 @@ async fn a_web_app_that_may_ask_may_frame_the_health_page_and_no_other_page() {
         );
     }
     for path in ["/admin", "/page/admin.html", "/page/admin.js", "/sw.js"] {
-        let nobody = ("'none'".to_owned(), Some("DENY".to_owned()));
-        assert_eq!(framed_by(path).await, nobody, "{path}");
+        let not_framed = ("'none'".to_owned(), Some("DENY".to_owned()));
+        assert_eq!(framed_by(path).await, not_framed, "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_page_takes_no_text_for_a_script() {
+async fn a_page_requires_trusted_types() {
     let stage = Stage::new().await;
 
     for path in ["/", "/admin"] {
@@ -99,7 +99,7 @@ async fn a_page_takes_no_text_for_a_script() {
 }
 
 #[tokio::test]
-async fn the_description_and_its_page_are_compressed_once_and_known_by_their_tag() {
+async fn the_description_and_its_page_are_compressed_once_and_have_an_etag() {
     let stage = Stage::new().await;
     let http = reqwest::Client::builder().no_gzip().build().unwrap();
 
@@ -131,7 +131,7 @@ async fn the_description_and_its_page_are_compressed_once_and_known_by_their_tag
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_there_is_told_as_such() {
+async fn an_unknown_page_is_answered_with_404() {
     let stage = Stage::new().await;
 
     for path in [

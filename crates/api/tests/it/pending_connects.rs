@@ -1,11 +1,11 @@
-//! Connects that were begun and not completed.
+//! Connects that were not completed.
 
 use serde_json::json;
 
 use crate::harness::{Stage, parameter};
 
 #[tokio::test]
-async fn of_fifty_connects_of_a_member_five_stay_and_they_are_the_newest() {
+async fn the_newest_five_of_fifty_pending_connects_are_kept() {
     let stage = Stage::new().await;
     let alice = stage.member("alice");
     let first = alice.begin(&json!({})).await;
@@ -32,7 +32,7 @@ async fn of_fifty_connects_of_a_member_five_stay_and_they_are_the_newest() {
 }
 
 #[tokio::test]
-async fn of_connects_that_begin_at_once_no_more_than_five_stay() {
+async fn at_most_five_of_concurrent_connects_are_kept() {
     let stage = Stage::new().await;
     let alice = stage.member("alice");
     let body = json!({});
@@ -43,7 +43,7 @@ async fn of_connects_that_begin_at_once_no_more_than_five_stay() {
 }
 
 #[tokio::test]
-async fn connects_that_were_refused_do_not_pile_up() {
+async fn refused_connects_do_not_accumulate() {
     let stage = Stage::new().await;
     let alice = stage.member("alice");
 
@@ -68,14 +68,14 @@ async fn erasing_a_member_whose_connect_is_pending_ends_the_connect() {
             .given_by(&stage.client, stage.world().people()[0])
             .await;
 
-        let left = alice.delete(erase).await.expect(200);
+        let disconnected = alice.delete(erase).await.expect(200);
 
-        assert_eq!(left["connection"], "never_connected");
-        assert_eq!(left["revocation"], "not_needed");
-        assert_eq!(left["erased"], erase == "?erase=true");
+        assert_eq!(disconnected["connection"], "never_connected");
+        assert_eq!(disconnected["revocation"], "not_needed");
+        assert_eq!(disconnected["erased"], erase == "?erase=true");
         let mut kept = vec!["whoop_audit"];
         if erase == "?erase=true" {
-            assert_eq!(left["receipt"]["deleted_rows"], 1);
+            assert_eq!(disconnected["receipt"]["deleted_rows"], 1);
             kept.clear();
         }
         assert_eq!(stage.rows().await.tables_with("alice"), kept);

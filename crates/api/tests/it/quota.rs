@@ -29,13 +29,13 @@ async fn spent() -> (Stage, Member) {
 }
 
 #[track_caller]
-fn assert_told_when(retry_after: Option<&str>) {
+fn assert_retry_after(retry_after: Option<&str>) {
     let seconds: u64 = retry_after.unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");
 }
 
 #[tokio::test]
-async fn a_sync_is_asked_to_come_back_when_the_minute_has_turned() {
+async fn a_sync_without_quota_is_answered_with_the_wait_until_the_next_minute() {
     let (stage, alice) = spent().await;
     let calls = stage.world().call_count();
 
@@ -43,14 +43,14 @@ async fn a_sync_is_asked_to_come_back_when_the_minute_has_turned() {
     for _ in 0..2 {
         let answer = alice.post("sync", &json!({})).await;
         answer.assert_problem(429, "quota-spent");
-        assert_told_when(answer.header("retry-after"));
+        assert_retry_after(answer.header("retry-after"));
     }
 
     assert!(stage.world().call_count() <= calls + 4);
 }
 
 #[tokio::test]
-async fn a_day_is_answered_from_what_is_stored_and_says_so() {
+async fn a_day_without_quota_is_answered_from_stored_data_and_marked_as_deferred() {
     let (_stage, alice) = spent().await;
     let stored = alice.day("?refresh=never").await;
 
@@ -68,7 +68,7 @@ async fn a_day_is_answered_from_what_is_stored_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_day_that_was_never_read_names_the_quota_as_its_reason() {
+async fn a_day_that_was_never_read_has_the_quota_as_missing_reason() {
     let (stage, alice) = spent().await;
     for table in ["recovery", "sleep", "cycle", "workout", "sync_log"] {
         stage.execute(&format!("DELETE FROM whoop_{table}")).await;
@@ -84,7 +84,7 @@ async fn a_day_that_was_never_read_names_the_quota_as_its_reason() {
 }
 
 #[tokio::test]
-async fn a_failure_of_whoop_is_no_failure_of_the_day() {
+async fn a_day_is_answered_with_stored_data_if_whoop_fails() {
     let (stage, alice) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     stage.world().add_fault(whoop_sim::Fault::status("*", 500));
@@ -105,7 +105,7 @@ async fn a_failure_of_whoop_is_no_failure_of_the_day() {
 }
 
 #[tokio::test]
-async fn a_sync_that_failed_says_for_each_type_why() {
+async fn a_failed_sync_has_a_reason_for_each_data_type() {
     let (stage, alice) = Stage::with_member().await;
     stage
         .world()
@@ -121,7 +121,7 @@ async fn a_sync_that_failed_says_for_each_type_why() {
 }
 
 #[tokio::test]
-async fn a_burst_of_background_syncs_is_one_sync() {
+async fn concurrent_background_syncs_of_a_member_are_one_sync() {
     let (stage, alice) = Stage::with_member().await;
     let before = stage.world().call_count();
     alice.post("sync", &json!({})).await.expect(200);
@@ -134,20 +134,20 @@ async fn a_burst_of_background_syncs_is_one_sync() {
     let before = stage.world().call_count();
 
     let body = json!({"wait": false});
-    let mut asked = Vec::new();
+    let mut requests = Vec::new();
     for _ in 0..50 {
         let alice = alice.clone();
         let body = body.clone();
-        asked.push(tokio::spawn(async move { alice.post("sync", &body).await }));
+        requests.push(tokio::spawn(async move { alice.post("sync", &body).await }));
     }
-    for answer in asked {
+    for answer in requests {
         let answer = answer.await.unwrap();
         let started = answer.expect(202);
         assert_eq!(started["status_url"], alice.path("sync-status"));
         assert_eq!(answer.header("location"), Some(&*alice.path("sync-status")));
     }
     stage.world().clear_faults();
-    until("the background sync is over", || async {
+    until("the background sync has ended", || async {
         !stage.is_claimed("alice").await
     })
     .await;
@@ -161,14 +161,14 @@ async fn a_burst_of_background_syncs_is_one_sync() {
 }
 
 #[tokio::test]
-async fn a_background_sync_may_begin_once_the_last_one_is_over() {
+async fn a_background_sync_may_begin_after_the_previous_one_ended() {
     let (stage, alice) = Stage::with_member().await;
     let body = json!({"wait": false});
 
     for _ in 0..2 {
         let before = stage.world().call_count();
         alice.post("sync", &body).await.expect(202);
-        until("it calls WHOOP and ends", || async {
+        until("the background sync has called WHOOP and ended", || async {
             stage.world().call_count() >= before + 4 && !stage.is_claimed("alice").await
         })
         .await;
@@ -178,20 +178,20 @@ async fn a_background_sync_may_begin_once_the_last_one_is_over() {
 /// Law 9: a member's own background sync yields to their app, even while it waits for WHOOP's
 /// limit.
 #[tokio::test]
-async fn a_background_sync_that_waits_for_the_quota_makes_no_other_request_busy() {
+async fn a_background_sync_that_waits_for_the_quota_does_not_block_other_requests() {
     let (stage, alice) = spent().await;
     let long_ago = json!({"data_types": ["cycle"], "from": "1970-01-01", "wait": true});
     alice.post("sync", &long_ago).await.expect(202);
-    until("it waits for the minute to turn", || async {
+    until("the background sync waits for the next minute", || async {
         stage.is_claimed("alice").await
     })
     .await;
 
     for _ in 0..2 {
-        let asked = json!({"data_types": ["cycle"]});
-        let answer = alice.post("sync", &asked).await;
+        let body = json!({"data_types": ["cycle"]});
+        let answer = alice.post("sync", &body).await;
         answer.assert_problem(429, "quota-spent");
-        assert_told_when(answer.header("retry-after"));
+        assert_retry_after(answer.header("retry-after"));
     }
     alice.post("sync", &long_ago).await.expect(202);
     let status = alice.get("sync-status", "").await.expect(200);
@@ -199,7 +199,7 @@ async fn a_background_sync_that_waits_for_the_quota_makes_no_other_request_busy(
 }
 
 #[tokio::test]
-async fn a_sync_from_long_ago_is_background_work_and_app_requests_come_before_it() {
+async fn a_sync_from_long_ago_runs_in_the_background_and_app_requests_take_precedence() {
     let (stage, alice) = Stage::with_member().await;
     stage.world().add_fault(Fault {
         millis: Some(500),
@@ -207,7 +207,7 @@ async fn a_sync_from_long_ago_is_background_work_and_app_requests_come_before_it
     });
     let long_ago = json!({"from": "1970-01-01", "wait": true});
     alice.post("sync", &long_ago).await.expect(202);
-    until("it is under way", || async {
+    until("the background sync is in progress", || async {
         stage.is_claimed("alice").await
     })
     .await;
@@ -216,12 +216,16 @@ async fn a_sync_from_long_ago_is_background_work_and_app_requests_come_before_it
     assert_eq!(synced["outcome"], "done", "{synced:#}");
 
     stage.world().clear_faults();
-    until("the background sync is over", || async {
+    until("the background sync has ended", || async {
         alice.get("sync-status", "").await.expect(200)["syncing"] == false
     })
     .await;
     let ended = "SELECT count(*)::text FROM whoop_sync_log WHERE list_end_seen_at IS NOT NULL";
-    assert_eq!(stage.text(ended).await, "4", "nothing of it was lost");
+    assert_eq!(
+        stage.text(ended).await,
+        "4",
+        "all four data types were read to the end"
+    );
 }
 
 /// One forced read per minute: an app that sends requests in a loop causes no more calls.
@@ -249,7 +253,7 @@ async fn a_forced_read_within_a_minute_is_shared() {
             .await
             .expect(202);
     }
-    until("the background syncs are over", || async {
+    until("the background syncs have ended", || async {
         alice.get("sync-status", "").await.expect(200)["syncing"] == false
     })
     .await;

@@ -27,7 +27,7 @@ async fn a_connect_returns_to_the_app() {
 }
 
 #[tokio::test]
-async fn a_fragment_never_comes_back() {
+async fn a_fragment_is_removed_from_the_return_address() {
     let stage = Stage::new().await;
     let member = stage.member("alice");
 
@@ -50,19 +50,19 @@ async fn a_fragment_never_comes_back() {
 
 #[tokio::test]
 async fn a_connect_that_began_on_the_page_returns_to_it() {
-    for (told, expected) in [
+    for (flag, expected) in [
         ("", "/?status=connected"),
         (
             "--api-public-url=https://health.example",
             "https://health.example/?status=connected",
         ),
     ] {
-        let flags: Vec<String> = [told]
+        let flags: Vec<String> = [flag]
             .iter()
             .filter(|flag| !flag.is_empty())
             .map(|flag| (*flag).to_owned())
             .collect();
-        let stage = Stage::told(&flags).await;
+        let stage = Stage::with_flags(&flags).await;
         let consent = stage
             .member("alice")
             .begin(&json!({"return_to": "/"}))
@@ -77,7 +77,7 @@ async fn a_connect_that_began_on_the_page_returns_to_it() {
 }
 
 #[tokio::test]
-async fn the_way_to_whoop_says_who_asks_for_what() {
+async fn the_authorization_url_contains_the_client_and_the_scopes() {
     let stage = Stage::new().await;
     let one = stage.member("alice").begin(&json!({})).await;
     let two = stage.member("alice").begin(&json!({})).await;
@@ -99,7 +99,7 @@ async fn the_way_to_whoop_says_who_asks_for_what() {
 }
 
 #[tokio::test]
-async fn addresses_below_an_allowed_one_are_taken() {
+async fn addresses_below_an_allowed_one_are_accepted() {
     let stage = Stage::new().await;
     let member = stage.member("alice");
 
@@ -117,7 +117,7 @@ async fn addresses_below_an_allowed_one_are_taken() {
 }
 
 #[tokio::test]
-async fn other_addresses_and_those_that_only_look_alike_are_refused() {
+async fn other_and_similar_looking_addresses_are_refused() {
     let stage = Stage::new().await;
     let member = stage.member("alice");
     let before = stage.rows().await;
@@ -167,16 +167,16 @@ async fn other_addresses_and_those_that_only_look_alike_are_refused() {
 }
 
 #[tokio::test]
-async fn an_address_cannot_smuggle_a_line_into_the_answer() {
+async fn an_address_cannot_add_a_header_to_the_response() {
     let stage = Stage::new().await;
     let member = stage.member("alice");
     let body = json!({"return_to": "hos://whoop/a\r\nSet-Cookie: x=y"});
-    let begun = member.post("connect", &body).await;
-    if begun.status != 200 {
-        begun.assert_invalid("return-to-not-allowed", "return_to");
+    let answer = member.post("connect", &body).await;
+    if answer.status != 200 {
+        answer.assert_invalid("return-to-not-allowed", "return_to");
         return;
     }
-    let url: url::Url = begun.json()["authorization_url"]
+    let url: url::Url = answer.json()["authorization_url"]
         .as_str()
         .unwrap()
         .parse()

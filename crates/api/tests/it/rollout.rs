@@ -66,7 +66,7 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
         serving_role::grant_serving(&as_owner, Some(&role))
             .await
             .unwrap();
-        until("callers are answered between two rollouts", || async {
+        until("another request has been answered", || async {
             answered.load(Ordering::Relaxed) > before
         })
         .await;

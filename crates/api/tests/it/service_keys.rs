@@ -58,7 +58,7 @@ fn holder(alice: &Member, key: &str) -> Member {
 }
 
 #[tokio::test]
-async fn a_key_works_at_once_in_every_process_and_so_does_its_revocation() {
+async fn a_new_key_and_its_revocation_take_effect_immediately_in_every_process() {
     let (stage, alice) = Stage::with_member().await;
     let replica = stage.replica(&[]);
     let key = create(&stage, "backend", &[Scope::Read], None).await;
@@ -90,7 +90,7 @@ async fn a_key_is_refused_from_the_moment_it_expires() {
 }
 
 #[tokio::test]
-async fn a_key_goes_as_far_as_its_scope_and_says_which_one_is_missing() {
+async fn a_key_is_refused_outside_its_scopes_with_the_missing_scope() {
     let (stage, alice) = Stage::with_member().await;
     let document = serde_json::to_value(whoop_api::openapi_document()).unwrap();
 
@@ -127,7 +127,7 @@ async fn a_key_goes_as_far_as_its_scope_and_says_which_one_is_missing() {
 }
 
 #[tokio::test]
-async fn a_day_that_whoop_is_to_be_asked_for_needs_the_scope_of_a_sync() {
+async fn a_forced_read_of_a_day_needs_the_scope_sync() {
     let (stage, alice) = Stage::with_member().await;
     let reads = create(&stage, "reads", &[Scope::Read], None).await;
     let both = create(&stage, "both", &[Scope::Read, Scope::Sync], None).await;
@@ -147,7 +147,7 @@ async fn a_day_that_whoop_is_to_be_asked_for_needs_the_scope_of_a_sync() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_there_and_a_text_that_is_none_are_told_apart() {
+async fn unknown_and_malformed_keys_have_different_errors() {
     let (_stage, alice) = Stage::with_member().await;
     let (unknown, _) = service_key::generate().unwrap();
 
@@ -162,7 +162,7 @@ async fn a_key_that_is_not_there_and_a_text_that_is_none_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_made_up_key_costs_no_query_and_a_real_one_waits_for_the_database() {
+async fn a_malformed_key_causes_no_query_and_a_well_formed_one_needs_the_database() {
     let nowhere = free_address();
     let url = format!("postgres://nobody:hush@{nowhere}/whoop?sslmode=disable");
     let stage = Stage::at(&url, TestDb::new().await, crate::harness::two_months()).await;
@@ -191,7 +191,7 @@ async fn the_last_use_is_recorded_once_a_minute() {
     let began = stage.clock_now();
 
     service.day("?refresh=never").await;
-    until("the use is recorded", async || {
+    until("the last use is recorded", async || {
         last_used().await == used_at(began)
     })
     .await;
@@ -245,7 +245,7 @@ async fn requests_are_counted_by_the_name_of_the_key_and_their_outcome() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_settings_still_opens_everything() {
+async fn a_key_in_the_settings_has_every_scope() {
     let (stage, _alice) = Stage::with_member().await;
 
     let ask = stage.client.get("/api/v1/whoop/admin/status");
@@ -295,16 +295,16 @@ async fn every_access_by_a_service_key_is_audited_and_no_read_by_a_member() {
         .ask(Method::DELETE, "/api/v1/whoop/connection/nobody");
     ask.with_token(&key).send().await.assert_status(404);
 
-    until("all five are written", async || {
+    until("all five rows have been written", async || {
         rows_of(&audited(&stage).await, "key:backend").len() == 5
     })
     .await;
     let rows = audited(&stage).await;
-    let mut told = rows_of(&rows, "key:backend");
-    told.sort_by_key(|row| row.2.to_string());
-    let alice_s = json!("alice");
+    let mut caller_rows = rows_of(&rows, "key:backend");
+    caller_rows.sort_by_key(|row| row.2.to_string());
+    let alice_id = json!("alice");
     assert_eq!(
-        told,
+        caller_rows,
         [
             (
                 "disconnect",
@@ -312,13 +312,13 @@ async fn every_access_by_a_service_key_is_audited_and_no_read_by_a_member() {
                 "DELETE connection/{user_id} 404"
             ),
             ("operate", Value::Null, "GET admin/status 200"),
-            ("read", alice_s.clone(), "GET daily-data/{user_id} 200"),
+            ("read", alice_id.clone(), "GET daily-data/{user_id} 200"),
             (
                 "read",
-                alice_s.clone(),
+                alice_id.clone(),
                 "GET records/{data_type}/{user_id} 400"
             ),
-            ("sync", alice_s, "POST sync/{user_id} 200"),
+            ("sync", alice_id, "POST sync/{user_id} 200"),
         ]
         .map(|(action, member, detail)| (action.to_owned(), member, json!(detail)))
     );
@@ -340,7 +340,7 @@ async fn every_access_by_a_service_key_is_audited_and_no_read_by_a_member() {
 }
 
 #[tokio::test]
-async fn what_changes_something_is_audited_before_its_answer() {
+async fn changes_are_audited_before_the_response() {
     let (stage, alice) = Stage::with_member().await;
     let exported = alice.get("export", "").await;
     assert!(
@@ -369,20 +369,20 @@ async fn an_erasure_leaves_a_pseudonym_and_shows_who_erased() {
     let (stage, alice) = Stage::with_member().await;
     let service = stage.service_for("alice");
 
-    let left = service.delete("?erase=true").await.expect(200);
+    let disconnected = service.delete("?erase=true").await.expect(200);
 
     let rows = audited(&stage).await;
-    let mut told: Vec<(String, Value)> = Vec::new();
+    let mut caller_rows: Vec<(String, Value)> = Vec::new();
     for row in &rows {
         let member = row["user_id"].as_str().unwrap();
         assert!(member.starts_with("erased:") && member.len() == 39, "{row}");
-        told.push((
+        caller_rows.push((
             row["caller"].as_str().unwrap().to_owned(),
             row["action"].clone(),
         ));
     }
     assert_eq!(
-        told,
+        caller_rows,
         [
             ("member", "connect"),
             ("whoop", "connect"),
@@ -390,7 +390,7 @@ async fn an_erasure_leaves_a_pseudonym_and_shows_who_erased() {
         ]
         .map(|(caller, action)| (caller.to_owned(), json!(action)))
     );
-    let receipt = left["receipt"]["id"].as_str().unwrap();
+    let receipt = disconnected["receipt"]["id"].as_str().unwrap();
     assert_eq!(rows[2]["detail"], format!("receipt {receipt}"));
     assert!(stage.rows().await.tables_with(&alice.user_id).is_empty());
 }
@@ -432,21 +432,21 @@ async fn a_stored_day_costs_a_service_key_one_statement_more_than_a_member() {
         let ask = alice.client.get(&path).with_token(&caller.token);
         let ask = ask.with_header("x-request-id", id);
         ask.send().await.expect(200);
-        until("it is logged", async || {
+        until("the request is logged", async || {
             api.log_so_far()
                 .lines()
                 .any(|line| line.contains(id) && line.contains("answered"))
         })
         .await;
         let log = api.log_so_far();
-        let asked = log
+        let statements = log
             .lines()
-            .filter(|line| line.contains(id) && line.contains("asks"))
+            .filter(|line| line.contains(id) && line.contains("executing statement"))
             .filter(|line| !line.contains("UPDATE") && !line.contains("INSERT"));
-        let asked: Vec<&str> = asked.collect();
-        let of_keys = asked.iter().filter(|one| one.contains("service_key"));
-        assert_eq!(of_keys.count(), expected, "{asked:#?}");
-        assert_eq!(asked.len(), 1 + expected, "{asked:#?}");
+        let statements: Vec<&str> = statements.collect();
+        let of_keys = statements.iter().filter(|one| one.contains("service_key"));
+        assert_eq!(of_keys.count(), expected, "{statements:#?}");
+        assert_eq!(statements.len(), 1 + expected, "{statements:#?}");
     }
     let log = api.log_so_far();
     for (id, caller) in [

@@ -7,7 +7,7 @@ use whoop_sim::Fault;
 use crate::harness::{Stage, two_months};
 
 #[tokio::test]
-async fn a_role_that_only_serves_is_enough_for_every_route() {
+async fn the_serving_role_suffices_for_every_route() {
     let db = TestDb::new().await;
     // Roles belong to the whole server, so the role's name contains the database's name.
     let role = format!("{}_serves", db.name());
@@ -50,13 +50,13 @@ async fn a_role_that_only_serves_is_enough_for_every_route() {
 
     // The member disconnects while WHOOP is unavailable; the permission is revoked later.
     stage.world().add_fault(Fault::status("*", 503));
-    let left = alice.delete("").await.expect(200);
-    assert_eq!(left["revocation"], "pending");
+    let disconnected = alice.delete("").await.expect(200);
+    assert_eq!(disconnected["revocation"], "pending");
     stage.world().clear_faults();
     let alice = stage.connect_person("alice", 0).await;
-    let left = alice.delete("?erase=true").await.expect(200);
+    let disconnected = alice.delete("?erase=true").await.expect(200);
     assert_eq!(
-        (&left["revocation"], &left["erased"]),
+        (&disconnected["revocation"], &disconnected["erased"]),
         (&json!("done"), &json!(true))
     );
     assert!(

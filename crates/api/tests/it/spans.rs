@@ -34,7 +34,7 @@ async fn all_records(member: &Member, data_type: &str, limit: usize) -> Vec<Valu
 }
 
 #[tokio::test]
-async fn each_day_of_a_span_shows_what_the_whole_day_shows() {
+async fn each_day_of_a_span_has_the_figures_of_the_complete_day() {
     let stage = Stage::new().await;
     // One of these people sleeps twice a day, naps, and does not always wear the strap.
     for person in 0..3 {
@@ -47,7 +47,7 @@ async fn each_day_of_a_span_shows_what_the_whole_day_shows() {
         assert_eq!(days.len(), 46);
         for (date, brief) in from.iter_days().zip(&days) {
             let day = member.day(&format!("?date={date}&refresh=never")).await;
-            let whole = json!({
+            let expected = json!({
                 "date": day["date"],
                 "recovery_score": day["recovery"]["score"],
                 "hrv_rmssd_milli": day["recovery"]["hrv"],
@@ -64,13 +64,13 @@ async fn each_day_of_a_span_shows_what_the_whole_day_shows() {
                 assert!(day["missing"]["workouts"].is_string(), "{day}");
                 brief["workouts"] = json!(0);
             }
-            assert_eq!(brief, whole, "{date} of {person}");
+            assert_eq!(brief, expected, "{date} of {person}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_span_of_which_nothing_is_known_is_null_on_every_date() {
+async fn a_span_without_data_is_null_on_every_date() {
     let stage = Stage::new().await;
     let stranger = stage.member("stranger");
     let days = range(&stranger, today() - Days::new(2), today()).await;
@@ -86,7 +86,7 @@ async fn a_span_of_which_nothing_is_known_is_null_on_every_date() {
 }
 
 #[tokio::test]
-async fn a_span_has_two_ends_in_their_order_and_four_hundred_days() {
+async fn a_span_needs_both_ends_in_order_and_has_at_most_400_days() {
     let (_stage, alice) = Stage::with_member().await;
     for (rest, kind, field) in [
         ("", "missing-date", "from"),
@@ -103,7 +103,7 @@ async fn a_span_has_two_ends_in_their_order_and_four_hundred_days() {
 }
 
 #[tokio::test]
-async fn pages_of_any_size_hold_each_record_once_as_whoop_sent_it() {
+async fn pages_of_any_size_contain_each_record_once_as_whoop_sent_it() {
     let (stage, alice) = Stage::with_member().await;
     let truth = stage.world().truth(stage.world().people()[0]);
     for (data_type, plural) in [
@@ -148,8 +148,8 @@ fn plain(value: Value) -> String {
                 let float = number.as_f64().unwrap();
                 let is_whole = float.fract() == 0.0 && float.abs() < 9e15;
                 if number.is_f64() && is_whole {
-                    let whole: i64 = format!("{float:.0}").parse().unwrap();
-                    *value = json!(whole);
+                    let integer: i64 = format!("{float:.0}").parse().unwrap();
+                    *value = json!(integer);
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(numbers),
@@ -166,7 +166,7 @@ fn plain(value: Value) -> String {
 }
 
 #[tokio::test]
-async fn records_of_a_span_are_those_of_its_days() {
+async fn the_records_of_a_span_are_those_of_its_local_dates() {
     let (_stage, alice) = Stage::with_member().await;
     let (from, to) = (today() - Days::new(9), today() - Days::new(3));
     let page = alice
@@ -188,7 +188,7 @@ async fn records_of_a_span_are_those_of_its_days() {
 }
 
 #[tokio::test]
-async fn what_is_no_type_no_cursor_or_no_limit_is_refused() {
+async fn an_invalid_data_type_cursor_or_limit_is_refused() {
     let (_stage, alice) = Stage::with_member().await;
     for (route, rest, kind, field) in [
         ("records/steps", "", "unknown-data-type", "data_type"),

@@ -76,7 +76,7 @@ async fn a_day_that_is_out_of_date_takes_about_as_long_as_one_call() {
 }
 
 #[tokio::test]
-async fn a_stored_day_does_not_wait_for_whoop() {
+async fn a_stored_day_is_answered_without_waiting_for_whoop() {
     let (stage, alice) = Stage::with_member().await;
     slow_down(&stage);
     stage.world().reset_calls();
@@ -89,7 +89,7 @@ async fn a_stored_day_does_not_wait_for_whoop() {
 }
 
 #[tokio::test]
-async fn callers_who_ask_at_once_share_one_read() {
+async fn concurrent_requests_share_one_read() {
     let (stage, alice) = Stage::with_member().await;
     slow_down(&stage);
     stage.advance(TimeDelta::minutes(16));
@@ -114,7 +114,7 @@ async fn callers_who_ask_at_once_share_one_read() {
 }
 
 #[tokio::test]
-async fn a_caller_who_hangs_up_does_not_stop_the_read() {
+async fn a_caller_who_disconnects_does_not_stop_the_read() {
     let (stage, alice) = Stage::with_member().await;
     slow_down(&stage);
     stage.advance(TimeDelta::minutes(16));

@@ -42,11 +42,11 @@ fn but_for(name: &str, value: Option<&str>) -> Binary {
 async fn assert_refuses(binary: Binary, code: i32, mentions: &[&str]) {
     let ended = binary.ended().await;
 
-    let told = &ended.stderr;
-    assert_eq!(ended.status.code(), Some(code), "{told}");
+    let stderr = &ended.stderr;
+    assert_eq!(ended.status.code(), Some(code), "{stderr}");
     assert_eq!(ended.stdout, "");
     for word in mentions {
-        assert!(told.contains(word), "no {word} in {told}");
+        assert!(stderr.contains(word), "no {word} in {stderr}");
     }
     for secret in [
         APP_SECRET,
@@ -55,13 +55,13 @@ async fn assert_refuses(binary: Binary, code: i32, mentions: &[&str]) {
         TOKEN_KEY,
         "AAECAwQ",
     ] {
-        assert!(!told.contains(secret), "{told}");
+        assert!(!stderr.contains(secret), "{stderr}");
     }
-    assert!(!told.contains("panicked"), "{told}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
 #[tokio::test]
-async fn each_setting_that_it_needs_is_named_when_it_lacks() {
+async fn each_missing_required_setting_is_named() {
     for (name, _) in &GOOD[1..] {
         assert_refuses(but_for(name, None), 1, &[name]).await;
     }
@@ -75,7 +75,24 @@ async fn each_setting_that_it_needs_is_named_when_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_setting_that_cannot_be_is_named() {
+async fn all_missing_settings_are_named_at_once() {
+    assert_refuses(
+        Binary::new(),
+        1,
+        &[
+            "DATABASE_URL is not set",
+            "TOKEN_KEYS is not set",
+            "WHOOP_CLIENT_ID is not set",
+            "WHOOP_CLIENT_SECRET is not set",
+            "WHOOP_REDIRECT_URL is not set",
+            "AUTH_JWT_SECRET",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn each_invalid_setting_is_named() {
     for (name, value) in [
         ("TOKEN_KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         ("TOKEN_KEYS", "k1:AAECAwQ="),
@@ -123,7 +140,7 @@ async fn a_setting_that_cannot_be_is_named() {
 }
 
 #[tokio::test]
-async fn a_variable_that_cannot_be_read_is_named_with_a_right_value() {
+async fn each_invalid_variable_is_named_with_a_valid_example() {
     for (name, value, right) in [
         ("API_LISTEN", "everywhere", "API_LISTEN=127.0.0.1:8080"),
         ("WHOOP_REDIRECT_URL", "callback", "/api/v1/whoop/callback"),
@@ -177,7 +194,7 @@ async fn a_variable_that_cannot_be_read_is_named_with_a_right_value() {
 }
 
 #[tokio::test]
-async fn a_flag_of_a_setting_is_refused_like_its_variable_and_any_other_is_wrong_usage() {
+async fn an_invalid_flag_is_refused_like_its_variable_and_an_unknown_flag_is_wrong_usage() {
     let freshness = || but_for("X", None).arg("--freshness-seconds=0");
     assert_refuses(freshness(), 1, &["FRESHNESS_SECONDS", "1..=86400"]).await;
     let keys = but_for("TOKEN_KEYS", None).arg("--token-keys=k1:AAECAwQ=");
@@ -196,7 +213,7 @@ async fn a_flag_of_a_setting_is_refused_like_its_variable_and_any_other_is_wrong
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_said_at_once() {
+async fn all_invalid_settings_are_reported_at_once() {
     let binary = but_for("WHOOP_CLIENT_ID", None)
         .env("TOKEN_KEYS", "k1:AAECAwQ=")
         .env("WHOOP_CLIENT_SECRET", "hush")
@@ -311,7 +328,7 @@ async fn every_secret_may_come_from_a_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_holds_no_secret_is_named_and_never_shown() {
+async fn a_file_without_a_usable_secret_is_named_and_its_content_is_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, content: &[u8]| {
         let path = folder.path().join(name);
@@ -338,7 +355,7 @@ async fn a_file_that_holds_no_secret_is_named_and_never_shown() {
 }
 
 #[tokio::test]
-async fn printing_the_description_needs_no_settings() {
+async fn the_command_openapi_needs_no_settings() {
     let binary = Binary::new()
         .env("API_WORKERS", "none")
         .env("TOKEN_KEYS_FILE", "/nowhere")
@@ -358,11 +375,11 @@ async fn without_authentication_it_listens_on_loopback_only() {
 }
 
 #[tokio::test]
-async fn open_doors_are_warned_of_in_the_log_at_the_start() {
+async fn settings_that_accept_too_many_callers_are_logged_at_the_start() {
     let db = TestDb::new().await;
     let sim = simulator().await;
     let more = ["--insecure-no-auth", "--auth-jwt-audience=*"];
-    let api = RunningApi::start_told(db.url(), &sim, "warn", &more).await;
+    let api = RunningApi::start_with_flags(db.url(), &sim, "warn", &more).await;
 
     api.signal(rustix::process::Signal::TERM);
     let (_, log) = api.end().await;
@@ -377,7 +394,7 @@ async fn open_doors_are_warned_of_in_the_log_at_the_start() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
+async fn an_address_that_is_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
 
@@ -456,7 +473,7 @@ async fn help_shows_every_variable_and_no_value() {
 }
 
 #[tokio::test]
-async fn a_healthcheck_without_a_shell_says_whether_the_api_is_alive() {
+async fn the_command_healthcheck_reports_whether_the_api_is_alive() {
     let db = TestDb::new().await;
     let sim = simulator().await;
     let api = RunningApi::start(db.url(), &sim, "warn").await;

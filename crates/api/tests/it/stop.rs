@@ -20,30 +20,34 @@ async fn running(log_filter: &str) -> (TestDb, SimServer, RunningApi) {
 }
 
 #[tokio::test]
-async fn an_idle_program_ends_at_once_and_well() {
+async fn an_idle_program_stops_immediately_with_exit_code_0() {
     for signal in [Signal::TERM, Signal::INT] {
         let (_db, _sim, api) = running("info").await;
         // The client keeps its connection open after this request.
         api.client.get("/readyz").send().await.expect(200);
 
-        let asked = Instant::now();
+        let signalled_at = Instant::now();
         api.signal(signal);
         let (status, log) = api.end().await;
 
         assert_eq!(status.code(), Some(0), "{log}");
-        assert!(asked.elapsed() < QUICKLY, "{:?}", asked.elapsed());
+        assert!(
+            signalled_at.elapsed() < QUICKLY,
+            "{:?}",
+            signalled_at.elapsed()
+        );
     }
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_answered_first() {
+async fn requests_in_progress_are_answered_before_the_stop() {
     let (db, sim, api) = running("info").await;
     let alice = connected(&db, &api, &sim).await;
     sim.world().add_fault(Fault {
         millis: Some(700),
         ..Fault::new("*", FaultKind::Latency)
     });
-    let asking = tokio::spawn({
+    let request = tokio::spawn({
         let alice = alice.clone();
         async move { alice.day("?refresh=force").await }
     });
@@ -52,24 +56,28 @@ async fn what_is_in_flight_is_answered_first() {
     })
     .await;
 
-    let asked = Instant::now();
+    let signalled_at = Instant::now();
     api.signal(Signal::TERM);
-    let day = asking.await.unwrap();
+    let day = request.await.unwrap();
     let (status, log) = api.end().await;
 
     assert_eq!(day["meta"]["sync"], "done");
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(asked.elapsed() < QUICKLY, "{:?}", asked.elapsed());
+    assert!(
+        signalled_at.elapsed() < QUICKLY,
+        "{:?}",
+        signalled_at.elapsed()
+    );
     assert!(
         !Stage::is_claimed_in(&db, "alice").await,
-        "the lease is left"
+        "the lease is still held"
     );
 }
 
 /// Law 8: the old token pair is invalid after WHOOP has answered, so a stop between that response
 /// and the commit would lose the connection.
 #[tokio::test]
-async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
+async fn a_refresh_in_progress_is_finished_although_no_caller_waits_for_it() {
     let (db, sim, api) = running("info").await;
     let alice = connected(&db, &api, &sim).await;
     sim.world().expire_access_tokens();
@@ -79,7 +87,7 @@ async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     });
     let body = serde_json::json!({"wait": false});
     alice.post("sync", &body).await.expect(202);
-    until("the refused token is noticed", || async {
+    until("WHOOP has refused the access token", || async {
         let calls = sim.world().calls();
         calls.iter().any(|call| call.status == 401)
     })
@@ -95,7 +103,11 @@ async fn a_refresh_under_way_is_finished_although_nobody_waits_for_it() {
     let day = alice.day("?refresh=force").await;
     assert_eq!(day["meta"]["sync"], "done", "{day:#}\n{log}");
     assert_eq!(day["meta"]["connection"], "connected");
-    assert_eq!(sim.world().grants()[0].reuses, 0, "an old pair was used");
+    assert_eq!(
+        sim.world().grants()[0].reuses,
+        0,
+        "an old token pair was used"
+    );
 }
 
 async fn connected(db: &TestDb, api: &RunningApi, sim: &SimServer) -> Member {

@@ -21,7 +21,7 @@ fn part_is_there(day: &Value, part: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_member_connects_looks_comes_back_and_leaves() {
+async fn a_member_connects_reads_days_and_disconnects() {
     let stage = Stage::new().await;
     let member = stage.member("alice");
 
@@ -100,9 +100,9 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
     assert_eq!(status["rejected_records"], 0);
 
     // Disconnect: the permission is revoked at WHOOP; the data is kept until it is erased.
-    let left = member.delete("").await.expect(200);
+    let disconnected = member.delete("").await.expect(200);
     assert_eq!(
-        left,
+        disconnected,
         json!({
             "user_id": "alice",
             "connection": "disconnected",
@@ -142,32 +142,32 @@ async fn a_member_connects_looks_comes_back_and_leaves() {
 }
 
 #[tokio::test]
-async fn a_member_may_leave_and_erase_in_one_go() {
+async fn a_member_may_disconnect_and_erase_in_one_request() {
     let (stage, member) = Stage::with_member().await;
 
-    let left = member.delete("?erase=true").await.expect(200);
+    let disconnected = member.delete("?erase=true").await.expect(200);
 
-    assert_eq!(left["revoked"], true);
-    assert_eq!(left["erased"], true);
+    assert_eq!(disconnected["revoked"], true);
+    assert_eq!(disconnected["erased"], true);
     assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_member_may_leave_although_whoop_is_out_of_order() {
+async fn a_member_may_disconnect_while_whoop_fails() {
     let (stage, member) = Stage::with_member().await;
     stage
         .world()
         .add_fault(whoop_sim::Fault::status("access", 500));
 
-    let left = member.delete("").await.expect(200);
+    let disconnected = member.delete("").await.expect(200);
 
-    assert_eq!(left["connection"], "disconnected");
-    assert_eq!(left["revoked"], false);
+    assert_eq!(disconnected["connection"], "disconnected");
+    assert_eq!(disconnected["revoked"], false);
     assert_eq!(stage.rows().await.count("whoop_tokens"), 0);
 }
 
 #[tokio::test]
-async fn who_comes_back_after_leaving_is_connected_again() {
+async fn a_disconnected_member_may_connect_again() {
     let (stage, member) = Stage::with_member().await;
     member.delete("").await.expect(200);
 
@@ -179,7 +179,7 @@ async fn who_comes_back_after_leaving_is_connected_again() {
 }
 
 #[tokio::test]
-async fn two_members_of_the_app_may_share_one_whoop() {
+async fn two_members_may_share_one_whoop_account() {
     let stage = Stage::new().await;
     let alice = stage.connect_person("alice", 0).await;
     let bob = stage.connect_person("bob", 0).await;
@@ -194,30 +194,30 @@ async fn two_members_of_the_app_may_share_one_whoop() {
 }
 
 #[tokio::test]
-async fn a_sync_that_nobody_waits_for_says_where_to_look() {
+async fn a_background_sync_returns_the_path_of_its_status() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
 
-    let begun = member.post("sync", &json!({"wait": false})).await;
+    let answer = member.post("sync", &json!({"wait": false})).await;
 
-    let started = begun.expect(202);
+    let started = answer.expect(202);
     assert_eq!(started["status"], "running");
     assert_eq!(started["status_url"], "/api/v1/whoop/sync-status/alice");
-    assert_eq!(begun.header("location"), started["status_url"].as_str());
-    crate::harness::until("the hour is caught up on", || async {
+    assert_eq!(answer.header("location"), started["status_url"].as_str());
+    crate::harness::until("the last hour has been read", || async {
         let status = member.get("sync-status", "").await.expect(200);
         let types = status["data_types"].as_object().unwrap();
-        let caught_up =
+        let end_of_hour =
             (now() + TimeDelta::hours(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
         types
             .values()
-            .all(|one| one["last_sync_at"] == caught_up.as_str())
+            .all(|one| one["last_sync_at"] == end_of_hour.as_str())
     })
     .await;
 }
 
 #[tokio::test]
-async fn only_the_types_that_are_named_are_read() {
+async fn only_the_requested_data_types_are_read() {
     let (stage, member) = Stage::with_member().await;
     stage.world().reset_calls();
 
@@ -244,7 +244,7 @@ async fn only_the_types_that_are_named_are_read() {
 }
 
 #[tokio::test]
-async fn a_connection_that_whoop_ended_asks_for_the_member() {
+async fn a_connection_that_whoop_ended_requires_reauthorization() {
     let (stage, member) = Stage::with_member().await;
     let whoop_user_id = stage.world().people()[0];
     assert!(stage.world().revoke_grants(whoop_user_id));
@@ -253,7 +253,10 @@ async fn a_connection_that_whoop_ended_asks_for_the_member() {
 
     assert_eq!(day["meta"]["connection"], "reauth_required");
     assert_eq!(day["meta"]["sync"], "failed");
-    assert!(part_is_there(&day, "sleep"), "what is stored is answered");
+    assert!(
+        part_is_there(&day, "sleep"),
+        "the stored sleep is missing from the answer"
+    );
     member
         .post("sync", &json!({}))
         .await

@@ -35,7 +35,7 @@ fn last_night(stage: &Stage) -> (i64, Value, Value) {
 }
 
 #[tokio::test]
-async fn a_night_that_is_rescored_is_shown_at_once() {
+async fn a_rescored_night_is_shown_after_its_webhook() {
     let (stage, alice) = Stage::with_member().await;
     stage.hook_up(&json!({})).await;
     let (person, sleep, recovery) = last_night(&stage);
@@ -78,7 +78,7 @@ async fn a_night_that_is_rescored_is_shown_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_member_deletes_is_gone_at_once() {
+async fn a_record_deleted_at_whoop_is_removed_after_its_webhook() {
     let (stage, alice) = Stage::with_member().await;
     stage.hook_up(&json!({})).await;
     let (person, sleep, _) = last_night(&stage);
@@ -98,7 +98,7 @@ async fn what_a_member_deletes_is_gone_at_once() {
 }
 
 #[tokio::test]
-async fn a_sleep_that_becomes_a_nap_takes_its_recovery_off_the_day() {
+async fn a_sleep_that_becomes_a_nap_removes_its_recovery_from_the_day() {
     let (stage, alice) = Stage::with_member().await;
     stage.hook_up(&json!({})).await;
     let (person, sleep, _) = last_night(&stage);
@@ -152,7 +152,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_request() {
 }
 
 #[tokio::test]
-async fn the_same_event_again_is_known_and_works_nothing() {
+async fn a_repeated_event_has_no_effect() {
     let (stage, _alice) = Stage::with_member().await;
     let (person, sleep, _) = last_night(&stage);
     let id = sleep["id"].as_str().unwrap();
@@ -193,7 +193,7 @@ async fn the_same_event_again_is_known_and_works_nothing() {
 /// The second and third ids have the form of WHOOP's v1, the fourth and fifth are paths, the last
 /// two share a trace id.
 #[tokio::test]
-async fn ids_of_any_shape_are_taken_in_and_reach_no_other_path() {
+async fn ids_of_any_form_are_stored_and_never_lead_to_another_path() {
     let (stage, alice) = Stage::with_member().await;
     let (person, sleep, _) = last_night(&stage);
     let before = alice.day("?refresh=never").await;
@@ -215,7 +215,11 @@ async fn ids_of_any_shape_are_taken_in_and_reach_no_other_path() {
     }
     stage.is_drained().await;
 
-    assert_eq!(stage.inbox().await.len(), 6, "a repeated event is one");
+    assert_eq!(
+        stage.inbox().await.len(),
+        6,
+        "a repeated event is stored once"
+    );
     for call in stage.world().calls() {
         let path = call.path.trim_start_matches("/developer/v2/");
         assert!(
@@ -227,7 +231,7 @@ async fn ids_of_any_shape_are_taken_in_and_reach_no_other_path() {
 }
 
 #[tokio::test]
-async fn an_event_of_an_unknown_type_or_member_is_kept_and_seen_as_such() {
+async fn an_event_of_an_unknown_type_or_member_is_stored_with_that_state() {
     let (stage, _alice) = Stage::with_member().await;
     let person = stage.world().people()[0];
     for unknown in [
@@ -250,7 +254,7 @@ async fn an_event_of_an_unknown_type_or_member_is_kept_and_seen_as_such() {
 }
 
 #[tokio::test]
-async fn what_is_not_whoops_is_refused_and_nothing_of_it_is_stored() {
+async fn a_webhook_without_a_valid_signature_is_refused_and_not_stored() {
     let (stage, _alice) = Stage::with_member().await;
     let before = stage.rows().await;
     let person = stage.world().people()[0];
@@ -370,7 +374,7 @@ async fn what_is_not_whoops_is_refused_and_nothing_of_it_is_stored() {
 }
 
 #[tokio::test]
-async fn what_fails_is_tried_again_and_given_up_in_the_end_and_can_be_replayed() {
+async fn a_failing_event_is_retried_then_dead_and_can_be_replayed() {
     let (stage, _alice) = Stage::with_member().await;
     let (person, sleep, _) = last_night(&stage);
     let id = sleep["id"].as_str().unwrap();
@@ -406,7 +410,7 @@ async fn what_fails_is_tried_again_and_given_up_in_the_end_and_can_be_replayed()
 }
 
 #[tokio::test]
-async fn of_a_member_who_has_to_reconnect_events_wait_for_that() {
+async fn events_of_a_member_who_has_to_connect_again_wait_for_the_connect() {
     let (stage, alice) = Stage::with_member().await;
     let (person, sleep, _) = last_night(&stage);
     let id = sleep["id"].as_str().unwrap();

@@ -5,7 +5,7 @@ use whoop_devkit::TestDb;
 use crate::harness::{Answer, Ask, SERVICE_KEY, Stage, documented, free_address, two_months};
 
 #[track_caller]
-fn assert_away(answer: &Answer) {
+fn assert_unavailable(answer: &Answer) {
     answer.assert_problem(503, "database-unavailable");
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds), "{seconds}");
@@ -31,7 +31,7 @@ async fn without() -> Stage {
 }
 
 #[tokio::test]
-async fn every_route_of_a_member_says_that_the_database_is_away() {
+async fn every_route_of_a_member_answers_503_while_the_database_is_unavailable() {
     let stage = without().await;
 
     for route in documented() {
@@ -40,12 +40,12 @@ async fn every_route_of_a_member_says_that_the_database_is_away() {
         }
         let path = route.of_member("alice");
         let ask = with_needed_body(stage.client.ask(route.method.clone(), &path), &path);
-        assert_away(&ask.with_token(SERVICE_KEY).send().await);
+        assert_unavailable(&ask.with_token(SERVICE_KEY).send().await);
     }
     let path = "/api/v1/whoop/callback?state=something&code=something";
-    assert_away(&stage.client.get(path).send().await);
+    assert_unavailable(&stage.client.get(path).send().await);
     let path = "/api/v1/whoop/callback?state=something&error=access_denied";
-    assert_away(&stage.client.get(path).send().await);
+    assert_unavailable(&stage.client.get(path).send().await);
 }
 
 #[tokio::test]
@@ -53,12 +53,12 @@ async fn the_process_is_alive_and_not_ready() {
     let stage = without().await;
 
     stage.client.get("/healthz").send().await.expect(200);
-    assert_away(&stage.client.get("/readyz").send().await);
+    assert_unavailable(&stage.client.get("/readyz").send().await);
     stage.client.get("/openapi.json").send().await.expect(200);
 }
 
 #[tokio::test]
-async fn the_figures_say_that_the_database_is_away_and_show_no_old_ones() {
+async fn the_metrics_show_that_the_database_is_down_and_no_old_values() {
     let stage = without().await;
 
     let answer = stage.client.get("/metrics").send().await;
@@ -73,7 +73,7 @@ async fn the_figures_say_that_the_database_is_away_and_show_no_old_ones() {
 }
 
 #[tokio::test]
-async fn strangers_and_bad_input_are_told_so_all_the_same() {
+async fn missing_credentials_and_invalid_input_are_reported_without_the_database() {
     let stage = without().await;
 
     let path = "/api/v1/whoop/daily-data/alice?date=never";
@@ -84,7 +84,7 @@ async fn strangers_and_bad_input_are_told_so_all_the_same() {
 }
 
 #[tokio::test]
-async fn connections_that_break_are_replaced() {
+async fn broken_database_connections_are_replaced() {
     let (stage, alice) = Stage::with_member().await;
     alice.day("").await;
 
@@ -94,12 +94,12 @@ async fn connections_that_break_are_replaced() {
              WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         .await;
-    crate::harness::until("they are gone", || stage.is_alone()).await;
+    crate::harness::until("all database connections are closed", || stage.is_alone()).await;
 
-    crate::harness::until("it answers again", || async {
+    crate::harness::until("the API answers again", || async {
         let answer = alice.get("daily-data", "").await;
         if answer.status != 200 {
-            assert_away(&answer);
+            assert_unavailable(&answer);
         }
         answer.status == 200
     })
@@ -107,7 +107,7 @@ async fn connections_that_break_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_database_without_tables_is_not_ready_and_says_what_to_do() {
+async fn a_database_without_tables_is_not_ready_and_the_remedy_is_named() {
     let stage = Stage::over(TestDb::empty().await, two_months()).await;
 
     let answer = stage.client.get("/readyz").send().await;
@@ -123,7 +123,7 @@ async fn a_database_without_tables_is_not_ready_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn every_route_of_a_member_says_that_the_tables_are_not_there() {
+async fn every_route_of_a_member_answers_503_without_tables() {
     let stage = Stage::over(TestDb::empty().await, two_months()).await;
 
     for route in documented() {

@@ -35,37 +35,40 @@ pub struct LaunchReport {
 }
 
 impl LaunchReport {
-    pub(super) fn of(setting: &SimulationParameters, tally: &SimulationCounters) -> Option<Self> {
-        let launch = setting.launch?;
-        let begins = setting.begins + launch.begins_after;
-        let ends = setting.begins + TimeDelta::days(setting.days.into());
-        let counted = &tally.launch;
+    pub(super) fn of(
+        parameters: &SimulationParameters,
+        counters: &SimulationCounters,
+    ) -> Option<Self> {
+        let launch = parameters.launch?;
+        let begins = parameters.begins + launch.begins_after;
+        let ends = parameters.begins + TimeDelta::days(parameters.days.into());
+        let launch_counters = &counters.launch;
         // If some members were not read within the simulated days, the end of the simulation is the
         // earliest possible time.
-        let last_read = counted
+        let last_read = launch_counters
             .last_first_sync
-            .filter(|_| counted.first_syncs == launch.members)
+            .filter(|_| launch_counters.first_syncs == launch.members)
             .unwrap_or(ends);
-        let longest_wait = counted.longest_wait + TimeDelta::milliseconds(999);
+        let longest_wait = launch_counters.longest_wait + TimeDelta::milliseconds(999);
         Some(Self {
             members: launch.members,
             within_seconds: launch.within.num_seconds(),
-            members_read: counted.first_syncs,
+            members_read: launch_counters.first_syncs,
             last_member_read_after_seconds: (last_read - begins).num_seconds(),
-            visits_that_shared_the_first_sync: counted.shared_first_sync,
-            visits_of_others: counted.app_requests,
-            visits_of_others_put_off: counted.deferred_app_requests,
+            visits_that_shared_the_first_sync: launch_counters.shared_first_sync,
+            visits_of_others: launch_counters.app_requests,
+            visits_of_others_put_off: launch_counters.deferred_app_requests,
             longest_wait_of_others_seconds: longest_wait.num_seconds(),
-            visits_afterwards: counted.app_requests_afterwards,
-            visits_afterwards_put_off: counted.deferred_app_requests_afterwards,
+            visits_afterwards: launch_counters.app_requests_afterwards,
+            visits_afterwards_put_off: launch_counters.deferred_app_requests_afterwards,
         })
     }
 
     pub(super) fn goal_results(&self) -> [GoalResult; 3] {
-        let put_off = i64::try_from(self.visits_of_others_put_off).unwrap_or(i64::MAX);
+        let deferred = i64::try_from(self.visits_of_others_put_off).unwrap_or(i64::MAX);
         [
             GoalResult::new(
-                "launch: last member read after (seconds)",
+                "launch: time until the last new member was read (seconds)",
                 MAX_FIRST_SYNC_TIME.num_seconds(),
                 self.last_member_read_after_seconds,
             ),
@@ -75,9 +78,9 @@ impl LaunchReport {
                 self.longest_wait_of_others_seconds,
             ),
             GoalResult::new(
-                "launch: app requests of other members that were deferred",
+                "launch: deferred app requests of other members",
                 0,
-                put_off,
+                deferred,
             ),
         ]
     }

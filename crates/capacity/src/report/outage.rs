@@ -21,22 +21,28 @@ pub struct OutageReport {
 }
 
 impl OutageReport {
-    pub(super) fn of(setting: &SimulationParameters, tally: &SimulationCounters) -> Option<Self> {
-        let outages = &setting.call_conditions.outages;
-        let seconds: i64 = outages.iter().map(|one| one.duration.num_seconds()).sum();
-        let calls = i64::try_from(tally.calls_during_outages).unwrap_or(i64::MAX);
+    pub(super) fn of(
+        parameters: &SimulationParameters,
+        counters: &SimulationCounters,
+    ) -> Option<Self> {
+        let outages = &parameters.call_conditions.outages;
+        let seconds: i64 = outages
+            .iter()
+            .map(|outage| outage.duration.num_seconds())
+            .sum();
+        let calls = i64::try_from(counters.calls_during_outages).unwrap_or(i64::MAX);
         let hour = TimeDelta::hours(1).num_seconds();
         (seconds > 0).then(|| Self {
             seconds,
-            calls: tally.calls_during_outages,
+            calls: counters.calls_during_outages,
             calls_per_hour: calls.saturating_mul(hour) / seconds.max(hour),
-            visits: tally.app_requests_during_outages,
+            visits: counters.app_requests_during_outages,
         })
     }
 
     pub(super) fn goal_result(&self) -> GoalResult {
         GoalResult::new(
-            "calls in an hour of an outage",
+            "calls per hour of an outage",
             MAX_CALLS_PER_HOUR,
             self.calls_per_hour,
         )

@@ -15,20 +15,20 @@ use super::{
 };
 
 impl Simulation<'_> {
-    pub(super) fn open_app(&mut self, now: DateTime<Utc>, place: usize) {
-        let Some(member) = self.members.get_mut(place) else {
+    pub(super) fn open_app(&mut self, now: DateTime<Utc>, index: usize) {
+        let Some(member) = self.members.get_mut(index) else {
             return;
         };
-        let visits = member.app_opens.with_open(now);
+        let app_opens = member.app_opens.with_open(now);
         if !member.was_ever_read() && member.backfill_from.is_some() {
             // The request waits for the member's first sync.
-            member.app_opens = visits;
+            member.app_opens = app_opens;
             self.counters.launch.shared_first_sync += 1;
             return;
         }
-        let conserves_quota = self.ledger.is_scarce(now, self.setting.limits);
-        let due = self.reads_of_app_request(now, place, false);
-        let calls = self.reads_of_app_request(now, place, conserves_quota);
+        let conserves_quota = self.ledger.is_scarce(now, self.parameters.limits);
+        let due = self.reads_of_app_request(now, index, false);
+        let calls = self.reads_of_app_request(now, index, conserves_quota);
         let types = |calls: &[ReadRequest]| calls.iter().map(|call| call.data_type).collect();
         let request = AppRequest {
             due: types(&due),
@@ -36,15 +36,15 @@ impl Simulation<'_> {
             conserves_quota,
             is_second_round: false,
         };
-        if let Some(member) = self.members.get_mut(place) {
-            member.app_opens = visits;
+        if let Some(member) = self.members.get_mut(index) {
+            member.app_opens = app_opens;
         }
         let purpose = TaskPurpose::AppRequest(request.clone());
-        let task = SyncTask::new(place, PriorityClass::Interactive, purpose, now);
+        let task = SyncTask::new(index, PriorityClass::Interactive, purpose, now);
         if calls.is_empty() {
             return self.count_app_request(now, &task, &request);
         }
-        let requests = self.list_requests(place, calls, longest_wait(RetryPolicy::interactive()));
+        let requests = self.list_requests(index, calls, longest_wait(RetryPolicy::interactive()));
         self.begin_task(now, task.with(requests));
     }
 
@@ -78,8 +78,9 @@ impl Simulation<'_> {
 
     /// Counts an app request that is answered at `now`.
     fn count_app_request(&mut self, now: DateTime<Utc>, task: &SyncTask, request: &AppRequest) {
-        let came = task.began_at;
-        let is_of_outage = self.is_affected_by_outage(came) || self.outage_at(now).is_some();
+        let requested_at = task.began_at;
+        let is_of_outage =
+            self.is_affected_by_outage(requested_at) || self.outage_at(now).is_some();
         let Some(member) = self.members.get(task.member) else {
             return;
         };
@@ -95,21 +96,23 @@ impl Simulation<'_> {
         }
         let is_deferred = task.refusal.is_some();
         if is_deferred {
-            self.counters.deferred_app_requests.push(came);
+            self.counters.deferred_app_requests.push(requested_at);
         }
         if self.has_launched() {
             self.counters.launch.app_requests_afterwards += 1;
             self.counters.launch.deferred_app_requests_afterwards += u64::from(is_deferred);
             return;
         }
-        if task.member >= self.setting.users {
+        if task.member >= self.parameters.users {
             return;
         }
-        if self.is_launching(came) {
-            self.counters.launch.record_answer(now - came, is_deferred);
+        if self.is_launching(requested_at) {
+            self.counters
+                .launch
+                .record_answer(now - requested_at, is_deferred);
         }
         for data_type in DataType::ALL {
-            let behind = member.data_lag(data_type, came);
+            let behind = member.data_lag(data_type, requested_at);
             // The read was due and was skipped only to conserve the quota.
             if request.due.contains(&data_type) && !request.requested.contains(&data_type) {
                 self.counters.skipped_read_lags.push(behind.num_seconds());
@@ -122,10 +125,10 @@ impl Simulation<'_> {
     fn reads_of_app_request(
         &self,
         now: DateTime<Utc>,
-        place: usize,
+        index: usize,
         conserves_quota: bool,
     ) -> Vec<ReadRequest> {
-        let Some(member) = self.members.get(place) else {
+        let Some(member) = self.members.get(index) else {
             return Vec::new();
         };
         let query = DayQuery {
@@ -133,7 +136,7 @@ impl Simulation<'_> {
             today: now.date_naive(),
             offset_seconds: 0,
             now,
-            freshness: self.setting.freshness,
+            freshness: self.parameters.freshness,
             refresh: RefreshMode::Auto,
             forced_read_interval: TimeDelta::zero(),
             night_state: member.night_state(now.date_naive()),
@@ -146,13 +149,13 @@ impl Simulation<'_> {
 
     /// Whether the launch has begun.
     fn is_launching(&self, now: DateTime<Utc>) -> bool {
-        let launch = self.setting.launch;
-        launch.is_some_and(|launch| now >= self.setting.begins + launch.begins_after)
+        let launch = self.parameters.launch;
+        launch.is_some_and(|launch| now >= self.parameters.begins + launch.begins_after)
     }
 
     /// Whether all new members of the launch have completed their first sync.
     fn has_launched(&self) -> bool {
-        let launch = self.setting.launch;
+        let launch = self.parameters.launch;
         launch.is_some_and(|launch| self.counters.launch.first_syncs == launch.members)
     }
 }

@@ -64,9 +64,9 @@ impl Simulation<'_> {
 
     /// Requests permits from the ledger for the queued calls of a priority class.
     fn request_permits(&mut self, now: DateTime<Utc>, class: PriorityClass) {
-        let limits = self.setting.limits;
+        let limits = self.parameters.limits;
         let mut granted = Vec::new();
-        let mut impatient = Vec::new();
+        let mut timed_out = Vec::new();
         let mut refusal = None;
         if let Some(queue) = self.queues.get_mut(class.index()) {
             // Only refusals by the quota have a known end. The end of an outage is not known, so
@@ -75,9 +75,9 @@ impl Simulation<'_> {
                 refusal.until > now && matches!(refusal.reason, WaitReason::Quota(_))
             });
             while !queue.is_empty() && queue.refusal.is_none() {
-                let want = queue.len().min(MAX_PERMITS_PER_REQUEST);
-                let want = u32::try_from(want).unwrap_or(1);
-                match self.ledger.take(now, limits, class, want) {
+                let wanted = queue.len().min(MAX_PERMITS_PER_REQUEST);
+                let wanted = u32::try_from(wanted).unwrap_or(1);
+                match self.ledger.take(now, limits, class, wanted) {
                     PermitDecision::Granted(permits) => {
                         let permits = usize::try_from(permits).unwrap_or(0);
                         granted.extend(queue.take_first(permits));
@@ -89,7 +89,7 @@ impl Simulation<'_> {
             }
             refusal = queue.refusal;
             if let Some(QueueRefusal { until, .. }) = refusal {
-                impatient = queue.take_timed_out(until);
+                timed_out = queue.take_timed_out(until);
                 let is_earlier = queue.retry_at.is_none_or(|at| at <= now || until < at);
                 if !queue.is_empty() && is_earlier {
                     queue.retry_at = Some(until);
@@ -97,21 +97,21 @@ impl Simulation<'_> {
                 }
             }
         }
-        for caller in granted {
-            self.send_call(now, class, caller);
+        for call in granted {
+            self.send_call(now, class, call);
         }
-        for caller in impatient {
-            self.end_request(now, caller.task, |task| task.refusal = refusal);
+        for call in timed_out {
+            self.end_request(now, call.task, |task| task.refusal = refusal);
         }
     }
 
-    fn send_call(&mut self, now: DateTime<Utc>, class: PriorityClass, caller: QueuedCall) {
+    fn send_call(&mut self, now: DateTime<Utc>, class: PriorityClass, call: QueuedCall) {
         let QueuedCall {
             task,
             mut request,
-            queued_at: joined_at,
-        } = caller;
-        request.remaining_wait -= now - joined_at;
+            queued_at,
+        } = call;
+        request.remaining_wait -= now - queued_at;
         let is_outage = self.outage_at(now).is_some();
         let member = self.tasks.get_mut(task).map(|task| task.member);
         let member = member.and_then(|member| self.members.get(member));
@@ -138,8 +138,8 @@ impl Simulation<'_> {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
-        let (place, pace) = (task.member, task.retry_policy());
-        let Some(member) = self.members.get_mut(place) else {
+        let (member_index, retry_policy) = (task.member, task.retry_policy());
+        let Some(member) = self.members.get_mut(member_index) else {
             return;
         };
         if is_failure {
@@ -154,9 +154,9 @@ impl Simulation<'_> {
             let is_known_to_fail = is_known_to_fail(failing_since, now);
             if !is_known_to_fail {
                 self.has_failures = true;
-                self.ledger.record_call_failure(now, place as u64);
+                self.ledger.record_call_failure(now, member_index as u64);
             }
-            let pause = request.retry_pause(&pace);
+            let pause = request.retry_pause(&retry_policy);
             if let Some(pause) = pause.filter(|_| !is_known_to_fail) {
                 let failures = request.failures + 1;
                 let request = WhoopRequest {
@@ -179,13 +179,13 @@ impl Simulation<'_> {
         match request.target {
             RequestTarget::List {
                 read: call,
-                pages_left: 0,
+                remaining_pages: 0,
             } => {
                 let unannounced = member.unannounced_change(call.data_type, now);
                 let unlisted = member.store_window(&call, now);
                 self.latest_read = now;
                 for _ in 0..unlisted {
-                    let by_id = WhoopRequest::new(RequestTarget::ById, longest_wait(pace));
+                    let by_id = WhoopRequest::new(RequestTarget::ById, longest_wait(retry_policy));
                     task.open_requests += 1;
                     self.events
                         .add(now, SimulationEvent::CallRepeated(id, by_id));
@@ -196,14 +196,14 @@ impl Simulation<'_> {
             }
             RequestTarget::List {
                 read: call,
-                pages_left: more,
+                remaining_pages,
             } => {
                 self.counters.second_pages += 1;
-                let what = RequestTarget::List {
+                let target = RequestTarget::List {
                     read: call,
-                    pages_left: more - 1,
+                    remaining_pages: remaining_pages - 1,
                 };
-                let next = WhoopRequest::new(what, longest_wait(pace));
+                let next = WhoopRequest::new(target, longest_wait(retry_policy));
                 return self.repeat_request(now, id, next);
             }
             RequestTarget::Backfill(call) => member.extend_coverage(&call, now),
@@ -217,12 +217,12 @@ impl Simulation<'_> {
         &mut self,
         now: DateTime<Utc>,
         id: TaskId,
-        note: impl FnOnce(&mut super::task::SyncTask),
+        record_result: impl FnOnce(&mut super::task::SyncTask),
     ) {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
-        note(task);
+        record_result(task);
         task.open_requests = task.open_requests.saturating_sub(1);
         if task.open_requests == 0 {
             self.end_task(now, id);

@@ -35,11 +35,11 @@ pub(super) struct CallQueue {
 }
 
 impl CallQueue {
-    pub(super) fn push(&mut self, caller: QueuedCall) {
-        let deadline = caller.deadline();
+    pub(super) fn push(&mut self, call: QueuedCall) {
+        let deadline = call.deadline();
         let earliest = self.earliest_deadline.filter(|at| *at <= deadline);
         self.earliest_deadline = Some(earliest.unwrap_or(deadline));
-        self.calls.push_back(caller);
+        self.calls.push_back(call);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -60,11 +60,11 @@ impl CallQueue {
         if self.earliest_deadline.is_none_or(|at| at >= until) {
             return Vec::new();
         }
-        let (patient, impatient) = std::mem::take(&mut self.calls)
+        let (waiting, timed_out) = std::mem::take(&mut self.calls)
             .into_iter()
-            .partition::<VecDeque<_>, _>(|caller| caller.deadline() >= until);
-        self.earliest_deadline = patient.iter().map(QueuedCall::deadline).min();
-        self.calls = patient;
-        impatient.into()
+            .partition::<VecDeque<_>, _>(|call| call.deadline() >= until);
+        self.earliest_deadline = waiting.iter().map(QueuedCall::deadline).min();
+        self.calls = waiting;
+        timed_out.into()
     }
 }

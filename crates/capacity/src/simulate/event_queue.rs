@@ -77,14 +77,11 @@ pub(super) struct EventQueue {
 }
 
 impl EventQueue {
-    pub(super) fn add(&mut self, at: DateTime<Utc>, due: SimulationEvent) {
+    pub(super) fn add(&mut self, at: DateTime<Utc>, event: SimulationEvent) {
         self.added += 1;
         let number = self.added;
-        self.entries.push(Reverse(QueuedEvent {
-            at,
-            number,
-            event: due,
-        }));
+        self.entries
+            .push(Reverse(QueuedEvent { at, number, event }));
     }
 
     pub(super) fn next(&mut self) -> Option<(DateTime<Utc>, SimulationEvent)> {

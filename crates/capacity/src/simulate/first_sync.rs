@@ -35,23 +35,23 @@ const APP_REQUESTS_AFTER: [TimeDelta; 2] = [TimeDelta::seconds(10), TimeDelta::m
 impl Simulation<'_> {
     /// Adds a new member who connects at `now`, and begins the first sync.
     pub(super) fn connect_member(&mut self, now: DateTime<Utc>) {
-        let place = self.members.len();
-        let heard = self
-            .setting
+        let index = self.members.len();
+        let signals = self
+            .parameters
             .webhooks
             .map(|_| WebhookSignals::from_iter(DataType::ALL));
-        let member = SimulatedMember::connecting(now, now - BACKFILL_AFTER_CONNECT, heard);
+        let member = SimulatedMember::connecting(now, now - BACKFILL_AFTER_CONNECT, signals);
         self.members.push(member);
         for after in APP_REQUESTS_AFTER {
             let at = now + after;
-            let asks = ScheduledEvent {
+            let app_open = ScheduledEvent {
                 at,
-                member: place,
+                member: index,
                 event: MemberEvent::AppOpened,
             };
-            self.events.add(at, SimulationEvent::MemberEvent(asks));
+            self.events.add(at, SimulationEvent::MemberEvent(app_open));
         }
-        self.begin_stage(now, place, ConnectStage::Profile);
+        self.begin_stage(now, index, ConnectStage::Profile);
     }
 
     pub(super) fn end_connect_stage(
@@ -95,8 +95,8 @@ impl Simulation<'_> {
             )],
             ConnectStage::Lists => first_sync_requests(now).collect(),
             ConnectStage::BodyMeasurement => {
-                let patience = longest_wait(RetryPolicy::scheduled());
-                vec![WhoopRequest::new(RequestTarget::BodyMeasurement, patience)]
+                let max_wait = longest_wait(RetryPolicy::scheduled());
+                vec![WhoopRequest::new(RequestTarget::BodyMeasurement, max_wait)]
             }
             ConnectStage::Backfill => backfill_requests(self.backfill_reads(now, member)).collect(),
         };
@@ -111,7 +111,7 @@ impl Simulation<'_> {
 /// Returns the requests of the first sync: one page of each data type.
 fn first_sync_requests(now: DateTime<Utc>) -> impl Iterator<Item = WhoopRequest> {
     DataType::ALL.into_iter().map(move |data_type| {
-        let call = ReadRequest {
+        let read_request = ReadRequest {
             data_type,
             window: ReadWindow {
                 must_reach: now - FIRST_SYNC_WINDOW,
@@ -121,8 +121,8 @@ fn first_sync_requests(now: DateTime<Utc>) -> impl Iterator<Item = WhoopRequest>
         };
         WhoopRequest::new(
             RequestTarget::List {
-                read: call,
-                pages_left: 0,
+                read: read_request,
+                remaining_pages: 0,
             },
             FIRST_SYNC_MAX_WAIT,
         )

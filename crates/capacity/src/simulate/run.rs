@@ -53,32 +53,32 @@ impl ActiveRun {
 impl Simulation<'_> {
     pub(super) fn begin_run(&mut self, now: DateTime<Utc>, slot: Slot) {
         let latest_read = self.latest_read;
-        let standings: Vec<_> = self
+        let states: Vec<_> = self
             .members
             .iter()
             .map(|one| one.sync_state(now, latest_read))
             .collect();
-        let purse = QuotaSnapshot {
+        let quota = QuotaSnapshot {
             ledger: &self.ledger,
             now,
-            limits: self.setting.limits,
+            limits: self.parameters.limits,
         };
-        let occasion = RunParameters {
+        let parameters = RunParameters {
             slot: Some(slot),
             data_types: slot.data_types(),
             now,
-            freshness: self.setting.freshness,
+            freshness: self.parameters.freshness,
         };
-        let planned = run::plan_run(&standings, purse, &occasion);
-        planned.expected_calls.set_needs(&mut self.ledger);
-        let roster = planned.selection;
-        self.counters.selected_members += roster.entries.len() as u64;
-        self.counters.skipped_for_quota += roster.skipped_for_quota as u64;
-        let histories = match slot {
+        let plan = run::plan_run(&states, quota, &parameters);
+        plan.expected_calls.set_needs(&mut self.ledger);
+        let selection = plan.selection;
+        self.counters.selected_members += selection.entries.len() as u64;
+        self.counters.skipped_for_quota += selection.skipped_for_quota as u64;
+        let backfills = match slot {
             Slot::Night => (0..self.members.len())
                 .filter(|member| {
-                    let standing = standings.get(*member);
-                    standing.is_some_and(|one| one.backing_off.is_empty())
+                    let state = states.get(*member);
+                    state.is_some_and(|one| one.backing_off.is_empty())
                         && !self.backfill_reads(now, *member).is_empty()
                 })
                 .collect(),
@@ -87,8 +87,8 @@ impl Simulation<'_> {
         self.runs.push(ActiveRun {
             slot,
             planned_at: now,
-            entries: roster.entries.into(),
-            backfills: histories,
+            entries: selection.entries.into(),
+            backfills,
             running: 0,
             refused_classes: Default::default(),
         });
@@ -102,16 +102,16 @@ impl Simulation<'_> {
             && run.running < PARALLEL_MEMBERS
         {
             let (slot, planned_at) = (run.slot, run.planned_at);
-            if let Some(turn) = run.entries.pop_front() {
-                if run.has_refused(turn.class()) {
+            if let Some(entry) = run.entries.pop_front() {
+                if run.has_refused(entry.class()) {
                     self.counters.deferred_members += 1;
                     continue;
                 }
-                let calls = self.reads_of_entry(slot, planned_at, &turn, now);
-                if calls.is_empty() {
+                let read_requests = self.reads_of_entry(slot, planned_at, &entry, now);
+                if read_requests.is_empty() {
                     continue;
                 }
-                self.begin_selected(now, number, &turn, calls);
+                self.begin_selected(now, number, &entry, read_requests);
             } else if run.running == 0
                 && let Some(member) = run.backfills.pop_front()
             {
@@ -126,26 +126,26 @@ impl Simulation<'_> {
         &mut self,
         now: DateTime<Utc>,
         number: usize,
-        turn: &SelectionEntry,
-        calls: Vec<ReadRequest>,
+        entry: &SelectionEntry,
+        read_requests: Vec<ReadRequest>,
     ) {
-        let class = turn.class();
+        let class = entry.class();
         if let Some(run) = self.runs.get_mut(number) {
             run.running += 1;
         }
         if class == PriorityClass::Inactive
-            && let Some(member) = self.members.get(turn.member_index)
+            && let Some(member) = self.members.get(entry.member_index)
             && !member.always_fails
         {
             self.counters.add_inactive_age(member.oldest_read_age(now));
         }
         let requests = self.list_requests(
-            turn.member_index,
-            calls,
+            entry.member_index,
+            read_requests,
             longest_wait(RetryPolicy::scheduled()),
         );
         let task = SyncTask::new(
-            turn.member_index,
+            entry.member_index,
             class,
             TaskPurpose::SelectedMember(number),
             now,
@@ -159,10 +159,10 @@ impl Simulation<'_> {
         &self,
         slot: Slot,
         planned_at: DateTime<Utc>,
-        turn: &SelectionEntry,
+        entry: &SelectionEntry,
         now: DateTime<Utc>,
     ) -> Vec<ReadRequest> {
-        let Some(member) = self.members.get(turn.member_index) else {
+        let Some(member) = self.members.get(entry.member_index) else {
             return Vec::new();
         };
         if !member.was_ever_read() && member.backfill_from.is_some() {
@@ -170,14 +170,14 @@ impl Simulation<'_> {
             return Vec::new();
         }
         let wanted = member.coverage.iter().filter(|one| {
-            turn.data_types.contains(&one.data_type)
+            entry.data_types.contains(&one.data_type)
                 && one.last_sync_at.is_none_or(|at| at <= planned_at)
         });
         wanted
             .map(|one| ReadRequest {
                 data_type: one.data_type,
                 window: plan::sync_window(Some(slot), one, None, now),
-                reason: turn.reason,
+                reason: entry.reason,
             })
             .collect()
     }
@@ -191,18 +191,18 @@ impl Simulation<'_> {
     }
 
     fn begin_backfill(&mut self, now: DateTime<Utc>, number: usize, member: usize) {
-        let calls = self.backfill_reads(now, member);
+        let read_requests = self.backfill_reads(now, member);
         let run = self.runs.get_mut(number);
         let Some(run) = run.filter(|run| !run.has_refused(PriorityClass::Backfill)) else {
             return;
         };
-        if calls.is_empty() {
+        if read_requests.is_empty() {
             return;
         }
         run.running += 1;
         let purpose = TaskPurpose::Backfill(number);
         let task = SyncTask::new(member, PriorityClass::Backfill, purpose, now);
-        self.begin_task(now, task.with(backfill_requests(calls)));
+        self.begin_task(now, task.with(backfill_requests(read_requests)));
     }
 
     pub(super) fn end_backfill(&mut self, now: DateTime<Utc>, task: &SyncTask, number: usize) {
@@ -224,14 +224,14 @@ impl Simulation<'_> {
         let Some(from) = member.backfill_from else {
             return Vec::new();
         };
-        let call = |one: &Coverage| {
+        let read_request = |one: &Coverage| {
             Some(ReadRequest {
                 data_type: one.data_type,
                 window: plan::backfill_window(one, Some(from), now)?,
                 reason: ReadReason::NeverRead,
             })
         };
-        member.coverage.iter().filter_map(call).collect()
+        member.coverage.iter().filter_map(read_request).collect()
     }
 
     /// Returns the requests for windows up to the present. The number of pages is derived from the
@@ -239,33 +239,35 @@ impl Simulation<'_> {
     pub(super) fn list_requests(
         &self,
         member: usize,
-        calls: Vec<ReadRequest>,
-        patience: TimeDelta,
+        read_requests: Vec<ReadRequest>,
+        max_wait: TimeDelta,
     ) -> Vec<WhoopRequest> {
-        let list = |call: ReadRequest| {
-            let days = as_days(call.window.end - call.window.must_reach);
+        let list = |read_request: ReadRequest| {
+            let days = as_days(read_request.window.end - read_request.window.must_reach);
             let records = days
                 * self
                     .member_generator
-                    .records_per_day(member, call.data_type);
-            let more = full_pages(records);
+                    .records_per_day(member, read_request.data_type);
+            let remaining_pages = full_pages(records);
             WhoopRequest::new(
                 RequestTarget::List {
-                    read: call,
-                    pages_left: more,
+                    read: read_request,
+                    remaining_pages,
                 },
-                patience,
+                max_wait,
             )
         };
-        calls.into_iter().map(list).collect()
+        read_requests.into_iter().map(list).collect()
     }
 }
 
-pub(super) fn backfill_requests(calls: Vec<ReadRequest>) -> impl Iterator<Item = WhoopRequest> {
-    let patience = longest_wait(RetryPolicy::scheduled());
-    calls
+pub(super) fn backfill_requests(
+    read_requests: Vec<ReadRequest>,
+) -> impl Iterator<Item = WhoopRequest> {
+    let max_wait = longest_wait(RetryPolicy::scheduled());
+    read_requests
         .into_iter()
-        .map(move |call| WhoopRequest::new(RequestTarget::Backfill(call), patience))
+        .map(move |read_request| WhoopRequest::new(RequestTarget::Backfill(read_request), max_wait))
 }
 
 #[expect(

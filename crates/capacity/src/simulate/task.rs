@@ -87,7 +87,7 @@ pub(super) enum RequestTarget {
     /// A page of a list up to the present, and the number of further pages.
     List {
         read: ReadRequest,
-        pages_left: u32,
+        remaining_pages: u32,
     },
     /// A page of history, older than the coverage.
     Backfill(ReadRequest),
@@ -97,18 +97,18 @@ pub(super) enum RequestTarget {
 }
 
 impl WhoopRequest {
-    pub(super) fn new(what: RequestTarget, patience: TimeDelta) -> Self {
+    pub(super) fn new(target: RequestTarget, max_wait: TimeDelta) -> Self {
         Self {
-            target: what,
-            remaining_wait: patience,
+            target,
+            remaining_wait: max_wait,
             failures: 0,
         }
     }
 
     /// Returns the pause before the call is sent again, or `None` if it is not retried.
-    pub(super) fn retry_pause(&self, pace: &RetryPolicy) -> Option<TimeDelta> {
+    pub(super) fn retry_pause(&self, retry_policy: &RetryPolicy) -> Option<TimeDelta> {
         let doubled = FIRST_PAUSE * (1 << self.failures.min(8));
-        (self.failures < pace.retries).then_some(doubled.min(LONGEST_PAUSE))
+        (self.failures < retry_policy.retries).then_some(doubled.min(LONGEST_PAUSE))
     }
 }
 
@@ -147,8 +147,8 @@ impl SyncTask {
 }
 
 /// Returns the maximum time that a call waits for a permit.
-pub(super) fn longest_wait(pace: RetryPolicy) -> TimeDelta {
-    TimeDelta::from_std(pace.max_wait).unwrap_or(TimeDelta::MAX)
+pub(super) fn longest_wait(retry_policy: RetryPolicy) -> TimeDelta {
+    TimeDelta::from_std(retry_policy.max_wait).unwrap_or(TimeDelta::MAX)
 }
 
 /// The tasks that are running.
@@ -162,8 +162,8 @@ impl ActiveTasks {
     pub(super) fn add(&mut self, task: SyncTask) -> TaskId {
         match self.free.pop() {
             Some(id) => {
-                if let Some(place) = self.tasks.get_mut(id) {
-                    *place = Some(task);
+                if let Some(slot) = self.tasks.get_mut(id) {
+                    *slot = Some(task);
                 }
                 id
             }

@@ -65,12 +65,12 @@ pub(super) struct SimulatedInbox {
 }
 
 impl Simulation<'_> {
-    pub(super) fn receive_webhook(&mut self, now: DateTime<Utc>, announcement: SimulatedWebhook) {
+    pub(super) fn receive_webhook(&mut self, now: DateTime<Utc>, webhook: SimulatedWebhook) {
         self.inbox.arrivals.push(now);
-        if let Some(member) = self.members.get_mut(announcement.member) {
-            member.receive_webhook(announcement.data_type, now);
+        if let Some(member) = self.members.get_mut(webhook.member) {
+            member.receive_webhook(webhook.data_type, now);
         }
-        self.queue_webhook(now, announcement);
+        self.queue_webhook(now, webhook);
     }
 
     /// Opens signals again after a read that showed a change without a webhook: webhooks were
@@ -85,8 +85,8 @@ impl Simulation<'_> {
         }
     }
 
-    pub(super) fn queue_webhook(&mut self, now: DateTime<Utc>, announcement: SimulatedWebhook) {
-        self.inbox.waiting.push_back(announcement);
+    pub(super) fn queue_webhook(&mut self, now: DateTime<Utc>, webhook: SimulatedWebhook) {
+        self.inbox.waiting.push_back(webhook);
         self.drain_inbox(now);
     }
 
@@ -101,17 +101,17 @@ impl Simulation<'_> {
         if self.inbox.waiting.is_empty() {
             return;
         }
-        let is_scarce = self.ledger.is_scarce(now, self.setting.limits);
+        let is_scarce = self.ledger.is_scarce(now, self.parameters.limits);
         while self.inbox.running < PARALLEL_MEMBERS
             && self.inbox.paused_until.is_none_or(|until| until <= now)
-            && let Some(announcement) = self.inbox.waiting.pop_front()
+            && let Some(webhook) = self.inbox.waiting.pop_front()
         {
             let SimulatedWebhook {
-                member: place,
+                member: member_index,
                 data_type,
                 ..
-            } = announcement;
-            let Some(member) = self.members.get(place) else {
+            } = webhook;
+            let Some(member) = self.members.get(member_index) else {
                 continue;
             };
             if !member.has_signal(data_type, now) {
@@ -122,18 +122,21 @@ impl Simulation<'_> {
                 continue;
             };
             if waits || coverage.last_sync_at.is_none() {
-                self.inbox.held.push(announcement);
+                self.inbox.held.push(webhook);
                 continue;
             }
-            let call = ReadRequest {
+            let read_request = ReadRequest {
                 data_type,
                 window: plan::sync_window(None, coverage, None, now),
                 reason: ReadReason::Webhook,
             };
-            let requests =
-                self.list_requests(place, vec![call], longest_wait(RetryPolicy::interactive()));
-            let purpose = TaskPurpose::Webhook(announcement);
-            let task = SyncTask::new(place, PriorityClass::Webhook, purpose, now);
+            let requests = self.list_requests(
+                member_index,
+                vec![read_request],
+                longest_wait(RetryPolicy::interactive()),
+            );
+            let purpose = TaskPurpose::Webhook(webhook);
+            let task = SyncTask::new(member_index, PriorityClass::Webhook, purpose, now);
             self.inbox.running += 1;
             self.begin_task(now, task.with(requests));
         }
@@ -143,20 +146,20 @@ impl Simulation<'_> {
         &mut self,
         now: DateTime<Utc>,
         task: &SyncTask,
-        announcement: SimulatedWebhook,
+        webhook: SimulatedWebhook,
     ) {
         self.inbox.running = self.inbox.running.saturating_sub(1);
         if let Some(refusal) = task.refusal {
             let until = refusal.until.min(now + LONGEST_PAUSE);
-            self.inbox.waiting.push_front(announcement);
+            self.inbox.waiting.push_front(webhook);
             self.inbox.paused_until = Some(until);
             self.events.add(until, SimulationEvent::InboxResumes);
-        } else if task.has_failed && announcement.failures + 1 < MAX_ATTEMPTS {
-            let pause = FIRST_RETRY_AFTER * (1 << announcement.failures);
-            let failures = announcement.failures + 1;
+        } else if task.has_failed && webhook.failures + 1 < MAX_ATTEMPTS {
+            let pause = FIRST_RETRY_AFTER * (1 << webhook.failures);
+            let failures = webhook.failures + 1;
             let again = SimulatedWebhook {
                 failures,
-                ..announcement
+                ..webhook
             };
             let retries = SimulationEvent::WebhookRetried(again);
             self.events.add(now + pause.min(LAST_RETRY_AFTER), retries);

@@ -6,12 +6,13 @@ use super::parts::whole_kcal;
 /// Key figures of a day, for charts. An absent figure is null, never zero.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct BriefDay {
+    /// Local date of the day.
     pub date: NaiveDate,
-    /// Recovery score, 0 to 100.
+    /// Recovery score in percent.
     pub recovery_score: Option<f64>,
     /// Heart rate variability (RMSSD) in milliseconds.
     pub hrv_rmssd_milli: Option<f64>,
-    /// Beats per minute.
+    /// Resting heart rate in beats per minute.
     pub resting_heart_rate: Option<f64>,
     /// Sleep performance in percent.
     pub sleep_performance: Option<f64>,
@@ -19,7 +20,7 @@ pub struct BriefDay {
     pub sleep_duration_milli: Option<i64>,
     /// Strain, 0 to 21; the scale is not linear.
     pub strain: Option<f64>,
-    /// Whole kilocalories, including the energy used at rest.
+    /// Energy in whole kilocalories, including the energy used at rest.
     pub calories: Option<i64>,
     /// Number of workouts; null if workouts were not read back to this date.
     pub workouts: Option<i64>,

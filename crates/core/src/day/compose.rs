@@ -19,13 +19,15 @@ pub struct DayContext<'a> {
 
 impl DayContext<'_> {
     fn coverage(&self, data_type: DataType) -> Option<&Coverage> {
-        self.coverage.iter().find(|one| one.data_type == data_type)
+        self.coverage
+            .iter()
+            .find(|entry| entry.data_type == data_type)
     }
 
     fn missing_reason(&self, data_type: DataType) -> MissingReason {
         match self.coverage(data_type) {
             None => return MissingReason::NotGranted,
-            Some(one) if self.query.is_covered(one) => return MissingReason::NotRecorded,
+            Some(coverage) if self.query.is_covered(coverage) => return MissingReason::NotRecorded,
             Some(_) => {}
         }
         match self.connection {
@@ -40,7 +42,7 @@ impl DayContext<'_> {
 pub fn assemble_day(
     user_id: UserId,
     records: &DayRecords,
-    known: DayContext<'_>,
+    context: DayContext<'_>,
     meta: DayMeta,
 ) -> Day {
     let mut recoveries: Vec<_> = records.recoveries.iter().collect();
@@ -51,19 +53,19 @@ pub fn assemble_day(
     cycles.sort_by_key(|cycle| (!cycle.in_others, cycle.start, cycle.id));
     let cycle = cycles.pop_if(|cycle| !cycle.in_others);
 
-    let in_order = |sleeps: &mut Vec<&_>| {
+    let sort_by_start = |sleeps: &mut Vec<&_>| {
         sleeps.sort_by_key(|sleep: &&super::DaySleep| (sleep.start, sleep.id.0.clone()));
     };
     let mut night: Vec<_> = records.main_sleeps().collect();
-    in_order(&mut night);
+    sort_by_start(&mut night);
     let sleep = SleepPart::from_main_sleeps(&night, recovery.map(|recovery| &recovery.sleep_id));
     let (mut naps, mut nights): (Vec<_>, Vec<_>) = records
         .sleeps
         .iter()
         .filter(|sleep| sleep.nap || sleep.in_others)
         .partition(|sleep| sleep.nap);
-    in_order(&mut naps);
-    in_order(&mut nights);
+    sort_by_start(&mut naps);
+    sort_by_start(&mut nights);
     let mut workouts: Vec<_> = records.workouts.iter().collect();
     workouts.sort_by_key(|workout| (workout.start, workout.id.0.as_str()));
 
@@ -73,37 +75,37 @@ pub fn assemble_day(
         cycles: cycles.into_iter().map(CyclePart::from).collect(),
     };
     let mut missing = BTreeMap::new();
-    let mut explain = |part, reason: Option<MissingReason>| {
+    let mut add_reason = |part, reason: Option<MissingReason>| {
         if let Some(reason) = reason {
             missing.insert(part, reason);
         }
     };
-    let why = |state: Option<&ScoreState>, data_type| match state {
-        None => Some(known.missing_reason(data_type)),
+    let reason_for = |state: Option<&ScoreState>, data_type| match state {
+        None => Some(context.missing_reason(data_type)),
         Some(ScoreState::Unscorable) => Some(MissingReason::Unscorable),
         Some(state) => state.is_pending().then_some(MissingReason::PendingScore),
     };
     let sleep_state = sleep
         .as_ref()
         .map(|sleep| ScoreState::from(sleep.state.clone()));
-    explain(
+    add_reason(
         "recovery",
-        why(
+        reason_for(
             recovery.map(|recovery| &recovery.score_state),
             DataType::Recovery,
         ),
     );
-    explain("sleep", why(sleep_state.as_ref(), DataType::Sleep));
-    explain(
+    add_reason("sleep", reason_for(sleep_state.as_ref(), DataType::Sleep));
+    add_reason(
         "cycle",
-        why(cycle.map(|cycle| &cycle.score_state), DataType::Cycle),
+        reason_for(cycle.map(|cycle| &cycle.score_state), DataType::Cycle),
     );
     if workouts.is_empty() {
-        explain("workouts", Some(known.missing_reason(DataType::Workout)));
+        add_reason("workouts", Some(context.missing_reason(DataType::Workout)));
     }
     Day {
         user_id,
-        date: known.query.date,
+        date: context.query.date,
         // A recovery without a score has no content: it has no times of its own either.
         recovery: recovery
             .filter(|recovery| recovery.score_state.is_scored())

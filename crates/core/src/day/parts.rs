@@ -10,7 +10,7 @@ const KILOJOULE_PER_KCAL: f64 = 4.184;
 /// Rounds to whole kilocalories, the only rounded figure of a day.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a float beyond i64 saturates, as it should"
+    reason = "a float outside the range of i64 saturates, as intended"
 )]
 pub(super) fn whole_kcal(kilojoule: Option<f64>) -> Option<i64> {
     kilojoule.map(|kilojoule| (kilojoule / KILOJOULE_PER_KCAL).round() as i64)
@@ -22,20 +22,43 @@ fn hours_and_minutes(milli: i64) -> String {
     format!("{}h {}m", minutes / 60, minutes % 60)
 }
 
+/// State of WHOOP's score for a record, as WHOOP sent it.
+///
+/// - `SCORED`: the record has a score
+/// - `PENDING_SCORE`: WHOOP has not scored the record yet
+/// - `UNSCORABLE`: WHOOP will not score the record, because it has too little data
+///
+/// If WHOOP adds a state, it is passed on; treat it like `PENDING_SCORE`.
+#[derive(utoipa::ToSchema)]
+#[schema(as = ScoreState, rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(dead_code, reason = "only its description is used")]
+enum ScoreStateSchema {
+    Scored,
+    PendingScore,
+    Unscorable,
+}
+
+/// Recovery of one cycle. Without a score its figures are null.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct RecoveryPart {
-    /// Recovery score, 0 to 100; WHOOP's bands are 0–33, 34–66 and 67–100.
+    /// Recovery score in percent; WHOOP's bands are 0–33 (red), 34–66 (yellow) and 67–100 (green).
     pub score: Option<f64>,
     /// Heart rate variability (RMSSD) in milliseconds.
     pub hrv: Option<f64>,
     /// Resting heart rate in beats per minute.
     pub rhr: Option<f64>,
+    /// Blood oxygen saturation in percent; null if the device does not measure it.
     pub spo2: Option<f64>,
-    /// Degrees Celsius.
+    /// Skin temperature in degrees Celsius; null if the device does not measure it.
     pub skin_temp: Option<f64>,
+    /// Whether WHOOP is still calibrating the scores of this member.
     pub calibrating: Option<bool>,
+    /// Id of the cycle.
     pub cycle_id: CycleId,
+    /// Id of the sleep from which WHOOP computed the recovery.
     pub sleep_id: SleepId,
+    /// State of the score.
+    #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }
 
@@ -57,6 +80,8 @@ impl From<&DayRecovery> for RecoveryPart {
     }
 }
 
+/// A nap, or all main sleeps of one cycle combined into a night. Without a score the figures are
+/// null.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SleepPart {
     /// Id of the main sleep that the recovery names, else of the longest one. Figures that cannot
@@ -68,29 +93,46 @@ pub struct SleepPart {
     pub parts: Vec<SleepId>,
     /// Time asleep (light, slow wave and REM) as text: `7h 32m`.
     pub duration: Option<String>,
+    /// Time asleep (light, slow wave and REM) in milliseconds.
     pub duration_milli: Option<i64>,
+    /// Sleep performance in percent: the time asleep relative to the sleep need.
     pub performance: Option<f64>,
+    /// Sleep efficiency in percent: the time asleep relative to the time in bed.
     pub efficiency: Option<f64>,
+    /// Sleep consistency in percent: similarity of the bed and wake times to those of recent days.
     pub consistency: Option<f64>,
-    /// Breaths per minute.
+    /// Respiratory rate in breaths per minute.
     pub respiratory_rate: Option<f64>,
+    /// Start of the sleep; of a night, the start of its first sleep.
     #[serde(with = "instant")]
     #[schema(value_type = DateTime<Utc>)]
     pub start: DateTime<Utc>,
+    /// End of the sleep; of a night, the end of its last sleep.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
+    /// UTC offset at which the sleep was recorded, such as `+02:00`.
     pub timezone_offset: Option<String>,
+    /// Time in each sleep stage; of a night, the sum over its sleeps.
     pub stages: Option<SleepStages>,
+    /// Sleep need in milliseconds: the baseline, plus the need from sleep debt and recent strain,
+    /// less recent naps.
     pub need_milli: Option<i64>,
+    /// State of the score; a night is pending while one of its sleeps is.
+    #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }
 
+/// Time in each sleep stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SleepStages {
+    /// Light sleep in milliseconds.
     pub light_milli: Option<i64>,
+    /// Slow wave (deep) sleep in milliseconds.
     pub slow_wave_milli: Option<i64>,
+    /// REM sleep in milliseconds.
     pub rem_milli: Option<i64>,
+    /// Time awake in bed in milliseconds.
     pub awake_milli: Option<i64>,
 }
 
@@ -188,24 +230,35 @@ impl SleepPart {
     }
 }
 
+/// Cycle: WHOOP's day, from the beginning of one night to the beginning of the next.
+///
+/// Without a score its figures are null, except those of the running cycle, which grow all day.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CyclePart {
+    /// Id of the cycle.
     pub id: CycleId,
     /// Strain, 0 to 21; the scale is not linear.
     pub strain: Option<f64>,
-    /// Whole kilocalories, including the energy used at rest.
+    /// Energy in whole kilocalories, including the energy used at rest.
     pub calories: Option<i64>,
+    /// Energy in kilojoules, including the energy used at rest.
     pub kilojoule: Option<f64>,
+    /// Average heart rate in beats per minute.
     pub average_heart_rate: Option<f64>,
+    /// Maximum heart rate in beats per minute.
     pub max_heart_rate: Option<f64>,
+    /// Number of steps; null if WHOOP sent none.
     pub steps: Option<i64>,
+    /// Start of the cycle.
     #[serde(with = "instant")]
     #[schema(value_type = DateTime<Utc>)]
     pub start: DateTime<Utc>,
-    /// Null if the cycle is still running.
+    /// End of the cycle; null while it is running.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
+    /// State of the score.
+    #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }
 
@@ -228,26 +281,38 @@ impl From<&DayCycle> for CyclePart {
     }
 }
 
+/// Workout. Without a score its figures are null.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct WorkoutPart {
+    /// Id of the workout.
     pub id: WorkoutId,
     /// WHOOP's name of the sport, such as `running`; free text.
     pub sport: Option<String>,
+    /// Strain of the workout, 0 to 21; the scale is not linear.
     pub strain: Option<f64>,
-    /// Whole kilocalories.
+    /// Energy in whole kilocalories.
     pub calories: Option<i64>,
+    /// Start of the workout.
     #[serde(with = "instant")]
     #[schema(value_type = DateTime<Utc>)]
     pub start: DateTime<Utc>,
+    /// End of the workout.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
+    /// UTC offset at which the workout was recorded, such as `+02:00`.
     pub timezone_offset: Option<String>,
+    /// Average heart rate in beats per minute.
     pub average_heart_rate: Option<f64>,
+    /// Maximum heart rate in beats per minute.
     pub max_heart_rate: Option<f64>,
+    /// Distance in meters; null if WHOOP sent none.
     pub distance_meter: Option<f64>,
-    /// Milliseconds in heart rate zones 0 to 5; null if WHOOP sent none.
+    /// Time in the heart rate zones 0 to 5, in this order, in milliseconds; null if WHOOP sent
+    /// none.
     pub zones_milli: Option<[Option<i64>; 6]>,
+    /// State of the score.
+    #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }
 

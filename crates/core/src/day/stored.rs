@@ -114,9 +114,9 @@ impl DaySleep {
     /// sleep has no score.
     pub(super) fn sort_key(&self) -> (TimeDelta, DateTime<Utc>, &str) {
         let asleep = self.asleep_milli().and_then(TimeDelta::try_milliseconds);
-        let lasted = || self.end.map(|end| end - self.start);
-        let weight = asleep.or_else(lasted).unwrap_or_default();
-        (weight, self.start, self.id.0.as_str())
+        let time_span = || self.end.map(|end| end - self.start);
+        let ranking_duration = asleep.or_else(time_span).unwrap_or_default();
+        (ranking_duration, self.start, self.id.0.as_str())
     }
 }
 
@@ -125,8 +125,9 @@ impl DayCycle {
     /// running cycle. A running cycle with zero energy has not been measured, because a body always
     /// uses energy.
     pub(super) fn shows_figures(&self) -> bool {
-        let runs = self.end.is_none() && self.score_state == ScoreState::PendingScore;
-        self.score_state.is_scored() || (runs && self.kilojoule.is_some_and(|spent| spent > 0.0))
+        let is_running = self.end.is_none() && self.score_state == ScoreState::PendingScore;
+        self.score_state.is_scored()
+            || (is_running && self.kilojoule.is_some_and(|energy| energy > 0.0))
     }
 }
 
@@ -178,15 +179,15 @@ impl DayRecords {
     pub fn dangling_references(&self) -> DanglingReferences {
         let recovery = self.recoveries.iter().find(|recovery| !recovery.in_others);
         let has_cycle = self.cycles.iter().any(|cycle| !cycle.in_others);
-        let by_sleep = self.main_sleeps().filter(|sleep| sleep.cycle_id.is_some());
-        let naming_cycle = by_sleep
+        let sleeps_with_cycle = self.main_sleeps().filter(|sleep| sleep.cycle_id.is_some());
+        let reference_times = sleeps_with_cycle
             .map(|sleep| sleep.stored_at)
             .chain(recovery.map(|recovery| recovery.stored_at));
         let has_sleep = |id: &SleepId| {
             self.main_sleeps().next().is_some() || self.sleeps.iter().any(|one| one.id == *id)
         };
         DanglingReferences {
-            cycle: naming_cycle.max().filter(|_| !has_cycle),
+            cycle: reference_times.max().filter(|_| !has_cycle),
             sleep: recovery
                 .filter(|recovery| !has_sleep(&recovery.sleep_id))
                 .map(|recovery| recovery.stored_at),

@@ -29,10 +29,10 @@ impl AppOpenHistory {
     /// Returns the bits relative to the day of `now`: the lowest bit is that day.
     fn days_as_of(self, now: DateTime<Utc>) -> u32 {
         let Some(last) = self.last else { return 0 };
-        let since = (now.date_naive() - last.date_naive()).num_days().max(0);
-        let shifted = u32::try_from(since)
+        let days_since = (now.date_naive() - last.date_naive()).num_days().max(0);
+        let shifted = u32::try_from(days_since)
             .ok()
-            .and_then(|since| self.days.checked_shl(since))
+            .and_then(|days_since| self.days.checked_shl(days_since))
             .unwrap_or(0);
         shifted & ((1 << REMEMBERED_DAYS) - 1)
     }
@@ -69,22 +69,22 @@ mod tests {
         "2026-03-20T12:00:00Z".parse().unwrap()
     }
 
-    fn came(days_ago: &[i64]) -> AppOpenHistory {
+    fn opened(days_ago: &[i64]) -> AppOpenHistory {
         days_ago
             .iter()
-            .fold(AppOpenHistory::default(), |visits, days| {
-                visits.with_open(noon() - TimeDelta::days(*days))
+            .fold(AppOpenHistory::default(), |history, days| {
+                history.with_open(noon() - TimeDelta::days(*days))
             })
     }
 
     #[test]
-    fn whoever_comes_more_often_or_came_later_is_likelier_to_come() {
+    fn more_frequent_and_more_recent_app_opens_are_more_likely() {
         let order = [
-            came(&[2, 1, 0]),
-            came(&[1, 0]),
-            came(&[0]),
-            came(&[3]),
-            came(&[20]),
+            opened(&[2, 1, 0]),
+            opened(&[1, 0]),
+            opened(&[0]),
+            opened(&[3]),
+            opened(&[20]),
             AppOpenHistory::default(),
         ];
         for pair in order.windows(2) {
@@ -96,16 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn after_four_weeks_a_visit_is_forgotten() {
-        assert!(came(&[27]).likelihood(noon()) > 0);
-        assert_eq!(came(&[28]).likelihood(noon()), 0);
-        assert_eq!(came(&[4000]).likelihood(noon()), 0);
+    fn an_app_open_is_forgotten_after_four_weeks() {
+        assert!(opened(&[27]).likelihood(noon()) > 0);
+        assert_eq!(opened(&[28]).likelihood(noon()), 0);
+        assert_eq!(opened(&[4000]).likelihood(noon()), 0);
     }
 
     #[test]
-    fn two_visits_on_a_day_count_once() {
-        let twice = came(&[0]).with_open(noon() + TimeDelta::hours(3));
+    fn two_app_opens_on_a_day_count_once() {
+        let twice = opened(&[0]).with_open(noon() + TimeDelta::hours(3));
 
-        assert_eq!(twice.days, came(&[0]).days);
+        assert_eq!(twice.days, opened(&[0]).days);
     }
 }

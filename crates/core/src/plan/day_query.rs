@@ -87,11 +87,12 @@ impl DayQuery {
         }
         let (from, until) = span_of_date(self.date, self.offset_seconds);
         if self.is_live() {
-            let asked = coverage
+            let last_read = coverage
                 .last_read_at(self.now)
                 .unwrap_or(from)
                 .min(self.now);
-            self.is_current(coverage) && coverage.was_listed(from.min(asked), asked.min(until))
+            self.is_current(coverage)
+                && coverage.was_listed(from.min(last_read), last_read.min(until))
         } else {
             coverage.contains(from, until)
         }
@@ -253,37 +254,37 @@ mod tests {
         DataType::ALL.into_iter().map(of).collect()
     }
 
-    fn types_of(calls: &[ReadRequest]) -> Vec<DataType> {
-        calls.iter().map(|call| call.data_type).collect()
+    fn types_of(requests: &[ReadRequest]) -> Vec<DataType> {
+        requests.iter().map(|request| request.data_type).collect()
     }
 
     #[test]
-    fn where_calls_are_scarce_a_night_with_its_score_is_not_asked_for_again() {
+    fn if_calls_are_scarce_a_scored_night_is_not_read_again() {
         let today = query("2026-03-20", RefreshMode::Auto);
-        let thrifty = DayQuery {
+        let conserving = DayQuery {
             conserve_quota: true,
             ..today
         };
         let unscored = DayQuery {
             night_state: NightState::Unscored,
-            ..thrifty
+            ..conserving
         };
         let old = all_read(300);
 
         assert_eq!(today.read_requests(&old).len(), 4);
         assert_eq!(
-            types_of(&thrifty.read_requests(&old)),
+            types_of(&conserving.read_requests(&old)),
             [DataType::Workout, DataType::Cycle]
         );
         assert_eq!(
             types_of(&unscored.read_requests(&old)),
             [DataType::Sleep, DataType::Workout, DataType::Cycle]
         );
-        let half = DayQuery {
+        let sleep_scored = DayQuery {
             night_state: NightState::SleepScored,
-            ..thrifty
+            ..conserving
         };
-        assert_eq!(half.read_requests(&old).len(), 4);
+        assert_eq!(sleep_scored.read_requests(&old).len(), 4);
         // After an absence the recoveries of the days between are missing, too.
         assert_eq!(unscored.read_requests(&all_read(23 * 60)).len(), 3);
         assert_eq!(unscored.read_requests(&all_read(25 * 60)).len(), 4);
@@ -291,26 +292,26 @@ mod tests {
     }
 
     #[test]
-    fn where_webhooks_arrive_only_what_they_named_and_the_running_cycle_are_read() {
+    fn if_webhooks_arrive_only_announced_data_types_and_cycles_are_read() {
         let with_signals = |open: &[DataType]| DayQuery {
             signals: Some(open.iter().copied().collect()),
             ..query("2026-03-20", RefreshMode::Auto)
         };
 
         let today = with_signals(&[DataType::Sleep, DataType::Workout]);
-        let calls = today.read_requests(&all_read(300));
+        let requests = today.read_requests(&all_read(300));
         assert_eq!(
-            types_of(&calls),
+            types_of(&requests),
             [DataType::Sleep, DataType::Workout, DataType::Cycle]
         );
 
-        let calls = with_signals(&[DataType::Workout]).read_requests(&all_read(5));
-        assert_eq!(types_of(&calls), [DataType::Workout]);
-        assert_eq!(calls[0].reason, ReadReason::Webhook);
+        let requests = with_signals(&[DataType::Workout]).read_requests(&all_read(5));
+        assert_eq!(types_of(&requests), [DataType::Workout]);
+        assert_eq!(requests[0].reason, ReadReason::Webhook);
     }
 
     #[test]
-    fn webhooks_that_say_nothing_for_two_days_are_not_relied_on() {
+    fn the_absence_of_webhooks_is_trusted_for_two_days() {
         let today = DayQuery {
             signals: Some(WebhookSignals::default()),
             ..query("2026-03-20", RefreshMode::Auto)
@@ -333,9 +334,9 @@ mod tests {
             ..query(date, RefreshMode::Auto)
         };
         for date in ["2026-03-20", "2026-03-10"] {
-            let calls = of_date(date).read_requests(&all_read(5));
-            assert_eq!(types_of(&calls), [DataType::Cycle], "{date}");
-            assert_eq!(calls[0].reason, ReadReason::Missing);
+            let requests = of_date(date).read_requests(&all_read(5));
+            assert_eq!(types_of(&requests), [DataType::Cycle], "{date}");
+            assert_eq!(requests[0].reason, ReadReason::Missing);
             assert!(
                 !all_read(5).iter().any(|one| {
                     one.data_type == DataType::Cycle && of_date(date).is_covered(one)
@@ -364,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_was_read_moments_ago_asks_for_nothing() {
+    fn a_fresh_day_needs_no_read() {
         let fresh = [read_at(
             noon() - TimeDelta::minutes(14),
             TimeDelta::days(30),
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_a_wrong_clock_dated_to_the_future_counts_as_none() {
+    fn a_read_with_a_time_in_the_future_is_ignored() {
         let ahead = |minutes| {
             [read_at(
                 noon() + TimeDelta::minutes(minutes),
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn only_today_and_yesterday_are_asked_again_when_the_last_read_is_old() {
+    fn only_today_and_yesterday_are_read_again_when_stale() {
         let old = [read_at(
             noon() - TimeDelta::minutes(16),
             TimeDelta::days(30),
@@ -421,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recent_day_never_read_is_asked_for_and_an_old_one_is_left_to_the_back_fill() {
+    fn a_missing_recent_day_is_read_and_an_old_one_waits_for_the_backfill() {
         let never = [Coverage::empty(DataType::Sleep)];
 
         assert_eq!(

@@ -64,31 +64,31 @@ impl ExpectedCalls {
 /// Selects the members that a run syncs within the available quota.
 pub fn plan_run(
     members: &[MemberSyncState],
-    purse: QuotaSnapshot<'_>,
-    occasion: &RunParameters<'_>,
+    quota: QuotaSnapshot<'_>,
+    parameters: &RunParameters<'_>,
 ) -> RunPlan {
-    let visitors = interactive_calls_per_day(members, occasion.now);
-    let mut ledger = purse.ledger.clone();
-    ledger.set_need(PriorityClass::Interactive, visitors);
-    let room = |class| ledger.available_in_day(purse.now, purse.limits, class);
-    let order = SelectionParameters {
-        data_types: occasion.data_types,
-        now: occasion.now,
-        rechecks_unchanged: occasion.slot == Some(Slot::Night),
-        freshness: occasion.freshness,
-        call_limit: room(PriorityClass::Scheduled),
-        inactive_call_limit: room(PriorityClass::Inactive),
+    let interactive_calls = interactive_calls_per_day(members, parameters.now);
+    let mut ledger = quota.ledger.clone();
+    ledger.set_need(PriorityClass::Interactive, interactive_calls);
+    let available = |class| ledger.available_in_day(quota.now, quota.limits, class);
+    let selection_parameters = SelectionParameters {
+        data_types: parameters.data_types,
+        now: parameters.now,
+        rechecks_unchanged: parameters.slot == Some(Slot::Night),
+        freshness: parameters.freshness,
+        call_limit: available(PriorityClass::Scheduled),
+        inactive_call_limit: available(PriorityClass::Inactive),
     };
-    let selection = select_members(members, &order);
-    let away = members
+    let selection = select_members(members, &selection_parameters);
+    let inactive_members = members
         .iter()
-        .filter(|one| one.app_opens.is_inactive(occasion.now))
+        .filter(|member| member.app_opens.is_inactive(parameters.now))
         .count();
     RunPlan {
-        selection: selection,
+        selection,
         expected_calls: ExpectedCalls {
-            inactive: inactive_calls_per_day(away),
-            interactive: visitors,
+            inactive: inactive_calls_per_day(inactive_members),
+            interactive: interactive_calls,
         },
     }
 }
@@ -97,11 +97,11 @@ pub fn plan_run(
 /// app in the last 14 days: two app requests per day, of which the second does not read the night
 /// again.
 pub fn interactive_calls_per_day(members: &[MemberSyncState], now: DateTime<Utc>) -> u32 {
-    let visits: u64 = members
+    let open_days: u64 = members
         .iter()
-        .map(|one| u64::from(one.app_opens.count_days_in_fortnight(now)))
+        .map(|member| u64::from(member.app_opens.count_days_in_fortnight(now)))
         .sum();
-    let calls = visits.saturating_mul(CALLS_PER_APP_DAY) / FORTNIGHT.num_days().unsigned_abs();
+    let calls = open_days.saturating_mul(CALLS_PER_APP_DAY) / FORTNIGHT.num_days().unsigned_abs();
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
@@ -124,45 +124,45 @@ mod tests {
     };
 
     /// Creates `count` members who open the app every day.
-    fn regulars(count: usize) -> Vec<MemberSyncState> {
-        let visits = (0..20)
+    fn daily_members(count: usize) -> Vec<MemberSyncState> {
+        let app_opens = (0..20)
             .rev()
             .map(|days| noon() - TimeDelta::days(days))
             .fold(AppOpenHistory::default(), AppOpenHistory::with_open);
-        let one = MemberSyncState {
+        let member = MemberSyncState {
             not_granted: Vec::new(),
             is_failing: false,
             backing_off: Vec::new(),
             last_sync_at: [Some(noon() - TimeDelta::hours(9)); 4],
-            app_opens: visits,
+            app_opens,
             signals: None,
             old_pending_counts: [0; 4],
         };
-        vec![one; count]
+        vec![member; count]
     }
 
     fn run(members: &[MemberSyncState], ledger: &QuotaLedger) -> RunPlan {
-        let purse = QuotaSnapshot {
+        let quota = QuotaSnapshot {
             ledger,
             now: noon(),
             limits: LIMITS,
         };
-        let occasion = RunParameters {
+        let parameters = RunParameters {
             slot: Some(Slot::Morning),
             data_types: Slot::Morning.data_types(),
             now: noon(),
             freshness: TimeDelta::minutes(15),
         };
-        plan_run(members, purse, &occasion)
+        plan_run(members, quota, &parameters)
     }
 
     #[test]
-    fn a_run_leaves_what_the_days_visitors_will_want_before_any_of_them_came() {
-        let few = run(&regulars(50), &QuotaLedger::default());
+    fn a_run_reserves_the_calls_that_app_opens_will_need() {
+        let few = run(&daily_members(50), &QuotaLedger::default());
         assert_eq!(few.selection.entries.len(), 50);
         assert_eq!(few.expected_calls.interactive, 300);
 
-        let many = run(&regulars(150), &QuotaLedger::default());
+        let many = run(&daily_members(150), &QuotaLedger::default());
         assert_eq!(many.expected_calls.interactive, 900);
         assert!(
             many.selection.entries.len() <= 30,

@@ -61,22 +61,22 @@ impl MemberSyncState {
             .find_map(|(_, at)| at)
     }
 
-    fn needs_read(&self, data_type: DataType, order: &SelectionParameters<'_>) -> bool {
+    fn needs_read(&self, data_type: DataType, parameters: &SelectionParameters<'_>) -> bool {
         if self.not_granted.contains(&data_type) || self.backing_off.contains(&data_type) {
             return false;
         }
         // A time in the future was written by a wrong clock.
-        let known = self.last_sync_of(data_type);
-        let Some(at) = known.filter(|at| *at <= order.now + CLOCK_SKEW_TOLERANCE) else {
+        let last_sync = self.last_sync_of(data_type);
+        let Some(at) = last_sync.filter(|at| *at <= parameters.now + CLOCK_SKEW_TOLERANCE) else {
             return true;
         };
         let signal = self.signals.map_or(Signal::Unknown, |signals| {
-            signals.signal(data_type, at, order.now)
+            signals.signal(data_type, at, parameters.now)
         });
         match signal {
             Signal::Changed => true,
-            Signal::Unchanged if !order.rechecks_unchanged => false,
-            Signal::Unchanged | Signal::Unknown => order.now - at >= order.freshness,
+            Signal::Unchanged if !parameters.rechecks_unchanged => false,
+            Signal::Unchanged | Signal::Unknown => parameters.now - at >= parameters.freshness,
         }
     }
 
@@ -84,14 +84,14 @@ impl MemberSyncState {
     /// second pages and records that are requested by id.
     fn expected_calls(&self, data_types: &[DataType], now: DateTime<Utc>) -> u32 {
         let calls = |data_type: &DataType| {
-            let known = Coverage {
+            let coverage = Coverage {
                 covered_until: self.last_sync_of(*data_type),
                 ..Coverage::empty(*data_type)
             };
-            let mut open = DataType::ALL.iter().zip(self.old_pending_counts);
-            let open = open.find(|(one, _)| *one == data_type);
-            let by_id = open.map_or(0, |(_, count)| count.min(MAX_READS_BY_ID));
-            let pages = sync_window(None, &known, None, now).expected_calls();
+            let mut pending = DataType::ALL.iter().zip(self.old_pending_counts);
+            let pending = pending.find(|(one, _)| *one == data_type);
+            let by_id = pending.map_or(0, |(_, count)| count.min(MAX_READS_BY_ID));
+            let pages = sync_window(None, &coverage, None, now).expected_calls();
             pages.saturating_add(u32::try_from(by_id).unwrap_or(u32::MAX))
         };
         data_types.iter().map(calls).sum()
@@ -157,68 +157,70 @@ pub struct MemberSelection {
 /// Selects the members that a run reads.
 pub fn select_members(
     members: &[MemberSyncState],
-    order: &SelectionParameters<'_>,
+    parameters: &SelectionParameters<'_>,
 ) -> MemberSelection {
     let mut selection = MemberSelection::default();
-    let mut wanted: Vec<SelectionEntry> = Vec::new();
-    for (member, standing) in members.iter().enumerate() {
-        match select_member(member, standing, order) {
-            Some(turn) => wanted.push(turn),
+    let mut candidates: Vec<SelectionEntry> = Vec::new();
+    for (member, state) in members.iter().enumerate() {
+        match select_member(member, state, parameters) {
+            Some(entry) => candidates.push(entry),
             None => selection.up_to_date += 1,
         }
     }
     // New members are first, then the members who are most likely to open the app. Members with
     // equal keys are ordered by index, so that two runs have the same order.
-    wanted.sort_by(|one, other| {
-        let key = |turn: &SelectionEntry| {
-            let member = members.get(turn.member_index);
-            let visits = member.map(|member| member.app_opens);
+    candidates.sort_by(|one, other| {
+        let key = |entry: &SelectionEntry| {
+            let member = members.get(entry.member_index);
+            let app_opens = member.map(|member| member.app_opens);
             (
                 // Members with failing reads are last, so that they delay no other member.
                 member.is_some_and(|member| member.is_failing),
-                turn.reason != ReadReason::NeverRead,
-                std::cmp::Reverse(visits.map_or(0, |visits| visits.likelihood(order.now))),
-                turn.member_index,
+                entry.reason != ReadReason::NeverRead,
+                std::cmp::Reverse(
+                    app_opens.map_or(0, |app_opens| app_opens.likelihood(parameters.now)),
+                ),
+                entry.member_index,
             )
         };
         key(one).cmp(&key(other))
     });
 
-    let mut calls = order.call_limit;
-    let mut away = Vec::new();
-    for turn in wanted {
-        match calls.checked_sub(turn.expected_calls) {
-            Some(left) => {
-                calls = left;
-                selection.entries.push(turn);
+    let mut calls = parameters.call_limit;
+    let mut skipped = Vec::new();
+    for entry in candidates {
+        match calls.checked_sub(entry.expected_calls) {
+            Some(remaining) => {
+                calls = remaining;
+                selection.entries.push(entry);
             }
-            None => away.push(turn.member_index),
+            None => skipped.push(entry.member_index),
         }
     }
-    selection.skipped_for_quota = away.len();
-    for turn in select_inactive(members, away, order) {
+    selection.skipped_for_quota = skipped.len();
+    for entry in select_inactive(members, skipped, parameters) {
         selection.skipped_for_quota -= 1;
-        selection.entries.push(turn);
+        selection.entries.push(entry);
     }
     selection
 }
 
 fn select_member(
-    member: usize,
-    standing: &MemberSyncState,
-    order: &SelectionParameters<'_>,
+    member_index: usize,
+    state: &MemberSyncState,
+    parameters: &SelectionParameters<'_>,
 ) -> Option<SelectionEntry> {
-    let data_types: Vec<DataType> = order
+    let data_types: Vec<DataType> = parameters
         .data_types
         .iter()
         .copied()
-        .filter(|data_type| standing.needs_read(*data_type, order))
+        .filter(|data_type| state.needs_read(*data_type, parameters))
         .collect();
     (!data_types.is_empty()).then_some(SelectionEntry {
-        member_index: member,
-        expected_calls: standing.expected_calls(&data_types, order.now),
+        member_index,
+        expected_calls: state.expected_calls(&data_types, parameters.now),
         data_types,
-        reason: match standing.oldest_sync_at() {
+        reason: match state.oldest_sync_at() {
             None => ReadReason::NeverRead,
             Some(_) => ReadReason::Slot,
         },
@@ -229,14 +231,14 @@ fn select_member(
 /// share of them in each run, and all who would otherwise wait for longer than 14 days.
 fn select_inactive(
     members: &[MemberSyncState],
-    away: Vec<usize>,
-    order: &SelectionParameters<'_>,
+    skipped: Vec<usize>,
+    parameters: &SelectionParameters<'_>,
 ) -> Vec<SelectionEntry> {
-    let mut by_age: Vec<(TimeDelta, usize)> = away
+    let mut by_age: Vec<(TimeDelta, usize)> = skipped
         .into_iter()
         .filter_map(|member| {
             let oldest = members.get(member)?.oldest_sync_at()?;
-            Some((order.now - oldest, member))
+            Some((parameters.now - oldest, member))
         })
         .filter(|(age, _)| *age >= INACTIVE_MIN_AGE)
         .filter(|(_, member)| {
@@ -251,28 +253,28 @@ fn select_inactive(
         (is_failing, std::cmp::Reverse(*age), *member)
     });
 
-    let mut calls = order.inactive_call_limit;
-    let mut turns = Vec::new();
-    for (place, (age, member)) in by_age.into_iter().enumerate() {
-        if place >= share && age < INACTIVE_MAX_AGE {
+    let mut calls = parameters.inactive_call_limit;
+    let mut entries = Vec::new();
+    for (rank, (age, member)) in by_age.into_iter().enumerate() {
+        if rank >= share && age < INACTIVE_MAX_AGE {
             break;
         }
-        let Some(standing) = members.get(member) else {
+        let Some(state) = members.get(member) else {
             continue;
         };
-        let turn = SelectionEntry {
+        let entry = SelectionEntry {
             member_index: member,
             data_types: DataType::ALL.to_vec(),
             reason: ReadReason::Fortnight,
-            expected_calls: standing.expected_calls(&DataType::ALL, order.now),
+            expected_calls: state.expected_calls(&DataType::ALL, parameters.now),
         };
         // A member with many calls by id must not prevent the reads of the members after it.
-        if let Some(left) = calls.checked_sub(turn.expected_calls) {
-            calls = left;
-            turns.push(turn);
+        if let Some(remaining) = calls.checked_sub(entry.expected_calls) {
+            calls = remaining;
+            entries.push(entry);
         }
     }
-    turns
+    entries
 }
 
 #[cfg(test)]

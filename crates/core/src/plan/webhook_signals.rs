@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_believed_for_two_days() {
+    fn the_absence_of_webhooks_is_trusted_for_two_days() {
         let latest = |hours| {
             WebhookSignals::trusted(Some(noon() - TimeDelta::hours(hours)), None, noon()).is_some()
         };
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_in_doubt_only_if_no_member_had_a_webhook() {
+    fn reads_are_in_doubt_only_if_no_member_had_a_webhook() {
         let doubted = |next: Option<i64>| doubted_before(ago(120), next.map(ago), noon());
 
         assert_eq!(doubted(None), Some(ago(15)));

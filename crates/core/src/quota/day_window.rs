@@ -115,9 +115,9 @@ impl DayWindow {
         let mut by_minute = slice.by_minute();
         let minute = usize::try_from((taken_at - slice.from).num_minutes()).unwrap_or(0);
         let made = &mut by_minute[minute.min(MINUTES_PER_SLICE - 1)];
-        let back = calls.min(*made).min(slice.made[class.index()]);
-        *made -= back;
-        slice.made[class.index()] -= back;
+        let returned = calls.min(*made).min(slice.made[class.index()]);
+        *made -= returned;
+        slice.made[class.index()] -= returned;
         slice.by_minute = Some(by_minute);
     }
 
@@ -140,32 +140,32 @@ impl DayWindow {
         class: PriorityClass,
         foreign: u32,
     ) -> u32 {
-        let left = limits
+        let remaining = limits
             .per_day
             .saturating_sub(self.used(now))
             .saturating_sub(foreign);
-        let missing = |calls: u32, other: PriorityClass| {
+        let unused_calls = |calls: u32, other: PriorityClass| {
             let since = now - SHARE_LENGTH;
-            let lately = self.slices.iter().filter(|slice| slice.from > since);
-            lately.fold(calls, |left, slice| {
-                left.saturating_sub(slice.made[other.index()])
+            let recent = self.slices.iter().filter(|slice| slice.from > since);
+            recent.fold(calls, |remaining, slice| {
+                remaining.saturating_sub(slice.made[other.index()])
             })
         };
         let higher: u32 = class
             .higher()
-            .map(|other| missing(self.needs[other.index()], other))
+            .map(|other| unused_calls(self.needs[other.index()], other))
             .sum();
         let lower: u32 = class
             .lower()
-            .map(|other| missing(self.guaranteed(limits, other), other))
+            .map(|other| unused_calls(self.guaranteed(limits, other), other))
             .sum();
-        let kept = match class {
+        let reserved = match class {
             PriorityClass::Interactive => 0,
             _ => percent_of_day(limits, INTERACTIVE_ONLY_PERCENT),
         };
-        let surplus = left.saturating_sub(higher + lower + kept);
-        let own = missing(self.guaranteed(limits, class), class);
-        left.min(surplus.max(own))
+        let surplus = remaining.saturating_sub(higher + lower + reserved);
+        let own = unused_calls(self.guaranteed(limits, class), class);
+        remaining.min(surplus.max(own))
     }
 
     /// Whether the day's quota may not suffice for all members who open the app, so that

@@ -88,14 +88,14 @@ impl QuotaLedger {
         self.minute_window.clamp_future_times(now);
         self.day.clamp_future_times(now);
         self.breaker.clamp_future_times(now);
-        let bound = |foreign: Option<ForeignCalls>, longest| {
+        let clamp = |foreign: Option<ForeignCalls>, max_length| {
             foreign.map(|foreign| ForeignCalls {
-                until: foreign.until.min(now + longest),
+                until: foreign.until.min(now + max_length),
                 ..foreign
             })
         };
-        self.foreign_minute = bound(self.foreign_minute, MINUTE_LENGTH);
-        self.foreign_day = bound(self.foreign_day, DAY_LENGTH);
+        self.foreign_minute = clamp(self.foreign_minute, MINUTE_LENGTH);
+        self.foreign_day = clamp(self.foreign_day, DAY_LENGTH);
         self.closed = self.closed.map(|closed| RateLimitBlock {
             until: closed.until.min(now + window_length(closed.window)),
             ..closed
@@ -119,9 +119,9 @@ impl QuotaLedger {
             let reason = WaitReason::UpstreamOutage { since };
             return PermitDecision::Wait { until, reason };
         }
-        let room = self.available(now, limits, class).min(want);
-        let granted = if room > 0 {
-            self.breaker.limit_to_probe(now, room)
+        let available = self.available(now, limits, class).min(want);
+        let granted = if available > 0 {
+            self.breaker.limit_to_probe(now, available)
         } else {
             0
         };
@@ -207,26 +207,26 @@ impl QuotaLedger {
         } else {
             LimitWindow::Minute
         };
-        let (mut turns, foreign): (Vec<_>, _) = match window {
+        let (mut release_times, foreign): (Vec<_>, _) = match window {
             LimitWindow::Minute => (
                 self.minute_window.release_times(limits.per_minute),
                 self.foreign_minute,
             ),
             LimitWindow::Day => (self.day.release_times().collect(), self.foreign_day),
         };
-        turns.extend(foreign.map(|other| other.until));
-        turns.retain(|turn| *turn > now);
-        turns.sort_unstable();
-        let has_room = |at: &DateTime<Utc>| match window {
+        release_times.extend(foreign.map(|calls| calls.until));
+        release_times.retain(|time| *time > now);
+        release_times.sort_unstable();
+        let has_permit = |at: &DateTime<Utc>| match window {
             LimitWindow::Minute => self.available_in_minute(*at, limits, class) > 0,
             LimitWindow::Day => self.available_in_day(*at, limits, class) > 0,
         };
         let at = match window {
-            LimitWindow::Minute => turns.into_iter().find(has_room),
+            LimitWindow::Minute => release_times.into_iter().find(has_permit),
             // The day window has many such times, and each of them makes more permits available.
             LimitWindow::Day => {
-                let first = turns.partition_point(|turn| !has_room(turn));
-                turns.get(first).copied()
+                let first = release_times.partition_point(|time| !has_permit(time));
+                release_times.get(first).copied()
             }
         };
         // If there is no such time, for example with a limit of 0, wait for a whole window.

@@ -120,8 +120,8 @@ impl MinuteWindow {
         if class != PriorityClass::Interactive {
             self.burst_left = self.burst_left.saturating_sub(calls);
         }
-        let begins = self.spread_until.unwrap_or(now).max(now);
-        self.spread_until = Some(begins + spread_interval(per_minute, calls));
+        let start = self.spread_until.unwrap_or(now).max(now);
+        self.spread_until = Some(start + spread_interval(per_minute, calls));
         if let Some(demand) = &mut self.demand[class.index()] {
             demand.calls = demand.calls.saturating_sub(calls);
         }
@@ -148,18 +148,18 @@ impl MinuteWindow {
     ) {
         // The stored row has a precision of milliseconds.
         let taken_at = taken_at.trunc_subsecs(3);
-        let mut left = calls;
+        let mut remaining = calls;
         for entry in &mut self.entries {
             if entry.class == class && entry.at >= taken_at {
-                let back = entry.calls.min(left);
-                entry.calls -= back;
-                left -= back;
+                let returned = entry.calls.min(remaining);
+                entry.calls -= returned;
+                remaining -= returned;
             }
         }
         self.entries.retain(|entry| entry.calls > 0);
         self.spread_until = self
             .spread_until
-            .map(|until| until - spread_interval(per_minute, calls - left));
+            .map(|until| until - spread_interval(per_minute, calls - remaining));
     }
 
     /// Records that a class waits for `calls` permits and requests them again before `until`.
@@ -240,11 +240,11 @@ impl MinuteWindow {
     /// in the last two minutes, the more permits are reserved.
     fn kept_free(&self, now: DateTime<Utc>, per_minute: u32) -> u32 {
         let interactive = PriorityClass::Interactive;
-        let lately = self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |entry| {
+        let recent_calls = self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |entry| {
             entry.class == interactive
         }) / 2;
         let share = ClassShares::MINUTE.of(interactive, per_minute);
-        let above = lately.saturating_sub(per_minute * BUSY_FROM_PERCENT / 100);
+        let above = recent_calls.saturating_sub(per_minute * BUSY_FROM_PERCENT / 100);
         MIN_KEPT_FREE
             .max(above.saturating_mul(2))
             .min(share.saturating_sub(self.used_by(now, interactive)))

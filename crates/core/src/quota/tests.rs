@@ -18,20 +18,20 @@ fn after(seconds: f64) -> DateTime<Utc> {
 
 /// Takes up to four permits at a time as soon as they are available, from `from` until `until`.
 /// Returns the time of each permit.
-fn takes_all(
+fn take_all(
     ledger: &mut QuotaLedger,
     class: PriorityClass,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Vec<DateTime<Utc>> {
-    let (mut now, mut made) = (from, Vec::new());
+    let (mut now, mut permits) = (from, Vec::new());
     while now < until {
         match ledger.take(now, LIMITS, class, 4) {
-            PermitDecision::Granted(calls) => made.extend((0..calls).map(|_| now)),
+            PermitDecision::Granted(calls) => permits.extend((0..calls).map(|_| now)),
             PermitDecision::Wait { until, .. } => now = until,
         }
     }
-    made
+    permits
 }
 
 /// Simulates an app request: four calls, each as soon as a permit is available, while a run takes
@@ -51,12 +51,13 @@ fn app_request(ledger: &mut QuotaLedger, opened: DateTime<Utc>) -> TimeDelta {
     now - opened
 }
 
-fn fewest_in_a_minute(made: &[DateTime<Utc>], from: DateTime<Utc>, minutes: i64) -> usize {
+fn fewest_in_a_minute(permits: &[DateTime<Utc>], from: DateTime<Utc>, minutes: i64) -> usize {
     (0..minutes)
         .map(|minute| {
             let begins = from + TimeDelta::minutes(minute);
             let ends = begins + TimeDelta::minutes(1);
-            made.iter()
+            permits
+                .iter()
                 .filter(|at| **at >= begins && **at < ends)
                 .count()
         })
@@ -68,9 +69,9 @@ fn fewest_in_a_minute(made: &[DateTime<Utc>], from: DateTime<Utc>, minutes: i64)
 fn a_run_uses_at_least_95_of_100_calls_in_every_minute() {
     let mut ledger = QuotaLedger::default();
     let end = noon() + TimeDelta::minutes(60);
-    let made = takes_all(&mut ledger, PriorityClass::Scheduled, noon(), end);
+    let permits = take_all(&mut ledger, PriorityClass::Scheduled, noon(), end);
 
-    let fewest = fewest_in_a_minute(&made, noon(), 60);
+    let fewest = fewest_in_a_minute(&permits, noon(), 60);
     assert!(fewest >= 95, "{fewest}");
 }
 
@@ -78,37 +79,37 @@ fn a_run_uses_at_least_95_of_100_calls_in_every_minute() {
 fn three_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most_and_95_of_100_calls_are_used()
 {
     let mut ledger = QuotaLedger::default();
-    let mut made = Vec::new();
+    let mut permits = Vec::new();
     let mut now = noon();
     let mut next_request = 7.0;
     let mut wanted = 0;
-    let mut asked = now;
+    let mut requested_at = now;
     let mut longest = TimeDelta::zero();
     while now < noon() + TimeDelta::minutes(20) {
-        let mut turn = now + TimeDelta::milliseconds(500);
+        let mut next = now + TimeDelta::milliseconds(500);
         if now >= after(next_request) && wanted == 0 {
-            (wanted, asked) = (4, now);
+            (wanted, requested_at) = (4, now);
             next_request += 20.0;
         }
         if wanted > 0 {
             match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
                 PermitDecision::Granted(calls) => {
                     wanted -= calls;
-                    made.extend((0..calls).map(|_| now));
-                    longest = longest.max(now - asked);
+                    permits.extend((0..calls).map(|_| now));
+                    longest = longest.max(now - requested_at);
                 }
-                PermitDecision::Wait { until, .. } => turn = turn.min(until),
+                PermitDecision::Wait { until, .. } => next = next.min(until),
             }
         }
         match ledger.take(now, LIMITS, PriorityClass::Scheduled, 4) {
-            PermitDecision::Granted(calls) => made.extend((0..calls).map(|_| now)),
-            PermitDecision::Wait { until, .. } => turn = turn.min(until),
+            PermitDecision::Granted(calls) => permits.extend((0..calls).map(|_| now)),
+            PermitDecision::Wait { until, .. } => next = next.min(until),
         }
-        now = turn;
+        now = next;
     }
 
     assert!(longest <= TimeDelta::seconds(4), "{longest}");
-    let fewest = fewest_in_a_minute(&made, noon(), 20);
+    let fewest = fewest_in_a_minute(&permits, noon(), 20);
     assert!(fewest >= 95, "{fewest}");
 }
 
@@ -116,7 +117,7 @@ fn three_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most_and_95_of_
 fn the_first_member_to_open_the_app_during_a_run_waits_four_seconds_at_most() {
     for start in [10.0, 31.0, 55.0, 61.9, 130.0, 185.9] {
         let mut ledger = QuotaLedger::default();
-        takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(start));
+        take_all(&mut ledger, PriorityClass::Scheduled, noon(), after(start));
         let waited = app_request(&mut ledger, after(start));
         assert!(waited <= TimeDelta::seconds(4), "after {start} s: {waited}");
     }
@@ -125,19 +126,19 @@ fn the_first_member_to_open_the_app_during_a_run_waits_four_seconds_at_most() {
 #[test]
 fn eight_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most() {
     let mut ledger = QuotaLedger::default();
-    let (mut wanted, mut asked, mut run) = (0, noon(), 0);
+    let (mut wanted, mut requested_at, mut run) = (0, noon(), 0);
     let mut longest = TimeDelta::zero();
     for tick in 0..20 * 60 * 10 {
         let now = noon() + TimeDelta::milliseconds(100 * tick);
         if tick % 75 == 0 {
-            (wanted, asked) = (wanted + 4, now);
+            (wanted, requested_at) = (wanted + 4, now);
         }
         if wanted > 0
             && let PermitDecision::Granted(calls) =
                 ledger.take(now, LIMITS, PriorityClass::Interactive, wanted)
         {
             wanted -= calls;
-            longest = longest.max(now - asked);
+            longest = longest.max(now - requested_at);
         }
         if let PermitDecision::Granted(calls) =
             ledger.take(now, LIMITS, PriorityClass::Scheduled, 16)
@@ -150,17 +151,17 @@ fn eight_app_requests_a_minute_beside_a_run_wait_four_seconds_at_most() {
 }
 
 #[test]
-fn calls_that_members_need_in_a_day_are_kept_for_them() {
+fn calls_that_members_need_in_a_day_are_reserved_for_them() {
     let mut ledger = QuotaLedger::default();
     ledger.set_need(PriorityClass::Interactive, 7_200);
     let end = noon() + TimeDelta::hours(20);
-    let run = takes_all(&mut ledger, PriorityClass::Scheduled, noon(), end).len();
+    let run = take_all(&mut ledger, PriorityClass::Scheduled, noon(), end).len();
 
     assert!((1_000..=2_800).contains(&run), "{run}");
 }
 
 #[test]
-fn background_work_leaves_a_rest_of_the_day_to_members() {
+fn background_work_reserves_a_part_of_the_day_for_members() {
     let mut ledger = QuotaLedger::default();
     for minute in 0..24 * 60 {
         let now = noon() + TimeDelta::minutes(minute);
@@ -168,17 +169,17 @@ fn background_work_leaves_a_rest_of_the_day_to_members() {
     }
     let tomorrow = noon() + TimeDelta::days(1);
 
-    let room = ledger.available_in_day(tomorrow, LIMITS, PriorityClass::Scheduled);
+    let available = ledger.available_in_day(tomorrow, LIMITS, PriorityClass::Scheduled);
 
-    assert!((2_250..=2_300).contains(&room), "{room}");
+    assert!((2_250..=2_300).contains(&available), "{available}");
 }
 
 #[test]
-fn a_class_gets_its_guaranteed_share_behind_a_greedy_one() {
+fn a_class_gets_its_guaranteed_share_beside_a_greedy_class() {
     let mut ledger = QuotaLedger::default();
     ledger.set_need(PriorityClass::Inactive, 1_290);
     let evening = noon() + TimeDelta::hours(20);
-    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), evening);
+    take_all(&mut ledger, PriorityClass::Scheduled, noon(), evening);
 
     assert!(ledger.available_in_day(evening, LIMITS, PriorityClass::Inactive) >= 850);
     assert!(ledger.available_in_day(evening, LIMITS, PriorityClass::Backfill) >= 25);
@@ -188,32 +189,32 @@ fn a_class_gets_its_guaranteed_share_behind_a_greedy_one() {
 #[test]
 fn a_class_of_low_priority_gets_its_share_of_a_busy_minute() {
     let mut ledger = QuotaLedger::default();
-    let mut made = [0; 5];
+    let mut permits = [0; 5];
     for half_seconds in 0..1_200 {
         let now = noon() + TimeDelta::milliseconds(500 * half_seconds);
         for class in PriorityClass::ALL {
             if let PermitDecision::Granted(calls) = ledger.take(now, LIMITS, class, 8) {
-                made[class.index()] += calls;
+                permits[class.index()] += calls;
             }
         }
     }
-    let [interactive, webhook, scheduled, inactive, _] = made.map(|calls| calls / 10);
-    assert!((60..=75).contains(&interactive), "{made:?}");
-    assert!(webhook >= 10 && scheduled >= 7, "{made:?}");
-    assert!(inactive >= 4, "{made:?}");
+    let [interactive, webhook, scheduled, inactive, _] = permits.map(|calls| calls / 10);
+    assert!((60..=75).contains(&interactive), "{permits:?}");
+    assert!(webhook >= 10 && scheduled >= 7, "{permits:?}");
+    assert!(inactive >= 4, "{permits:?}");
     // About one permit in each of the ten minutes.
-    let backfill = made[PriorityClass::Backfill.index()];
-    assert!(backfill >= 7, "{made:?}");
+    let backfill = permits[PriorityClass::Backfill.index()];
+    assert!(backfill >= 7, "{permits:?}");
 }
 
 #[test]
 fn a_class_that_waits_gets_the_next_permit_before_one_of_lower_priority() {
     let mut ledger = QuotaLedger::default();
-    takes_all(&mut ledger, PriorityClass::Backfill, noon(), after(200.0));
+    take_all(&mut ledger, PriorityClass::Backfill, noon(), after(200.0));
     let PermitDecision::Wait { until, .. } =
         ledger.take(after(200.0), LIMITS, PriorityClass::Webhook, 1)
     else {
-        panic!("there are permits left");
+        panic!("expected a wait, but a permit was granted");
     };
 
     let backfill = ledger.take(until, LIMITS, PriorityClass::Backfill, 1);
@@ -226,14 +227,14 @@ fn a_class_that_waits_gets_the_next_permit_before_one_of_lower_priority() {
 }
 
 #[test]
-fn permits_that_are_given_back_can_be_taken_again() {
+fn returned_permits_can_be_taken_again() {
     let mut ledger = QuotaLedger::default();
-    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(90.0));
+    take_all(&mut ledger, PriorityClass::Scheduled, noon(), after(90.0));
     let now = after(90.700_123_4);
     let before = ledger.usage(now);
     let PermitDecision::Granted(calls) = ledger.take(now, LIMITS, PriorityClass::Interactive, 2)
     else {
-        panic!("no permit left");
+        panic!("expected a permit");
     };
     let row = serde_json::to_string(&ledger).unwrap();
     let mut ledger: QuotaLedger = serde_json::from_str(&row).unwrap();
@@ -243,15 +244,15 @@ fn permits_that_are_given_back_can_be_taken_again() {
 }
 
 #[test]
-fn a_day_that_is_used_up_says_when_it_goes_on() {
+fn a_used_up_day_names_the_time_of_the_next_permit() {
     let mut ledger = QuotaLedger::default();
     let night = noon() + TimeDelta::hours(12);
-    takes_all(&mut ledger, PriorityClass::Backfill, noon(), night);
+    take_all(&mut ledger, PriorityClass::Backfill, noon(), night);
 
     let PermitDecision::Wait { until, reason } =
         ledger.take(night, LIMITS, PriorityClass::Backfill, 1)
     else {
-        panic!("there is room");
+        panic!("expected a wait, but a permit was granted");
     };
 
     assert_eq!(reason, WaitReason::Quota(LimitWindow::Day));
@@ -263,7 +264,7 @@ fn a_day_that_is_used_up_says_when_it_goes_on() {
 }
 
 #[test]
-fn calls_of_another_program_are_left_to_it() {
+fn calls_of_another_program_are_subtracted() {
     let mut ledger = QuotaLedger::default();
     ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 10);
     let counted = |ledger: &mut QuotaLedger, at, calls| {
@@ -284,7 +285,7 @@ fn calls_of_another_program_are_left_to_it() {
 }
 
 #[test]
-fn a_count_that_is_all_ours_corrects_nothing() {
+fn a_whoop_count_below_our_own_changes_nothing() {
     let mut ledger = QuotaLedger::default();
     ledger.take(noon(), LIMITS, PriorityClass::Scheduled, 10);
 
@@ -314,31 +315,31 @@ fn after_a_refusal_no_class_gets_a_permit_before_the_limit_resets() {
 }
 
 #[test]
-fn permits_that_a_clock_dated_to_the_future_delay_nothing_longer_than_their_limit() {
+fn permits_with_a_time_in_the_future_delay_calls_for_at_most_one_window() {
     // The database's clock was a day ahead for one minute.
     let mut ledger = QuotaLedger::default();
     let ahead = noon() + TimeDelta::days(1);
     let end = ahead + TimeDelta::minutes(1);
-    takes_all(&mut ledger, PriorityClass::Scheduled, ahead, end);
+    take_all(&mut ledger, PriorityClass::Scheduled, ahead, end);
     ledger.record_rate_limit(ahead + TimeDelta::seconds(60), LimitWindow::Minute);
 
-    let mut bounded = ledger.clone().with_clamped_times(noon());
+    let mut clamped = ledger.clone().with_clamped_times(noon());
 
     assert_eq!(
-        bounded.available(noon(), LIMITS, PriorityClass::Interactive),
+        clamped.available(noon(), LIMITS, PriorityClass::Interactive),
         0
     );
     let soon = after(130.0);
-    let granted = bounded.take(soon, LIMITS, PriorityClass::Interactive, 4);
+    let granted = clamped.take(soon, LIMITS, PriorityClass::Interactive, 4);
     assert_eq!(granted, PermitDecision::Granted(4));
-    let unbounded = ledger.available(soon, LIMITS, PriorityClass::Interactive);
-    assert_eq!(unbounded, 0, "without the bound");
+    let unclamped = ledger.available(soon, LIMITS, PriorityClass::Interactive);
+    assert_eq!(unclamped, 0, "without clamped times");
 }
 
 #[test]
-fn a_ledger_survives_its_row() {
+fn a_ledger_survives_storing_and_reading() {
     let mut ledger = QuotaLedger::default();
-    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), after(300.0));
+    take_all(&mut ledger, PriorityClass::Scheduled, noon(), after(300.0));
     ledger.record_rate_limit(after(400.0), LimitWindow::Day);
     ledger.record_whoop_count(after(301.0), LimitWindow::Day, 5_000, TimeDelta::hours(3));
     for member in [1, 2, 1, 2, 1] {
@@ -346,10 +347,10 @@ fn a_ledger_survives_its_row() {
     }
 
     let text = serde_json::to_string(&ledger).unwrap();
-    let back: QuotaLedger = serde_json::from_str(&text).unwrap();
+    let restored: QuotaLedger = serde_json::from_str(&text).unwrap();
 
     assert_eq!(
-        back.usage(after(301.0)),
+        restored.usage(after(301.0)),
         ledger.usage(after(301.0)),
         "{text}"
     );
@@ -358,7 +359,7 @@ fn a_ledger_survives_its_row() {
 }
 
 #[test]
-fn a_row_of_the_former_version_keeps_the_calls_of_the_day() {
+fn a_row_of_an_older_version_keeps_the_calls_of_the_day() {
     let text = format!(
         r#"{{"minute":[{{"at":1,"calls":3,"waiting":0}}],"waited_at":null,
             "day":{{"slices":[{{"from":{},"made":[7,0,90,0,0],"wanted":[9,0,90,0,0]}}],
@@ -378,11 +379,11 @@ fn a_row_of_the_former_version_keeps_the_calls_of_the_day() {
     };
     let refused = ledger.take(after(60.0), day, PriorityClass::Interactive, 1);
     let reason = WaitReason::Quota(LimitWindow::Day);
-    assert!(matches!(refused, PermitDecision::Wait { reason: is, .. } if is == reason));
+    assert!(matches!(refused, PermitDecision::Wait { reason: found, .. } if found == reason));
 }
 
 #[test]
-fn the_calls_of_a_minute_leave_the_day_together_when_the_youngest_may() {
+fn the_calls_of_a_minute_expire_together_24_hours_after_its_end() {
     let mut ledger = QuotaLedger::default();
     for seconds in [0.0, 59.0, 60.0] {
         ledger.take(after(seconds), LIMITS, PriorityClass::Interactive, 10);
@@ -402,7 +403,7 @@ fn calls_are_scarce_if_members_and_runs_together_need_nearly_the_whole_day() {
     ledger.set_need(PriorityClass::Interactive, 5_500);
     assert!(!ledger.is_scarce(noon(), LIMITS));
     let night = noon() + TimeDelta::hours(12);
-    takes_all(&mut ledger, PriorityClass::Scheduled, noon(), night);
+    take_all(&mut ledger, PriorityClass::Scheduled, noon(), night);
     assert!(ledger.is_scarce(night, LIMITS));
 
     let mut busy = QuotaLedger::default();
@@ -477,16 +478,16 @@ proptest! {
         let limits = QuotaLimits { per_minute: 30, per_day: 200 };
         let mut ledger = QuotaLedger::default();
         let mut now = noon();
-        let mut made: Vec<(DateTime<Utc>, u32)> = Vec::new();
+        let mut permits: Vec<(DateTime<Utc>, u32)> = Vec::new();
         for (pause, class, want, unused) in requests {
             now += TimeDelta::milliseconds(pause);
             if let PermitDecision::Granted(calls) = ledger.take(now, limits, class, want) {
                 prop_assert!(calls <= want && calls > 0);
                 let unused = unused.min(calls);
                 ledger.return_unused(now, limits, class, unused);
-                made.push((now, calls - unused));
+                permits.push((now, calls - unused));
             }
-            let within = |length| made.iter().filter(|(at, _)| now - *at < length).map(|(_, calls)| calls).sum::<u32>();
+            let within = |length| permits.iter().filter(|(at, _)| now - *at < length).map(|(_, calls)| calls).sum::<u32>();
             prop_assert!(within(TimeDelta::seconds(60)) <= 30);
             prop_assert!(within(TimeDelta::days(1)) <= 200);
         }

@@ -13,20 +13,20 @@ pub fn fold_extra_fields(top: &ExtraFields, nested: &[(&[&str], &ExtraFields)]) 
         if extra.is_empty() {
             continue;
         }
-        let mut place = &mut folded;
-        for step in *path {
-            let entry = place
-                .entry(*step)
+        let mut target = &mut folded;
+        for key in *path {
+            let entry = target
+                .entry(*key)
                 .or_insert_with(|| Value::Object(Map::new()));
             if !entry.is_object() {
                 *entry = Value::Object(Map::new());
             }
             match entry {
-                Value::Object(map) => place = map,
+                Value::Object(map) => target = map,
                 _ => return folded,
             }
         }
-        place.extend((*extra).clone());
+        target.extend((*extra).clone());
     }
     folded
 }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_unknown_leaves_an_empty_column() {
+    fn without_unknown_fields_the_map_is_empty() {
         assert!(
             fold_extra_fields(&ExtraFields::new(), &[(&["score"], &ExtraFields::new())]).is_empty()
         );

@@ -29,9 +29,10 @@ fn invalid(field: &'static str, rule: impl Into<String>) -> ValidationResult {
 pub(super) fn summable(field: &'static str, value: Option<i64>) -> ValidationResult {
     const MAX: i64 = i64::MAX / 4;
     match value {
-        Some(value) if !(-MAX..=MAX).contains(&value) => {
-            invalid(field, format!("{value} ms cannot be added up"))
-        }
+        Some(value) if !(-MAX..=MAX).contains(&value) => invalid(
+            field,
+            format!("{value} ms is outside the range that can be summed"),
+        ),
         _ => Ok(()),
     }
 }
@@ -39,9 +40,10 @@ pub(super) fn summable(field: &'static str, value: Option<i64>) -> ValidationRes
 /// Checks that an instant fits into a timestamp column and a calendar.
 pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> ValidationResult {
     match instant {
-        Some(instant) if !(0..=253_402_300_799).contains(&instant.timestamp()) => {
-            invalid(field, format!("{instant} is not between 1970 and 9999"))
-        }
+        Some(instant) if !(0..=253_402_300_799).contains(&instant.timestamp()) => invalid(
+            field,
+            format!("{instant} is not between the years 1970 and 9999"),
+        ),
         _ => Ok(()),
     }
 }
@@ -57,7 +59,7 @@ pub(super) fn id(field: &'static str, text: &str) -> ValidationResult {
 /// Checks that a text has no NUL, which PostgreSQL cannot store.
 pub(super) fn text(field: &'static str, text: Option<&str>) -> ValidationResult {
     match text {
-        Some(text) if text.contains('\0') => invalid(field, "it holds a NUL character"),
+        Some(text) if text.contains('\0') => invalid(field, "contains a NUL character"),
         _ => Ok(()),
     }
 }
@@ -83,7 +85,7 @@ pub(super) fn extra(extra: &ExtraFields) -> ValidationResult {
         .iter()
         .any(|(key, value)| key.contains('\0') || has_nul(value))
     {
-        return invalid("extra", "a field WHOOP added holds a NUL character");
+        return invalid("extra", "an unknown field contains a NUL character");
     }
     Ok(())
 }

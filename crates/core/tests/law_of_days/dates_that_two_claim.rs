@@ -43,20 +43,20 @@ fn recovery(cycle: i64, sleep: &str, is_scored: bool) -> RecoveryLinks {
 }
 
 /// Returns the date of each cycle, with `+` for those in `others`.
-fn cycles(days: &DateAssignments) -> Vec<String> {
-    let of = days.cycles.values();
-    of.map(|place| {
-        let mark = if place.in_others { "+" } else { "" };
-        format!("{}{mark}", place.local_date)
+fn cycles(assignments: &DateAssignments) -> Vec<String> {
+    let of = assignments.cycles.values();
+    of.map(|assignment| {
+        let mark = if assignment.in_others { "+" } else { "" };
+        format!("{}{mark}", assignment.local_date)
     })
     .collect()
 }
 
 fn sleep_of<'a>(
-    days: &'a DateAssignments,
+    assignments: &'a DateAssignments,
     id: &str,
 ) -> &'a whoop_core::date_assignment::DateAssignment {
-    &days.sleeps[&SleepId(id.to_owned())]
+    &assignments.sleeps[&SleepId(id.to_owned())]
 }
 
 /// `real-shapes/06`: an evening sleep of 31 minutes that WHOOP treated as the next night.
@@ -84,24 +84,24 @@ fn evening_sleep() -> DateAssignmentInput {
 }
 
 #[test]
-fn the_later_of_two_cycles_on_one_date_belongs_to_the_next_where_most_of_it_lies_there() {
-    let days = assign_dates(&evening_sleep());
+fn the_later_of_two_cycles_on_a_date_moves_to_the_next_if_most_of_it_lies_there() {
+    let assignments = assign_dates(&evening_sleep());
 
-    assert_eq!(cycles(&days), ["2026-04-08", "2026-04-09"]);
+    assert_eq!(cycles(&assignments), ["2026-04-08", "2026-04-09"]);
     assert_eq!(
-        days.recoveries[&CycleId(62)].local_date.to_string(),
+        assignments.recoveries[&CycleId(62)].local_date.to_string(),
         "2026-04-09"
     );
     // Its main sleep is the night of the 9th, although it ended on the 8th.
     assert_eq!(
-        sleep_of(&days, "evening").local_date.to_string(),
+        sleep_of(&assignments, "evening").local_date.to_string(),
         "2026-04-09"
     );
-    assert!(!sleep_of(&days, "evening").in_others);
+    assert!(!sleep_of(&assignments, "evening").in_others);
 }
 
 #[test]
-fn it_stays_while_it_is_running_and_where_the_next_date_is_taken_or_little_of_it_lies_there() {
+fn a_cycle_does_not_move_if_it_is_running_or_short_or_the_next_date_is_taken() {
     let mut running = evening_sleep();
     running.cycles[1].end = None;
     assert_eq!(
@@ -134,13 +134,13 @@ fn it_stays_while_it_is_running_and_where_the_next_date_is_taken_or_little_of_it
 }
 
 #[test]
-fn of_three_cycles_on_one_date_only_the_last_belongs_to_the_next() {
-    let mut facts = evening_sleep();
+fn of_three_cycles_on_a_date_only_the_last_moves_to_the_next() {
+    let mut input = evening_sleep();
     let first = ("2026-04-07T16:00:00Z", "2026-04-07T22:50:59Z");
-    facts
+    input
         .cycles
         .push(cycle(60, first.0, Some(first.1), "-04:00"));
-    facts.sleeps.push(slept(
+    input.sleeps.push(slept(
         "early",
         Some(60),
         first.0,
@@ -148,14 +148,17 @@ fn of_three_cycles_on_one_date_only_the_last_belongs_to_the_next() {
         "-04:00",
     ));
 
-    let days = assign_dates(&facts);
+    let assignments = assign_dates(&input);
 
-    assert_eq!(cycles(&days), ["2026-04-08+", "2026-04-08", "2026-04-09"]);
+    assert_eq!(
+        cycles(&assignments),
+        ["2026-04-08+", "2026-04-08", "2026-04-09"]
+    );
 }
 
 #[test]
-fn a_date_shows_the_cycle_with_a_scored_recovery_then_the_longest_sleep_then_the_later() {
-    let pair = |recoveries: Vec<RecoveryLinks>, hours: [i64; 2]| {
+fn a_date_shows_the_cycle_with_a_scored_recovery_then_the_longest_sleep_then_the_latest_start() {
+    let shown_position = |recoveries: Vec<RecoveryLinks>, hours: [i64; 2]| {
         let start = ["2026-04-08T00:00:00Z", "2026-04-08T12:00:00Z"];
         let sleeps = [0, 1].map(|n: usize| {
             let mut sleep = slept(["a", "b"][n], Some(n as i64 + 1), start[n], start[n], "Z");
@@ -163,33 +166,33 @@ fn a_date_shows_the_cycle_with_a_scored_recovery_then_the_longest_sleep_then_the
             sleep.ranking_duration = TimeDelta::hours(hours[n]);
             sleep
         });
-        let facts = DateAssignmentInput {
+        let input = DateAssignmentInput {
             cycles: vec![cycle(1, start[0], None, "Z"), cycle(2, start[1], None, "Z")],
             recoveries,
             sleeps: sleeps.to_vec(),
         };
-        assign_dates(&facts)
+        assign_dates(&input)
             .cycles
             .values()
-            .position(|place| !place.in_others)
+            .position(|assignment| !assignment.in_others)
             .unwrap()
     };
 
     assert_eq!(
-        pair(
+        shown_position(
             vec![recovery(1, "a", true), recovery(2, "b", false)],
             [1, 9]
         ),
         0
     );
-    assert_eq!(pair(vec![recovery(2, "b", false)], [9, 1]), 1);
-    assert_eq!(pair(vec![], [9, 1]), 0);
-    assert_eq!(pair(vec![], [4, 4]), 1);
+    assert_eq!(shown_position(vec![recovery(2, "b", false)], [9, 1]), 1);
+    assert_eq!(shown_position(vec![], [9, 1]), 0);
+    assert_eq!(shown_position(vec![], [4, 4]), 1);
 }
 
 #[test]
-fn a_main_sleep_without_a_cycle_id_stands_with_its_recovery_or_with_the_cycle_it_began_in() {
-    let facts = DateAssignmentInput {
+fn a_main_sleep_without_a_cycle_id_joins_its_recovery_or_the_cycle_in_which_it_began() {
+    let input = DateAssignmentInput {
         cycles: vec![
             cycle(1, "2026-04-07T22:00:00Z", Some("2026-04-08T22:00:00Z"), "Z"),
             cycle(2, "2026-04-08T22:00:00Z", None, "Z"),
@@ -220,21 +223,21 @@ fn a_main_sleep_without_a_cycle_id_stands_with_its_recovery_or_with_the_cycle_it
         ],
     };
 
-    let days = assign_dates(&facts);
+    let assignments = assign_dates(&input);
 
-    assert_eq!(cycles(&days), ["2026-04-09", "2026-04-09+"]);
-    assert!(!sleep_of(&days, "named").in_others);
-    assert!(sleep_of(&days, "within").in_others);
+    assert_eq!(cycles(&assignments), ["2026-04-09", "2026-04-09+"]);
+    assert!(!sleep_of(&assignments, "named").in_others);
+    assert!(sleep_of(&assignments, "within").in_others);
     assert_eq!(
-        sleep_of(&days, "alone").local_date.to_string(),
+        sleep_of(&assignments, "alone").local_date.to_string(),
         "2026-03-09"
     );
-    assert!(!sleep_of(&days, "alone").in_others);
+    assert!(!sleep_of(&assignments, "alone").in_others);
 }
 
 #[test]
-fn a_second_main_sleep_stands_with_its_cycle_also_where_it_ends_on_another_date() {
-    let facts = DateAssignmentInput {
+fn a_second_main_sleep_has_the_date_of_its_cycle_even_if_it_ends_on_another() {
+    let input = DateAssignmentInput {
         cycles: vec![cycle(7, "2026-04-08T18:00:00Z", None, "Z")],
         recoveries: vec![recovery(7, "first", true)],
         sleeps: vec![
@@ -255,11 +258,11 @@ fn a_second_main_sleep_stands_with_its_cycle_also_where_it_ends_on_another_date(
         ],
     };
 
-    let days = assign_dates(&facts);
+    let assignments = assign_dates(&input);
 
-    assert_eq!(cycles(&days), ["2026-04-08"]);
+    assert_eq!(cycles(&assignments), ["2026-04-08"]);
     assert_eq!(
-        sleep_of(&days, "second").local_date.to_string(),
+        sleep_of(&assignments, "second").local_date.to_string(),
         "2026-04-08"
     );
 }

@@ -93,23 +93,23 @@ fn of_sleep(sleep: &SleepTimes) -> NaiveDate {
 }
 
 /// Returns the assignment of one cycle, or of the recovery if there is no cycle.
-fn place_of(
+fn assignment_of(
     cycle: Option<&CycleTimes>,
     recovery: Option<&RecoveryLinks>,
     sleeps: &[SleepTimes],
 ) -> DateAssignment {
-    let facts = DateAssignmentInput {
+    let input = DateAssignmentInput {
         cycles: cycle.cloned().into_iter().collect(),
         recoveries: recovery.cloned().into_iter().collect(),
         sleeps: sleeps.to_vec(),
     };
-    let mut days = assign_dates(&facts);
-    let place = match (cycle, recovery) {
-        (Some(cycle), _) => days.cycles.remove(&cycle.id),
-        (None, Some(recovery)) => days.recoveries.remove(&recovery.cycle_id),
+    let mut assignments = assign_dates(&input);
+    let assignment = match (cycle, recovery) {
+        (Some(cycle), _) => assignments.cycles.remove(&cycle.id),
+        (None, Some(recovery)) => assignments.recoveries.remove(&recovery.cycle_id),
         (None, None) => None,
     };
-    place.unwrap()
+    assignment.unwrap()
 }
 
 fn workout(from: i64, until: i64, offset: i64) -> Workout {
@@ -122,8 +122,8 @@ fn workout(from: i64, until: i64, offset: i64) -> Workout {
     .unwrap()
 }
 
-fn day_of(place: &DateAssignment) -> i64 {
-    day_number(place.local_date)
+fn day_of(assignment: &DateAssignment) -> i64 {
+    day_number(assignment.local_date)
 }
 
 /// A part of a member's life: a main sleep or none, and the time awake after it.
@@ -210,12 +210,15 @@ fn live(stretches: &[Stretch], first_night: i64) -> Life {
     life
 }
 
-fn places(life: &Life) -> Vec<DateAssignment> {
+fn assignments(life: &Life) -> Vec<DateAssignment> {
     life.cycles
         .iter()
         .map(|cycle| {
-            let judged = life.recoveries.iter().find(|one| one.cycle_id == cycle.id);
-            place_of(Some(cycle), judged, &life.sleeps)
+            let recovery = life
+                .recoveries
+                .iter()
+                .find(|recovery| recovery.cycle_id == cycle.id);
+            assignment_of(Some(cycle), recovery, &life.sleeps)
         })
         .collect()
 }
@@ -234,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn a_workout_belongs_to_the_date_of_its_start_also_when_it_runs_past_midnight(
+    fn a_workout_belongs_to_the_date_of_its_start_even_if_it_ends_after_midnight(
         start in any_second(), lasts in 0..(30 * HOUR), offset in any_offset(),
     ) {
         let workout = workout(start, start + lasts, offset);
@@ -243,23 +246,23 @@ proptest! {
     }
 
     #[test]
-    fn a_cycle_takes_the_waking_day_of_its_night_whatever_its_own_offset(
-        woke in any_second(), asleep in HOUR..(16 * HOUR), here in any_offset(), there in any_offset(),
+    fn a_cycle_has_the_date_on_which_its_night_ended_at_the_offset_of_the_night(
+        woke in any_second(), asleep in HOUR..(16 * HOUR), night_offset in any_offset(), cycle_offset in any_offset(),
     ) {
-        let night = sleep("night", 7, woke - asleep, woke, here);
-        let cycle = cycle(7, woke - asleep, there);
+        let night = sleep("night", 7, woke - asleep, woke, night_offset);
+        let cycle = cycle(7, woke - asleep, cycle_offset);
 
-        let place = place_of(Some(&cycle), None, std::slice::from_ref(&night));
+        let assignment = assignment_of(Some(&cycle), None, std::slice::from_ref(&night));
 
-        prop_assert_eq!(day_number(place.local_date), wall_day(woke, here));
-        prop_assert_eq!(place.timezone_offset, Some(offset_text(here)));
+        prop_assert_eq!(day_number(assignment.local_date), wall_day(woke, night_offset));
+        prop_assert_eq!(assignment.timezone_offset, Some(offset_text(night_offset)));
     }
 
     #[test]
     fn a_running_cycle_without_a_sleep_is_dated_twelve_hours_after_it_began(
         began in any_second(), offset in any_offset(),
     ) {
-        let day = day_of(&place_of(Some(&cycle(7, began, offset)), None, &[]));
+        let day = day_of(&assignment_of(Some(&cycle(7, began, offset)), None, &[]));
 
         prop_assert_eq!(day, wall_day(began + 12 * HOUR, offset));
     }
@@ -271,7 +274,7 @@ proptest! {
         let mut cycle = cycle(7, began, offset);
         cycle.end = Some(instant(began + minutes * MINUTE));
 
-        let day = day_of(&place_of(Some(&cycle), None, &[]));
+        let day = day_of(&assignment_of(Some(&cycle), None, &[]));
 
         let half = (minutes * MINUTE / 2).min(12 * HOUR);
         prop_assert_eq!(day, wall_day(began + half, offset));
@@ -290,31 +293,31 @@ proptest! {
     }
 
     #[test]
-    fn every_cycle_of_a_restless_life_gets_its_waking_day(
+    fn every_cycle_of_any_life_gets_the_expected_date(
         stretches in prop::collection::vec(any_stretch(), 1..12), first_night in any_second(),
     ) {
         let life = live(&stretches, first_night);
 
-        let days: Vec<i64> = places(&life).iter().map(|one| day_number(one.local_date)).collect();
+        let days: Vec<i64> = assignments(&life).iter().map(|assignment| day_number(assignment.local_date)).collect();
 
         prop_assert_eq!(days, life.days);
     }
 
     #[test]
-    fn a_recovery_shares_the_day_of_its_cycle_also_before_the_cycle_has_come(
+    fn a_recovery_has_the_date_of_its_cycle_even_if_the_cycle_is_not_stored_yet(
         stretches in prop::collection::vec(any_stretch(), 1..12), first_night in any_second(),
     ) {
         let life = live(&stretches, first_night);
 
         for recovery in &life.recoveries {
             let position = usize::try_from(recovery.cycle_id.0 - 1).unwrap();
-            let alone = place_of(None, Some(recovery), &life.sleeps);
+            let alone = assignment_of(None, Some(recovery), &life.sleeps);
             prop_assert_eq!(day_of(&alone), life.days[position]);
         }
     }
 
     #[test]
-    fn the_order_in_which_sleeps_arrive_decides_nothing(
+    fn the_order_in_which_sleeps_arrive_does_not_matter(
         (first_night, stretches, order) in (1_usize..12).prop_flat_map(|length| (
             any_second(),
             prop::collection::vec(any_stretch(), length),
@@ -324,19 +327,19 @@ proptest! {
     ) {
         let mut life = live(&stretches, first_night);
         life.recoveries.clear();
-        let expected = places(&life);
+        let expected = assignments(&life);
 
         // The sleeps in reverse order, rotated, and in a pseudo-random order.
         life.sleeps.reverse();
-        prop_assert_eq!(&places(&life), &expected);
+        prop_assert_eq!(&assignments(&life), &expected);
         if !life.sleeps.is_empty() {
             let by = order.index(life.sleeps.len());
             life.sleeps.rotate_left(by);
         }
-        prop_assert_eq!(&places(&life), &expected);
+        prop_assert_eq!(&assignments(&life), &expected);
         life.sleeps.sort_by_key(|sleep| {
             sleep.id.0.bytes().fold(seed, |hash, byte| hash.rotate_left(7) ^ u64::from(byte))
         });
-        prop_assert_eq!(&places(&life), &expected);
+        prop_assert_eq!(&assignments(&life), &expected);
     }
 }

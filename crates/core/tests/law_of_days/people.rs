@@ -50,19 +50,20 @@ fn date_of(
     recovery: Option<&RecoveryLinks>,
     sleeps: &[SleepTimes],
 ) -> String {
-    let facts = DateAssignmentInput {
+    let input = DateAssignmentInput {
         cycles: cycle.cloned().into_iter().collect(),
         recoveries: recovery.cloned().into_iter().collect(),
         sleeps: sleeps.to_vec(),
     };
-    let days = assign_dates(&facts);
-    let of_cycle = cycle.map(|cycle| &days.cycles[&cycle.id]);
-    let place = of_cycle.or(recovery.map(|recovery| &days.recoveries[&recovery.cycle_id]));
-    place.unwrap().local_date.to_string()
+    let assignments = assign_dates(&input);
+    let of_cycle = cycle.map(|cycle| &assignments.cycles[&cycle.id]);
+    let assignment =
+        of_cycle.or(recovery.map(|recovery| &assignments.recoveries[&recovery.cycle_id]));
+    assignment.unwrap().local_date.to_string()
 }
 
 #[test]
-fn somebody_who_sleeps_after_midnight_still_has_one_day_a_night() {
+fn a_member_who_falls_asleep_after_midnight_has_one_date_per_night() {
     let monday = slept(
         "a",
         1,
@@ -158,7 +159,7 @@ fn flying_west_over_the_date_line_gives_one_date_two_nights() {
 }
 
 #[test]
-fn a_nurse_who_sleeps_by_day_has_her_day_on_the_date_she_woke() {
+fn a_sleep_during_the_day_belongs_to_the_date_on_which_it_ended() {
     let after_the_shift = slept(
         "a",
         1,
@@ -175,7 +176,7 @@ fn a_nurse_who_sleeps_by_day_has_her_day_on_the_date_she_woke() {
 }
 
 #[test]
-fn a_cycle_of_forty_hours_is_one_day_and_leaves_the_next_date_without_any() {
+fn a_cycle_of_forty_hours_has_one_date_and_the_next_date_has_none() {
     let night = slept(
         "a",
         1,
@@ -207,7 +208,7 @@ fn a_cycle_of_forty_hours_is_one_day_and_leaves_the_next_date_without_any() {
 }
 
 #[test]
-fn a_cycle_begun_late_at_night_without_a_sleep_is_tomorrows() {
+fn a_running_cycle_without_a_sleep_that_began_after_noon_has_the_next_date() {
     for (began, day) in [
         ("2025-04-07T23:10:00Z", "2025-04-08"),
         ("2025-04-08T00:40:00Z", "2025-04-08"),
@@ -220,7 +221,7 @@ fn a_cycle_begun_late_at_night_without_a_sleep_is_tomorrows() {
 }
 
 #[test]
-fn of_two_sleeps_in_a_cycle_the_one_that_the_recovery_names_decides() {
+fn the_sleep_that_the_recovery_names_dates_a_cycle_with_two_sleeps() {
     let short = slept(
         "short",
         1,
@@ -235,16 +236,19 @@ fn of_two_sleeps_in_a_cycle_the_one_that_the_recovery_names_decides() {
         "2025-07-02T06:00:00Z",
         "Z",
     );
-    let began = cycle(1, "2025-07-01T20:00:00Z", "Z");
-    let judged = recovery(1, "short", "2025-07-02T07:00:00Z");
+    let cycle = cycle(1, "2025-07-01T20:00:00Z", "Z");
+    let recovery = recovery(1, "short", "2025-07-02T07:00:00Z");
     let sleeps = [short, long];
 
-    assert_eq!(date_of(Some(&began), Some(&judged), &sleeps), "2025-07-01");
-    assert_eq!(date_of(Some(&began), None, &sleeps), "2025-07-02");
+    assert_eq!(
+        date_of(Some(&cycle), Some(&recovery), &sleeps),
+        "2025-07-01"
+    );
+    assert_eq!(date_of(Some(&cycle), None, &sleeps), "2025-07-02");
 }
 
 #[test]
-fn of_two_sleeps_of_the_same_length_the_later_decides_in_either_order() {
+fn the_later_of_two_equally_long_sleeps_dates_the_cycle_in_either_order() {
     let early = slept(
         "z",
         1,
@@ -259,26 +263,29 @@ fn of_two_sleeps_of_the_same_length_the_later_decides_in_either_order() {
         "2025-07-02T02:00:00Z",
         "+01:00",
     );
-    let began = cycle(1, "2025-07-01T19:00:00Z", "+01:00");
+    let cycle = cycle(1, "2025-07-01T19:00:00Z", "+01:00");
 
     for sleeps in [[early.clone(), late.clone()], [late, early]] {
-        assert_eq!(date_of(Some(&began), None, &sleeps), "2025-07-02");
+        assert_eq!(date_of(Some(&cycle), None, &sleeps), "2025-07-02");
     }
 }
 
 #[test]
-fn a_night_that_became_a_nap_dates_its_cycle_no_more() {
+fn a_night_that_became_a_nap_no_longer_dates_its_cycle() {
     let mut night = slept("a", 1, "2025-07-01T14:00:00Z", "2025-07-01T15:30:00Z", "Z");
-    let began = cycle(1, "2025-07-01T14:00:00Z", "Z");
-    let judged = recovery(1, "a", "2025-07-01T16:00:00Z");
+    let cycle = cycle(1, "2025-07-01T14:00:00Z", "Z");
+    let recovery = recovery(1, "a", "2025-07-01T16:00:00Z");
     assert_eq!(
-        date_of(Some(&began), Some(&judged), std::slice::from_ref(&night)),
+        date_of(Some(&cycle), Some(&recovery), std::slice::from_ref(&night)),
         "2025-07-01"
     );
 
     night.nap = true;
 
-    assert_eq!(date_of(Some(&began), Some(&judged), &[night]), "2025-07-02");
+    assert_eq!(
+        date_of(Some(&cycle), Some(&recovery), &[night]),
+        "2025-07-02"
+    );
 }
 
 #[test]
@@ -301,24 +308,24 @@ fn a_long_nap_never_outweighs_the_night() {
             "Z",
         )
     };
-    let began = cycle(1, "2025-07-01T23:00:00Z", "Z");
+    let cycle = cycle(1, "2025-07-01T23:00:00Z", "Z");
 
-    assert_eq!(date_of(Some(&began), None, &[nap, night]), "2025-07-02");
+    assert_eq!(date_of(Some(&cycle), None, &[nap, night]), "2025-07-02");
 }
 
 #[test]
-fn a_recovery_that_came_first_stands_on_its_upload_until_its_night_is_known() {
-    let judged = recovery(1, "a", "2025-07-02T20:02:00Z");
+fn a_recovery_without_sleep_and_cycle_has_the_date_of_its_upload() {
+    let recovery = recovery(1, "a", "2025-07-02T20:02:00Z");
     let night = slept("a", 1, "2025-07-01T14:00:00Z", "2025-07-01T21:55:00Z", "Z");
-    let began = cycle(1, "2025-07-01T14:00:00Z", "-03:00");
+    let cycle = cycle(1, "2025-07-01T14:00:00Z", "-03:00");
 
-    assert_eq!(date_of(None, Some(&judged), &[]), "2025-07-02");
-    assert_eq!(date_of(Some(&began), Some(&judged), &[]), "2025-07-01");
-    assert_eq!(date_of(None, Some(&judged), &[night]), "2025-07-01");
+    assert_eq!(date_of(None, Some(&recovery), &[]), "2025-07-02");
+    assert_eq!(date_of(Some(&cycle), Some(&recovery), &[]), "2025-07-01");
+    assert_eq!(date_of(None, Some(&recovery), &[night]), "2025-07-01");
 }
 
 #[test]
-fn an_absent_offset_is_read_as_utc_and_an_end_that_is_missing_as_a_cycle_would_be() {
+fn an_absent_offset_is_utc_and_an_absent_end_is_twelve_hours_after_the_start() {
     let mut night = slept(
         "a",
         1,

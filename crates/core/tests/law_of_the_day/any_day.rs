@@ -20,7 +20,7 @@ fn has_zero(json: &Value) -> bool {
 }
 
 /// A figure that may be absent. No figure is zero or rounds to zero.
-fn whole() -> impl Strategy<Value = Option<i64>> {
+fn any_duration() -> impl Strategy<Value = Option<i64>> {
     prop::option::of(3_i64..90)
 }
 
@@ -45,10 +45,10 @@ fn any_sleep() -> impl Strategy<Value = DaySleep> {
         1_i64..9,
         any::<[bool; 2]>(),
         any_state(),
-        prop::array::uniform8(whole()),
+        prop::array::uniform8(any_duration()),
     )
         .prop_map(
-            |(id, cycle, from, lasts, [nap, in_others], state, milli)| DaySleep {
+            |(id, cycle, from, hours, [nap, in_others], state, milli)| DaySleep {
                 nap,
                 in_others: in_others && !nap,
                 score_state: state.into(),
@@ -57,7 +57,7 @@ fn any_sleep() -> impl Strategy<Value = DaySleep> {
                 rem_milli: milli[2],
                 awake_milli: milli[3],
                 needed_milli: [milli[4], milli[5], milli[6], milli[7]],
-                ..sleep(&id, cycle, from, from + lasts)
+                ..sleep(&id, cycle, from, from + hours)
             },
         )
 }
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_of_a_day_is_hidden_but_a_recovery_that_waits_for_its_score(records in any_records()) {
+    fn every_record_is_shown_except_a_recovery_without_a_score(records in any_records()) {
         let day = day(&records);
 
         let others = day.others.unwrap_or_default();
@@ -148,33 +148,33 @@ proptest! {
             0 => vec![sleep.id],
             _ => sleep.parts,
         });
-        let rest = day.naps.iter().chain(&others.sleeps).map(|sleep| sleep.id.clone());
-        let mut ids: Vec<SleepId> = night.into_iter().chain(rest).collect();
+        let other_ids = day.naps.iter().chain(&others.sleeps).map(|sleep| sleep.id.clone());
+        let mut ids: Vec<SleepId> = night.into_iter().chain(other_ids).collect();
         ids.sort();
-        let all: Vec<SleepId> = records.sleeps.iter().map(|sleep| sleep.id.clone()).collect();
-        prop_assert_eq!(ids, all);
+        let stored_ids: Vec<SleepId> = records.sleeps.iter().map(|sleep| sleep.id.clone()).collect();
+        prop_assert_eq!(ids, stored_ids);
         prop_assert_eq!(usize::from(day.cycle.is_some()) + others.cycles.len(), records.cycles.len());
         prop_assert_eq!(day.workouts.len(), records.workouts.len());
         let shown = usize::from(day.recovery.is_some()) + others.recoveries.len();
-        let waits = matches!(
+        let is_unscored = matches!(
             day.missing.get("recovery"),
             Some(MissingReason::PendingScore | MissingReason::Unscorable)
         );
-        prop_assert_eq!(shown + usize::from(waits), records.recoveries.len());
+        prop_assert_eq!(shown + usize::from(is_unscored), records.recoveries.len());
     }
 
     #[test]
-    fn the_order_of_the_records_decides_nothing(records in any_records(), turns in 0_usize..4) {
-        let mut other = records.clone();
-        other.sleeps.reverse();
-        other.cycles.reverse();
-        other.recoveries.reverse();
-        other.workouts.reverse();
-        if other.sleeps.len() > 1 {
-            let by = turns % other.sleeps.len();
-            other.sleeps.rotate_left(by);
+    fn the_order_of_the_records_does_not_matter(records in any_records(), rotation in 0_usize..4) {
+        let mut reordered = records.clone();
+        reordered.sleeps.reverse();
+        reordered.cycles.reverse();
+        reordered.recoveries.reverse();
+        reordered.workouts.reverse();
+        if reordered.sleeps.len() > 1 {
+            let by = rotation % reordered.sleeps.len();
+            reordered.sleeps.rotate_left(by);
         }
 
-        prop_assert_eq!(day(&records), day(&other));
+        prop_assert_eq!(day(&records), day(&reordered));
     }
 }

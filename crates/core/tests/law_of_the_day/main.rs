@@ -126,14 +126,14 @@ fn workout(id: &str, from: i64) -> DayWorkout {
 
 /// Context of a day ten days ago, of which either all data or no data was read.
 #[derive(Clone)]
-struct Known {
+struct DaySettings {
     coverage: Vec<Coverage>,
     connection: ConnectionStatus,
-    quota_spent: bool,
+    quota_exhausted: bool,
 }
 
-impl Known {
-    fn everything() -> Self {
+impl DaySettings {
+    fn all_read() -> Self {
         let read = |data_type| Coverage {
             last_sync_at: Some(now()),
             covered_from: Some(at(-24 * 30)),
@@ -143,19 +143,19 @@ impl Known {
         Self {
             coverage: DataType::ALL.map(read).to_vec(),
             connection: ConnectionStatus::Connected,
-            quota_spent: false,
+            quota_exhausted: false,
         }
     }
 
-    fn nothing() -> Self {
+    fn nothing_read() -> Self {
         Self {
             coverage: DataType::ALL.map(Coverage::empty).to_vec(),
-            ..Self::everything()
+            ..Self::all_read()
         }
     }
 }
 
-fn day_known(records: &DayRecords, known: &Known) -> Day {
+fn day_with(records: &DayRecords, settings: &DaySettings) -> Day {
     let query = DayQuery {
         date: date(),
         dangling_references: records.dangling_references(),
@@ -171,26 +171,26 @@ fn day_known(records: &DayRecords, known: &Known) -> Day {
     };
     let meta = DayMeta {
         source: AnswerSource::Database,
-        connection: known.connection,
+        connection: settings.connection,
         last_synced_at: None,
         stale: false,
         sync: SyncOutcome::NotNeeded,
         detail: None,
     };
-    let knowledge = DayContext {
+    let context = DayContext {
         query: &query,
-        coverage: &known.coverage,
-        connection: known.connection,
-        quota_exhausted: known.quota_spent,
+        coverage: &settings.coverage,
+        connection: settings.connection,
+        quota_exhausted: settings.quota_exhausted,
     };
-    assemble_day("mara".parse::<UserId>().unwrap(), records, knowledge, meta)
+    assemble_day("mara".parse::<UserId>().unwrap(), records, context, meta)
 }
 
 fn day(records: &DayRecords) -> Day {
-    day_known(records, &Known::everything())
+    day_with(records, &DaySettings::all_read())
 }
 
-fn whole_night() -> DayRecords {
+fn complete_day() -> DayRecords {
     DayRecords {
         recoveries: vec![recovery(NIGHT, "night")],
         sleeps: vec![scored("night", NIGHT, -2, 6, 7)],

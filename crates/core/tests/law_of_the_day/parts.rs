@@ -9,8 +9,8 @@ use whoop_core::{
 use super::*;
 
 #[test]
-fn a_whole_day_has_every_part_and_nothing_to_explain() {
-    let day = serde_json::to_value(day(&whole_night())).unwrap();
+fn a_complete_day_has_every_part_and_no_reasons() {
+    let day = serde_json::to_value(day(&complete_day())).unwrap();
 
     assert_eq!(day["user_id"], "mara");
     assert_eq!(day["date"], "2026-02-10");
@@ -29,7 +29,7 @@ fn a_whole_day_has_every_part_and_nothing_to_explain() {
 }
 
 #[test]
-fn what_is_in_others_is_never_shown_as_the_days() {
+fn records_in_others_are_never_shown_as_the_main_parts() {
     let mut records = DayRecords {
         sleeps: vec![
             scored("long", 100, -2, 3, 5),
@@ -56,7 +56,7 @@ fn what_is_in_others_is_never_shown_as_the_days() {
 
 #[test]
 fn the_main_sleeps_of_one_cycle_are_one_night() {
-    let mut records = whole_night();
+    let mut records = complete_day();
     // A second main sleep of the same cycle, longer than the night from which the recovery was
     // scored.
     let again = DaySleep {
@@ -83,9 +83,9 @@ fn the_main_sleeps_of_one_cycle_are_one_night() {
     // The night is pending as long as one of its sleeps has a pending score; that sleep's figures
     // are not shown.
     records.sleeps[0].score_state = ScoreState::PendingScore;
-    let composed = day(&records);
-    assert_eq!(composed.missing["sleep"], MissingReason::PendingScore);
-    let shown = composed.sleep.unwrap();
+    let assembled = day(&records);
+    assert_eq!(assembled.missing["sleep"], MissingReason::PendingScore);
+    let shown = assembled.sleep.unwrap();
     assert_eq!(shown.duration_milli, Some(7 * 3_600_000));
     assert_eq!(shown.end, Some(at(17)));
 
@@ -96,7 +96,7 @@ fn the_main_sleeps_of_one_cycle_are_one_night() {
 }
 
 #[test]
-fn a_nap_is_never_the_night_and_naps_stand_in_the_order_of_the_day() {
+fn a_nap_is_never_the_night_and_naps_are_ordered_by_start() {
     let records = DayRecords {
         sleeps: vec![
             nap("second", 16, 17),
@@ -105,22 +105,22 @@ fn a_nap_is_never_the_night_and_naps_stand_in_the_order_of_the_day() {
         ],
         ..DayRecords::default()
     };
-    let composed = day(&records);
-    assert_eq!(composed.sleep.unwrap().id.0, "night");
-    let naps: Vec<&str> = composed.naps.iter().map(|nap| nap.id.0.as_str()).collect();
+    let assembled = day(&records);
+    assert_eq!(assembled.sleep.unwrap().id.0, "night");
+    let naps: Vec<&str> = assembled.naps.iter().map(|nap| nap.id.0.as_str()).collect();
     assert_eq!(naps, ["first", "second"]);
 
     let only_a_nap = DayRecords {
         sleeps: vec![nap("first", 9, 15)],
         ..DayRecords::default()
     };
-    let composed = day(&only_a_nap);
-    assert_eq!(composed.sleep, None);
-    assert_eq!(composed.missing["sleep"], MissingReason::NotRecorded);
+    let assembled = day(&only_a_nap);
+    assert_eq!(assembled.sleep, None);
+    assert_eq!(assembled.missing["sleep"], MissingReason::NotRecorded);
 }
 
 #[test]
-fn a_cycle_without_a_night_still_shows_and_an_open_one_has_no_end() {
+fn a_cycle_without_a_night_is_shown_and_a_running_cycle_has_no_end() {
     let mut records = DayRecords {
         cycles: vec![cycle(1, -3), cycle(2, 5)],
         ..DayRecords::default()

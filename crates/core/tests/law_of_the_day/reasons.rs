@@ -6,16 +6,16 @@ use whoop_core::{
     record::ScoreState,
 };
 
-use super::{Known, at, day, day_known, now, whole_night};
+use super::{DaySettings, at, complete_day, day, day_with, now};
 
 #[test]
-fn a_score_that_is_not_there_is_explained_by_its_state() {
+fn a_missing_score_is_explained_by_the_score_state() {
     for (word, reason) in [
         ("PENDING_SCORE", MissingReason::PendingScore),
         ("UNSCORABLE", MissingReason::Unscorable),
         ("AWAITING_STARS", MissingReason::PendingScore),
     ] {
-        let mut records = whole_night();
+        let mut records = complete_day();
         let state = ScoreState::from(word.to_owned());
         records.recoveries[0].score_state = state.clone();
         records.sleeps[0].score_state = state.clone();
@@ -39,61 +39,64 @@ fn a_score_that_is_not_there_is_explained_by_its_state() {
 }
 
 #[test]
-fn an_absent_part_has_the_reason_that_fits_what_is_known() {
-    let every_part = |known: &Known| {
-        let day = day_known(&DayRecords::default(), known);
+fn an_absent_part_has_the_reason_that_fits_the_coverage_and_the_connection() {
+    let common_reason = |settings: &DaySettings| {
+        let day = day_with(&DayRecords::default(), settings);
         let reasons: Vec<MissingReason> = ["recovery", "sleep", "cycle", "workouts"]
             .map(|part| day.missing[part])
             .to_vec();
         assert!(
-            reasons.windows(2).all(|two| two[0] == two[1]),
+            reasons.windows(2).all(|pair| pair[0] == pair[1]),
             "{reasons:?}"
         );
         reasons[0]
     };
-    let base = Known::nothing();
+    let base = DaySettings::nothing_read();
 
-    assert_eq!(every_part(&Known::everything()), MissingReason::NotRecorded);
-    assert_eq!(every_part(&base), MissingReason::NotSynced);
+    assert_eq!(
+        common_reason(&DaySettings::all_read()),
+        MissingReason::NotRecorded
+    );
+    assert_eq!(common_reason(&base), MissingReason::NotSynced);
     for connection in [
         ConnectionStatus::Disconnected,
         ConnectionStatus::NeverConnected,
     ] {
-        let known = Known {
+        let settings = DaySettings {
             connection,
             ..base.clone()
         };
-        assert_eq!(every_part(&known), MissingReason::NotSynced);
+        assert_eq!(common_reason(&settings), MissingReason::NotSynced);
     }
-    let quota = Known {
-        quota_spent: true,
+    let quota = DaySettings {
+        quota_exhausted: true,
         ..base
     };
-    assert_eq!(every_part(&quota), MissingReason::Quota);
-    let reauth = Known {
+    assert_eq!(common_reason(&quota), MissingReason::Quota);
+    let reauth = DaySettings {
         connection: ConnectionStatus::ReauthRequired,
         ..quota
     };
-    assert_eq!(every_part(&reauth), MissingReason::ReauthRequired);
+    assert_eq!(common_reason(&reauth), MissingReason::ReauthRequired);
     // A date that was read completely is still known after the connection ended.
-    let known = Known {
-        coverage: Known::everything().coverage,
+    let settings = DaySettings {
+        coverage: DaySettings::all_read().coverage,
         ..reauth
     };
-    assert_eq!(every_part(&known), MissingReason::NotRecorded);
+    assert_eq!(common_reason(&settings), MissingReason::NotRecorded);
 }
 
 #[test]
 fn each_part_is_explained_by_the_coverage_of_its_own_type() {
     for read in DataType::ALL {
-        let mut known = Known::nothing();
-        known.coverage.retain(|one| one.data_type != read);
-        let all = Known::everything().coverage;
-        known
+        let mut settings = DaySettings::nothing_read();
+        settings.coverage.retain(|one| one.data_type != read);
+        let all = DaySettings::all_read().coverage;
+        settings
             .coverage
             .extend(all.into_iter().filter(|one| one.data_type == read));
 
-        let day = day_known(&DayRecords::default(), &known);
+        let day = day_with(&DayRecords::default(), &settings);
 
         let recorded: Vec<&str> = day
             .missing
@@ -112,22 +115,22 @@ fn each_part_is_explained_by_the_coverage_of_its_own_type() {
 #[test]
 fn a_record_that_another_names_is_not_synced_until_its_type_is_read_again() {
     let read_at = |minutes: i64| {
-        let mut known = Known::everything();
-        for coverage in &mut known.coverage {
+        let mut settings = DaySettings::all_read();
+        for coverage in &mut settings.coverage {
             coverage.last_sync_at = Some(now() - chrono::TimeDelta::minutes(minutes));
         }
-        known
+        settings
     };
-    let mut records = whole_night();
+    let mut records = complete_day();
     records.cycles.clear();
     records.sleeps[0].stored_at = now() - chrono::TimeDelta::minutes(5);
     let missing =
-        |records: &DayRecords, minutes, part| day_known(records, &read_at(minutes)).missing[part];
+        |records: &DayRecords, minutes, part| day_with(records, &read_at(minutes)).missing[part];
     assert_eq!(missing(&records, 6, "cycle"), MissingReason::NotSynced);
     assert_eq!(missing(&records, 4, "cycle"), MissingReason::NotRecorded);
 
     // The same holds for a recovery without its night.
-    let mut records = whole_night();
+    let mut records = complete_day();
     records.sleeps.clear();
     records.recoveries[0].stored_at = now() - chrono::TimeDelta::minutes(5);
     assert_eq!(missing(&records, 6, "sleep"), MissingReason::NotSynced);

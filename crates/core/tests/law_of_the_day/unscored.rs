@@ -3,12 +3,12 @@
 use serde_json::json;
 use whoop_core::record::ScoreState;
 
-use crate::{NIGHT, day, whole_night};
+use crate::{NIGHT, complete_day, day};
 
 #[test]
 fn figures_of_a_record_that_is_not_scored_are_null() {
     for state in ["PENDING_SCORE", "UNSCORABLE", "FINALIZED"] {
-        let mut records = whole_night();
+        let mut records = complete_day();
         let state = || ScoreState::from(state.to_owned());
         records.recoveries[0].score_state = state();
         records.sleeps[0].score_state = state();
@@ -41,7 +41,7 @@ fn figures_of_a_record_that_is_not_scored_are_null() {
 
 #[test]
 fn the_running_strain_of_an_open_cycle_is_shown_with_its_state() {
-    let mut records = whole_night();
+    let mut records = complete_day();
     records.cycles[0].score_state = ScoreState::PendingScore;
 
     let running = serde_json::to_value(day(&records)).unwrap();

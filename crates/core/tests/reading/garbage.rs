@@ -31,14 +31,14 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_measurement_comes_back_to_the_last_digit(
+    fn a_measurement_keeps_every_digit(
         hrv in 0.0..=1000.0_f64, strain in 0.0..=21.0_f64, kilojoule in 0.0..=f64::MAX,
     ) {
         let sent = with(&recovery(), "/score/hrv_rmssd_milli", json!(hrv));
-        prop_assert_eq!(written(&read_json::<Recovery>(&sent).unwrap()), sent);
+        prop_assert_eq!(to_json(&read_json::<Recovery>(&sent).unwrap()), sent);
         let sent = with(&cycle(), "/score/strain", json!(strain));
         let sent = with(&sent, "/score/kilojoule", json!(kilojoule));
-        prop_assert_eq!(written(&read_json::<Cycle>(&sent).unwrap()), sent);
+        prop_assert_eq!(to_json(&read_json::<Cycle>(&sent).unwrap()), sent);
     }
 
     #[test]
@@ -57,20 +57,20 @@ proptest! {
 
     #[test]
     fn garbage_in_one_field_is_read_or_rejected_and_never_panics(
-        place in any::<prop::sample::Index>(), garbage in any_json(),
+        index in any::<prop::sample::Index>(), garbage in any_json(),
     ) {
-        fn check<R: Record>(whole: &Value, place: prop::sample::Index, garbage: &Value) {
-            let places = places(whole);
-            let place = &places[place.index(places.len())];
-            let sent = with(whole, place, garbage.clone());
+        fn check<R: Record>(complete: &Value, index: prop::sample::Index, garbage: &Value) {
+            let pointers = pointers(complete);
+            let index = &pointers[index.index(pointers.len())];
+            let sent = with(complete, index, garbage.clone());
             match read_json::<R>(&sent) {
                 Ok(record) => assert!(record.validate().is_ok()),
                 Err(rejected) => assert_eq!(rejected.raw, sent.to_string()),
             }
         }
-        check::<Cycle>(&cycle(), place, &garbage);
-        check::<Recovery>(&recovery(), place, &garbage);
-        check::<Sleep>(&sleep(), place, &garbage);
-        check::<Workout>(&workout(), place, &garbage);
+        check::<Cycle>(&cycle(), index, &garbage);
+        check::<Recovery>(&recovery(), index, &garbage);
+        check::<Sleep>(&sleep(), index, &garbage);
+        check::<Workout>(&workout(), index, &garbage);
     }
 }

@@ -9,44 +9,44 @@ use whoop_core::{
 use super::*;
 
 #[test]
-fn what_whoop_sends_is_written_back_as_it_came() {
-    assert_eq!(written(&read_json::<Cycle>(&cycle()).unwrap()), cycle());
+fn records_are_written_back_as_whoop_sent_them() {
+    assert_eq!(to_json(&read_json::<Cycle>(&cycle()).unwrap()), cycle());
     assert_eq!(
-        written(&read_json::<Recovery>(&recovery()).unwrap()),
+        to_json(&read_json::<Recovery>(&recovery()).unwrap()),
         recovery()
     );
-    assert_eq!(written(&read_json::<Sleep>(&sleep()).unwrap()), sleep());
+    assert_eq!(to_json(&read_json::<Sleep>(&sleep()).unwrap()), sleep());
     assert_eq!(
-        written(&read_json::<Workout>(&workout()).unwrap()),
+        to_json(&read_json::<Workout>(&workout()).unwrap()),
         workout()
     );
 }
 
 #[test]
-fn a_value_may_be_null_or_absent_wherever_whoop_does_not_need_it() {
-    fn check<R: Record>(whole: &Value, needed: &[&str]) {
-        for place in places(whole) {
-            let absent = read_json::<R>(&without(whole, &place));
-            let null = read_json::<R>(&with(whole, &place, Value::Null));
-            if needed.contains(&place.as_str()) {
-                assert!(absent.is_err(), "{place} may not be absent");
-                assert!(null.is_err(), "{place} may not be null");
+fn optional_values_may_be_null_or_absent() {
+    fn check<R: Record>(complete: &Value, required: &[&str]) {
+        for pointer in pointers(complete) {
+            let absent = read_json::<R>(&without(complete, &pointer));
+            let null = read_json::<R>(&with(complete, &pointer, Value::Null));
+            if required.contains(&pointer.as_str()) {
+                assert!(absent.is_err(), "{pointer} may not be absent");
+                assert!(null.is_err(), "{pointer} may not be null");
             } else {
                 // Absent and null both become `None`, and never zero.
-                let expected = with(whole, &place, Value::Null);
-                assert_eq!(written(&absent.unwrap()), expected, "{place} absent");
-                assert_eq!(written(&null.unwrap()), expected, "{place} null");
+                let expected = with(complete, &pointer, Value::Null);
+                assert_eq!(to_json(&absent.unwrap()), expected, "{pointer} absent");
+                assert_eq!(to_json(&null.unwrap()), expected, "{pointer} null");
             }
         }
     }
-    let always = ["/user_id", "/created_at", "/updated_at", "/score_state"];
-    check::<Cycle>(&cycle(), &[&always[..], &["/id", "/start"]].concat());
+    let common = ["/user_id", "/created_at", "/updated_at", "/score_state"];
+    check::<Cycle>(&cycle(), &[&common[..], &["/id", "/start"]].concat());
     check::<Recovery>(
         &recovery(),
-        &[&always[..], &["/cycle_id", "/sleep_id"]].concat(),
+        &[&common[..], &["/cycle_id", "/sleep_id"]].concat(),
     );
-    check::<Sleep>(&sleep(), &[&always[..], &["/id", "/start"]].concat());
-    check::<Workout>(&workout(), &[&always[..], &["/id", "/start"]].concat());
+    check::<Sleep>(&sleep(), &[&common[..], &["/id", "/start"]].concat());
+    check::<Workout>(&workout(), &[&common[..], &["/id", "/start"]].concat());
 }
 
 #[test]
@@ -79,18 +79,18 @@ fn a_whole_number_may_be_written_with_a_decimal_point() {
 }
 
 #[test]
-fn a_whole_number_is_never_guessed_from_a_broken_one() {
-    for broken in [
+fn an_invalid_whole_number_is_rejected() {
+    for invalid in [
         json!(13.5),
         json!("13"),
         json!(true),
         json!(1e300),
         json!(u64::MAX),
     ] {
-        let rejected = read_json::<Cycle>(&with(&cycle(), "/step_count", broken.clone()));
+        let rejected = read_json::<Cycle>(&with(&cycle(), "/step_count", invalid.clone()));
 
         let reason = rejected.unwrap_err().reason;
-        assert!(reason.starts_with("step_count: "), "{broken}: {reason}");
+        assert!(reason.starts_with("step_count: "), "{invalid}: {reason}");
     }
 }
 
@@ -104,21 +104,21 @@ fn a_measurement_may_be_written_without_a_decimal_point() {
 }
 
 #[test]
-fn fields_nobody_has_heard_of_are_kept_at_every_depth() {
-    fn check<R: Record>(whole: &Value) {
+fn unknown_fields_are_kept_at_every_depth() {
+    fn check<R: Record>(complete: &Value) {
         let mut parents = vec![String::new()];
         parents.extend(
-            places(whole)
+            pointers(complete)
                 .into_iter()
-                .filter(|place| whole.pointer(place).is_some_and(Value::is_object)),
+                .filter(|pointer| complete.pointer(pointer).is_some_and(Value::is_object)),
         );
-        let mut sent = whole.clone();
+        let mut sent = complete.clone();
         for parent in &parents {
             let unknown = json!({"deep": [1, {"deeper": null}], "exact": 0.1, "text": "ü🙂\\\""});
             sent = with(&sent, &format!("{parent}/added_tomorrow"), unknown);
             sent = with(&sent, &format!("{parent}/"), json!("a name may be empty"));
         }
-        assert_eq!(written(&read_json::<R>(&sent).unwrap()), sent);
+        assert_eq!(to_json(&read_json::<R>(&sent).unwrap()), sent);
     }
     check::<Cycle>(&cycle());
     check::<Recovery>(&recovery());
@@ -127,14 +127,14 @@ fn fields_nobody_has_heard_of_are_kept_at_every_depth() {
 }
 
 #[test]
-fn an_unknown_state_is_kept_as_the_word_that_came() {
+fn an_unknown_score_state_is_kept_as_sent() {
     let sent = with(&cycle(), "/score_state", json!("AWAITING_STARS"));
 
     let record = read_json::<Cycle>(&sent).unwrap();
 
     assert_eq!(record.score_state.as_str(), "AWAITING_STARS");
     assert!(record.score_state.is_pending());
-    assert_eq!(written(&record), sent);
+    assert_eq!(to_json(&record), sent);
     assert!(!ScoreState::Unscorable.is_pending());
     // Only the documented spelling is read as the documented state.
     assert_eq!(
@@ -171,14 +171,14 @@ fn an_instant_keeps_its_decimals_and_is_written_in_utc() {
         ("2026-05-05T06:10:00.123456Z", "2026-05-05T06:10:00.123456Z"),
     ] {
         let record = read_json::<Recovery>(&with(&recovery(), "/updated_at", json!(sent))).unwrap();
-        assert_eq!(written(&record)["updated_at"], json!(kept));
+        assert_eq!(to_json(&record)["updated_at"], json!(kept));
     }
 }
 
 #[test]
-fn a_rejected_record_is_kept_whole_and_its_neighbours_go_on() {
-    let broken = with(&sleep(), "/score/respiratory_rate", json!("fifteen"));
-    let page = [raw(&sleep()), raw(&broken), raw(&sleep())];
+fn a_rejected_record_keeps_its_raw_text_and_the_others_are_parsed() {
+    let invalid = with(&sleep(), "/score/respiratory_rate", json!("fifteen"));
+    let page = [raw(&sleep()), raw(&invalid), raw(&sleep())];
 
     let outcome: Vec<Result<Sleep, RejectedRecord>> =
         page.iter().map(|one| parse_record(one)).collect();
@@ -199,20 +199,20 @@ fn a_rejected_record_is_kept_whole_and_its_neighbours_go_on() {
 }
 
 #[test]
-fn a_rejected_recovery_goes_by_its_cycle_and_one_without_an_id_by_none() {
-    let broken = with(&recovery(), "/score_state", Value::Null);
-    let id = read_json::<Recovery>(&broken).unwrap_err().record_id;
+fn a_rejected_recovery_has_the_id_of_its_cycle_and_a_value_without_an_id_has_none() {
+    let invalid = with(&recovery(), "/score_state", Value::Null);
+    let id = read_json::<Recovery>(&invalid).unwrap_err().record_id;
     assert_eq!(id.as_deref(), Some("2400000017"));
 
-    for nothing in [
+    for value in [
         json!({}),
         json!([]),
         json!(null),
         json!("cycle"),
         json!({"id": {}}),
     ] {
-        let rejected = read_json::<Cycle>(&nothing).unwrap_err();
-        assert_eq!(rejected.record_id, None, "{nothing}");
-        assert_eq!(rejected.raw, nothing.to_string());
+        let rejected = read_json::<Cycle>(&value).unwrap_err();
+        assert_eq!(rejected.record_id, None, "{value}");
+        assert_eq!(rejected.raw, value.to_string());
     }
 }

@@ -17,7 +17,7 @@ fn read_json<R: Record>(json: &Value) -> Result<R, RejectedRecord> {
     parse_record(&raw(json))
 }
 
-fn written<R: Record>(record: &R) -> Value {
+fn to_json<R: Record>(record: &R) -> Value {
     serde_json::to_value(record).unwrap()
 }
 
@@ -85,24 +85,24 @@ fn workout() -> Value {
 }
 
 /// Returns the JSON pointers of all values within a JSON value, without the root.
-fn places(json: &Value) -> Vec<String> {
+fn pointers(json: &Value) -> Vec<String> {
     let Value::Object(map) = json else {
         return Vec::new();
     };
     map.iter()
         .flat_map(|(name, inner)| {
-            let own = format!("/{name}");
-            let deeper = places(inner).into_iter().map({
-                let own = own.clone();
-                move |place| own.clone() + &place
+            let pointer_here = format!("/{name}");
+            let deeper = pointers(inner).into_iter().map({
+                let pointer_here = pointer_here.clone();
+                move |pointer| pointer_here.clone() + &pointer
             });
-            std::iter::once(own).chain(deeper.collect::<Vec<_>>())
+            std::iter::once(pointer_here).chain(deeper.collect::<Vec<_>>())
         })
         .collect()
 }
 
-fn without(json: &Value, place: &str) -> Value {
-    let (parent, name) = place.rsplit_once('/').unwrap();
+fn without(json: &Value, pointer: &str) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
     let mut copy = json.clone();
     copy.pointer_mut(parent)
         .and_then(Value::as_object_mut)
@@ -111,8 +111,8 @@ fn without(json: &Value, place: &str) -> Value {
     copy
 }
 
-fn with(json: &Value, place: &str, value: Value) -> Value {
-    let (parent, name) = place.rsplit_once('/').unwrap();
+fn with(json: &Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
     let mut copy = json.clone();
     copy.pointer_mut(parent)
         .and_then(Value::as_object_mut)

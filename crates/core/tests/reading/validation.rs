@@ -14,40 +14,40 @@ fn common(start: &str) -> Value {
 
 /// A record with only the required fields and one more field.
 fn record(data_type: &str, field: &str, value: Value) -> Value {
-    let mut whole = common("2026-01-01T22:00:00.000Z");
-    let needed = match data_type {
+    let mut record = common("2026-01-01T22:00:00.000Z");
+    let identity = match data_type {
         "cycle" => json!({"id": 10}),
         "recovery" => json!({"cycle_id": 10, "sleep_id": "a"}),
         _ => json!({"id": "a"}),
     };
-    let fields = whole.as_object_mut().unwrap();
-    fields.extend(needed.as_object().unwrap().clone());
-    let mut place = fields;
+    let fields = record.as_object_mut().unwrap();
+    fields.extend(identity.as_object().unwrap().clone());
+    let mut target = fields;
     let steps: Vec<&str> = field.split('.').collect();
     let (last, path) = steps.split_last().unwrap();
     for step in path {
-        place = place
+        target = target
             .entry(*step)
             .or_insert_with(|| json!({}))
             .as_object_mut()
             .unwrap();
     }
-    place.insert((*last).to_owned(), value);
-    whole
+    target.insert((*last).to_owned(), value);
+    record
 }
 
-fn rejection(data_type: &str, whole: &Value) -> Option<String> {
-    fn of<R: Record>(whole: &Value) -> Option<String> {
-        let raw = serde_json::value::to_raw_value(whole).unwrap();
+fn rejection(data_type: &str, record: &Value) -> Option<String> {
+    fn of<R: Record>(record: &Value) -> Option<String> {
+        let raw = serde_json::value::to_raw_value(record).unwrap();
         parse_record::<R>(&raw)
             .err()
             .map(|rejected| rejected.reason)
     }
     match data_type {
-        "cycle" => of::<Cycle>(whole),
-        "recovery" => of::<Recovery>(whole),
-        "sleep" => of::<Sleep>(whole),
-        _ => of::<Workout>(whole),
+        "cycle" => of::<Cycle>(record),
+        "recovery" => of::<Recovery>(record),
+        "sleep" => of::<Sleep>(record),
+        _ => of::<Workout>(record),
     }
 }
 
@@ -92,7 +92,7 @@ fn a_figure_outside_its_usual_range_is_kept() {
             assert_kept(data_type, field, json!(value));
         }
     }
-    let whole = [
+    let integers = [
         ("cycle", "step_count"),
         ("sleep", "score.stage_summary.total_in_bed_time_milli"),
         ("sleep", "score.stage_summary.total_rem_sleep_time_milli"),
@@ -100,7 +100,7 @@ fn a_figure_outside_its_usual_range_is_kept() {
         ("sleep", "score.sleep_needed.need_from_recent_nap_milli"),
         ("workout", "score.zone_durations.zone_zero_milli"),
     ];
-    for (data_type, field) in whole {
+    for (data_type, field) in integers {
         for value in [-1, 8_640_000_001_i64] {
             assert_kept(data_type, field, json!(value));
         }
@@ -108,7 +108,7 @@ fn a_figure_outside_its_usual_range_is_kept() {
 }
 
 #[test]
-fn a_duration_that_cannot_be_added_up_is_refused_by_name() {
+fn a_duration_that_cannot_be_summed_is_refused_by_name() {
     for field in [
         "score.stage_summary.total_light_sleep_time_milli",
         "score.stage_summary.total_slow_wave_sleep_time_milli",
@@ -144,7 +144,7 @@ fn an_instant_outside_the_calendar_is_refused_by_name() {
 }
 
 #[test]
-fn an_end_before_its_start_and_an_offset_that_is_none_are_kept() {
+fn an_end_before_its_start_and_an_invalid_offset_are_kept() {
     for data_type in ["cycle", "sleep", "workout"] {
         assert_kept(data_type, "end", json!("2026-01-01T21:59:59.999Z"));
         for offset in ["+02:00", "Z", "+18:59", "", "+2:00", "+19:00", "CET"] {
@@ -155,7 +155,7 @@ fn an_end_before_its_start_and_an_offset_that_is_none_are_kept() {
 }
 
 #[test]
-fn an_id_must_fit_its_key_and_other_text_may_be_anything_but_nul() {
+fn an_id_has_1_to_200_characters_and_other_text_may_be_anything_but_nul() {
     for (data_type, field) in [("sleep", "id"), ("workout", "id"), ("recovery", "sleep_id")] {
         assert_kept(data_type, field, json!("ü".repeat(200)));
         assert_refused(data_type, field, json!("ü".repeat(201)));
@@ -176,8 +176,8 @@ fn an_id_must_fit_its_key_and_other_text_may_be_anything_but_nul() {
 }
 
 #[test]
-fn a_nul_in_a_field_that_whoop_added_is_refused_however_deep() {
-    let places = [
+fn a_nul_in_an_unknown_field_is_refused_at_every_depth() {
+    let fields = [
         ("cycle", "added"),
         ("cycle", "score.added"),
         ("recovery", "added"),
@@ -190,15 +190,15 @@ fn a_nul_in_a_field_that_whoop_added_is_refused_however_deep() {
         ("workout", "score.added"),
         ("workout", "score.zone_durations.added"),
     ];
-    for (data_type, place) in places {
+    for (data_type, field) in fields {
         for nul in [json!("\0"), json!([["x\0"]]), json!({"a": {"b\0": 1}})] {
-            let whole = record(data_type, place, nul);
-            let reason = rejection(data_type, &whole).unwrap();
+            let record = record(data_type, field, nul);
+            let reason = rejection(data_type, &record).unwrap();
             assert!(
                 reason.starts_with("extra: "),
-                "{data_type}.{place}: {reason}"
+                "{data_type}.{field}: {reason}"
             );
         }
-        assert_kept(data_type, place, json!({"a": ["\u{1}", "\u{ffff}"]}));
+        assert_kept(data_type, field, json!({"a": ["\u{1}", "\u{ffff}"]}));
     }
 }

@@ -13,8 +13,8 @@ pub(crate) struct DemoCli {
     pub(crate) json: bool,
 
     /// Connect no member, and print addresses and keys as one JSON object; for tests of the page.
-    #[arg(long, conflicts_with = "check")]
-    pub(crate) nobody: bool,
+    #[arg(long = "nobody", conflicts_with = "check")]
+    pub(crate) without_members: bool,
 
     /// Port of the API; if it is taken, the next free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
@@ -24,7 +24,7 @@ pub(crate) struct DemoCli {
     #[arg(long, default_value_t = 8090, value_name = "PORT")]
     pub(crate) sim_port: u16,
 
-    /// Number of made-up people in the simulator.
+    /// Number of simulated people.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(crate) people: u16,
 
@@ -33,7 +33,7 @@ pub(crate) struct DemoCli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(40..=3650))]
     days: Option<u32>,
 
-    /// Filter of the log lines to show.
+    /// Log filter, such as `error` or `info,whoop_sync=debug`.
     #[arg(long, env = "RUST_LOG", default_value = "error", value_name = "FILTER")]
     pub(crate) rust_log: String,
 }

@@ -35,14 +35,14 @@ impl DemoEnv {
     pub(crate) async fn start(cli: &DemoCli, report: &mut DemoReport) -> anyhow::Result<Self> {
         let database = tokio::task::spawn_blocking(server)
             .await
-            .context("PostgreSQL")?;
+            .context("cannot start PostgreSQL")?;
         report.print_fact("PostgreSQL", &describe_server(database));
         let database = TestDb::empty().await;
         let sim = start_simulator(cli).await?;
         report_moved_port(report, "simulator", cli.sim_port, sim.address().port());
         report.print_fact(
             "simulator",
-            &format!("{}  (stands in for WHOOP)", sim.base_url()),
+            &format!("{}  (replaces WHOOP)", sim.base_url()),
         );
 
         let jwt_secret = random_secret();
@@ -60,7 +60,7 @@ impl DemoEnv {
         let address = application.address();
         let api_url = format!("http://{address}");
         report_moved_port(report, "API", cli.api_port, address.port());
-        report.print_fact("API", &format!("{api_url}  (described at /openapi.json)"));
+        report.print_fact("API", &format!("{api_url}  (description at /openapi.json)"));
         sim.world()
             .send_webhooks_to(&format!("{api_url}/webhooks/whoop"));
         Ok(Self {
@@ -77,7 +77,7 @@ impl DemoEnv {
     /// Stops the API first, so that it does not call components that have stopped already.
     pub(crate) async fn stop(self) {
         if let Err(error) = self.api.stop().await {
-            eprintln!("demo: the API ended with {error}");
+            eprintln!("demo: the API ended with an error: {error}");
         }
         self.sim.stop();
         drop(self.database);
@@ -88,28 +88,28 @@ fn describe_server(server: &DatabaseServer) -> String {
     match server {
         DatabaseServer::Private(private) => {
             format!(
-                "{} of its own on 127.0.0.1:{}",
+                "{}, a private server on 127.0.0.1:{}",
                 private.version(),
                 private.port()
             )
         }
-        _ => "the server in DATABASE_URL, in a database of its own".to_owned(),
+        _ => "the server in DATABASE_URL, with a new database".to_owned(),
     }
 }
 
-fn report_moved_port(report: &DemoReport, what: &str, wished: u16, given: u16) {
-    if wished != given {
+fn report_moved_port(report: &DemoReport, program: &str, requested: u16, actual: u16) {
+    if requested != actual {
         report.print_line(&format!(
-            "  Port {wished} is taken; the {what} is on {given}."
+            "  Port {requested} is taken; the {program} listens on {actual}."
         ));
     }
 }
 
 /// Returns the requested port and those above it, then port 0, for which the system picks a free
 /// one.
-fn candidate_addresses(wished: u16) -> impl Iterator<Item = SocketAddr> {
+fn candidate_addresses(requested: u16) -> impl Iterator<Item = SocketAddr> {
     (0..MAX_PORT_TRIES)
-        .filter_map(move |above| wished.checked_add(above))
+        .filter_map(move |offset| requested.checked_add(offset))
         .chain([0])
         .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
@@ -121,7 +121,7 @@ async fn start_simulator(cli: &DemoCli) -> anyhow::Result<SimServer> {
             people: cli.people.into(),
             days: cli.days(),
             // Tests of the page go through the consent page as well.
-            auto_consent: !cli.nobody,
+            auto_consent: !cli.without_members,
             // The acceptance steps compare with records that do not change. In the demo for people,
             // they change.
             freeze_records: cli.check,
@@ -129,7 +129,7 @@ async fn start_simulator(cli: &DemoCli) -> anyhow::Result<SimServer> {
         };
         match SimServer::start(config).await {
             Err(SimError::Listen { source, .. }) if is_taken(&source) => {}
-            other => return other.context("the simulator"),
+            result => return result.context("cannot start the simulator"),
         }
     }
     anyhow::bail!("no free port for the simulator")
@@ -152,7 +152,7 @@ fn build_api(
         flags.push(format!(
             "--whoop-redirect-url=http://{listen}/api/v1/whoop/callback"
         ));
-        let own = [
+        let api_flags = [
             "api".to_owned(),
             format!("--api-listen={listen}"),
             format!("--auth-jwt-secret={jwt_secret}"),
@@ -162,11 +162,11 @@ fn build_api(
             ),
             "--api-workers=2".to_owned(),
         ];
-        let cli = whoop_api::ApiCli::try_parse_from(own.into_iter().chain(flags.clone()))
-            .context("the API's settings")?;
+        let cli = whoop_api::ApiCli::try_parse_from(api_flags.into_iter().chain(flags.clone()))
+            .context("invalid settings of the API")?;
         match Application::build(&cli, Arc::new(SystemClock)) {
             Err(ApiStartError::Listen { source, .. }) if is_taken(&source) => {}
-            other => return Ok((other.context("the API")?, flags)),
+            result => return Ok((result.context("cannot start the API")?, flags)),
         }
     }
     anyhow::bail!("no free port for the API")

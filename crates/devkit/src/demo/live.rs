@@ -28,25 +28,24 @@ pub(crate) struct RescoredNight {
 
 impl RescoredNight {
     /// Rescores a scored night with the one of two scores that is farther from its own.
-    pub(crate) fn rescore(stack: &DemoEnv, [low, high]: [f64; 2]) -> anyhow::Result<Self> {
-        let truth = simulator_records(stack)?;
+    pub(crate) fn rescore(env: &DemoEnv, [low, high]: [f64; 2]) -> anyhow::Result<Self> {
+        let truth = simulator_records(env)?;
         let recovery = truth["recoveries"]
             .as_array()
             .into_iter()
             .flatten()
             .find(|recovery| recovery["score"]["recovery_score"].is_number())
-            .context("no scored recovery at the simulator")?;
+            .context("the simulator has no scored recovery")?;
         let cycle = recovery["cycle_id"].to_string();
         let was = recovery["score"]["recovery_score"]
             .as_f64()
             .unwrap_or_default();
         let now = if was < 50.0 { high } else { low };
         let change = json!({"score": {"recovery_score": now}});
-        stack
-            .sim
+        env.sim
             .world()
-            .patch(whoop_user_id(stack)?, SimDataType::Recovery, &cycle, change)
-            .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
+            .patch(whoop_user_id(env)?, SimDataType::Recovery, &cycle, change)
+            .map_err(|error| anyhow::anyhow!("the simulator refused the change: {error}"))?;
         Ok(Self { cycle, was, now })
     }
 }
@@ -57,75 +56,75 @@ pub(crate) async fn assert_recovery_shown(
     date: &str,
     score: f64,
 ) -> anyhow::Result<()> {
-    let rest = format!("?date={date}&refresh=never");
-    let day = member.get("daily-data", &rest).await?;
+    let query = format!("?date={date}&refresh=never");
+    let day = member.get("daily-data", &query).await?;
     ensure!(
         day["recovery"]["score"].as_f64() == Some(score)
             || day["others"]["recoveries"][0]["score"].as_f64() == Some(score),
-        "the day shows {}",
+        "the day {date} shows {} instead of the score {score}",
         day["recovery"]
     );
     Ok(())
 }
 
 /// Rescores a night at WHOOP, and asserts that the member's event stream reports it.
-pub(crate) async fn webhook_event(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+pub(crate) async fn webhook_event(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let mut events = member.open_event_stream().await?;
-    let before = api_call_count(stack);
-    let begun = Instant::now();
-    let RescoredNight { was, now, .. } = RescoredNight::rescore(stack, [21.5, 88.5])?;
-    let told = timeout(WEBHOOK_TIMEOUT, events.next_day())
+    let before = api_call_count(env);
+    let started = Instant::now();
+    let RescoredNight { was, now, .. } = RescoredNight::rescore(env, [21.5, 88.5])?;
+    let event = timeout(WEBHOOK_TIMEOUT, events.next_day())
         .await
-        .context("nobody was told")??;
-    let took = begun.elapsed();
-    let date = told["date"].as_str().context("the event has no date")?;
+        .with_context(|| format!("no `day` event within {WEBHOOK_TIMEOUT:?}"))??;
+    let took = started.elapsed();
+    let date = event["date"].as_str().context("the event has no date")?;
     assert_recovery_shown(member, date, now).await?;
     Ok(format!(
-        "{was} → {now} told after {:.2} s, {} calls",
+        "score {was} → {now}, event after {:.2} s, {} calls",
         took.as_secs_f64(),
-        api_call_count(stack) - before
+        api_call_count(env) - before
     ))
 }
 
 /// Reads the change feed like an app without any data, and asserts that the result has every
 /// record.
-pub(crate) async fn offline_app(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let mut has: BTreeSet<(String, String)> = BTreeSet::new();
-    let (mut since, mut asked) = (0, 0);
+pub(crate) async fn offline_app(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let mut records: BTreeSet<(String, String)> = BTreeSet::new();
+    let (mut since, mut pages) = (0, 0);
     loop {
-        let rest = format!("?since={since}&limit=1000");
-        let page = member.get("changes", &rest).await?;
-        asked += 1;
+        let query = format!("?since={since}&limit=1000");
+        let page = member.get("changes", &query).await?;
+        pages += 1;
         for change in page["changes"].as_array().into_iter().flatten() {
             let text = |name: &str| change[name].as_str().unwrap_or_default().to_owned();
             ensure!(
                 change["seq"].as_i64() == Some(since + 1),
-                "after {since} came {}",
+                "sequence number {since} is followed by {}",
                 change["seq"]
             );
             since += 1;
             let record = (text("data_type"), text("id"));
             match change["op"].as_str() {
-                Some("delete") => has.remove(&record),
-                _ => has.insert(record),
+                Some("delete") => records.remove(&record),
+                _ => records.insert(record),
             };
         }
         if page["more"] != json!(true) {
             break;
         }
     }
-    let truth = simulator_records(stack)?;
-    let there: usize = ["cycles", "recoveries", "sleeps", "workouts"]
+    let truth = simulator_records(env)?;
+    let expected: usize = ["cycles", "recoveries", "sleeps", "workouts"]
         .iter()
         .filter_map(|list| truth[list].as_array().map(Vec::len))
         .sum();
     ensure!(
-        has.len() == there,
-        "the app has {} records, WHOOP {there}",
-        has.len()
+        records.len() == expected,
+        "the app has {} records, WHOOP has {expected}",
+        records.len()
     );
     Ok(format!(
-        "{since} changes in {asked} answers make the {there} records"
+        "{since} changes on {pages} pages result in all {expected} records"
     ))
 }
 
@@ -150,7 +149,7 @@ impl MemberEventStream {
                 }
             }
             let chunk = self.response.chunk().await?;
-            let chunk = chunk.context("the stream ended")?;
+            let chunk = chunk.context("the event stream ended")?;
             self.text.push_str(&String::from_utf8_lossy(&chunk));
         }
     }

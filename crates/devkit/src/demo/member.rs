@@ -19,18 +19,19 @@ pub(crate) struct DemoMember {
 }
 
 impl DemoMember {
-    pub(crate) fn new(stack: &DemoEnv, user_id: &'static str) -> anyhow::Result<Self> {
+    pub(crate) fn new(env: &DemoEnv, user_id: &'static str) -> anyhow::Result<Self> {
         let claims = json!({
             "sub": user_id,
             "aud": "authenticated",
             "exp": chrono::DateTime::<chrono::Utc>::from(std::time::UNIX_EPOCH).timestamp()
                 + i64::try_from(jsonwebtoken::get_current_timestamp())? + 24 * 3600,
         });
-        let key = EncodingKey::from_secret(stack.jwt_secret.as_bytes());
+        let key = EncodingKey::from_secret(env.jwt_secret.as_bytes());
         Ok(Self {
             user_id,
-            token: encode(&Header::default(), &claims, &key).context("the member's token")?,
-            base: format!("{}/api/v1/whoop", stack.api_url),
+            token: encode(&Header::default(), &claims, &key)
+                .context("cannot sign the member's token")?,
+            base: format!("{}/api/v1/whoop", env.api_url),
             // The client follows redirects, as a browser does on WHOOP's pages.
             http: Client::builder()
                 .timeout(Duration::from_secs(30))
@@ -39,8 +40,8 @@ impl DemoMember {
         })
     }
 
-    pub(crate) fn route_url(&self, route: &str, rest: &str) -> String {
-        format!("{}/{route}/{}{rest}", self.base, self.user_id)
+    pub(crate) fn route_url(&self, route: &str, query: &str) -> String {
+        format!("{}/{route}/{}{query}", self.base, self.user_id)
     }
 
     pub(crate) async fn send_request(
@@ -53,23 +54,26 @@ impl DemoMember {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.context("the API does not answer")?;
+        let response = request.send().await.context("no response from the API")?;
         let status = response.status();
         let text = response
             .text()
             .await
-            .context("the API's answer broke off")?;
+            .context("the API's response is incomplete")?;
         let body = serde_json::from_str(&text)
-            .with_context(|| format!("the API answered {status} with something that is no JSON"))?;
+            .with_context(|| format!("the API returned {status} with a body that is not JSON"))?;
         Ok((status, body))
     }
 
     /// Returns the body of a 200, or an error with the status and body of another response.
-    pub(crate) async fn get(&self, route: &str, rest: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&self, route: &str, query: &str) -> anyhow::Result<Value> {
         let (status, body) = self
-            .send_request(Method::GET, &self.route_url(route, rest), None)
+            .send_request(Method::GET, &self.route_url(route, query), None)
             .await?;
-        ensure!(status == StatusCode::OK, "{route}: {status} {body}");
+        ensure!(
+            status == StatusCode::OK,
+            "{route} returned {status}: {body}"
+        );
         Ok(body)
     }
 
@@ -79,52 +83,51 @@ impl DemoMember {
         let http = Client::builder().no_proxy().build()?;
         let request = http.get(self.route_url("events", ""));
         let mut response = request.bearer_auth(&self.token).send().await?;
-        ensure!(response.status() == StatusCode::OK, "{}", response.status());
+        let status = response.status();
+        ensure!(status == StatusCode::OK, "events returned {status}");
         // The stream begins with the state of the connection; no later event is missed.
         let mut text = String::new();
         while !text.contains("event: connection") {
-            let chunk = response.chunk().await?.context("the stream ended")?;
+            let chunk = response.chunk().await?.context("the event stream ended")?;
             text.push_str(&String::from_utf8_lossy(&chunk));
         }
         Ok(MemberEventStream { response, text })
     }
 
     /// Returns the response to a POST with this body, or an error.
-    pub(crate) async fn post(&self, route: &str, body: Value) -> anyhow::Result<Value> {
-        let (status, answer) = self
-            .send_request(Method::POST, &self.route_url(route, ""), Some(body))
+    pub(crate) async fn post(&self, route: &str, request: Value) -> anyhow::Result<Value> {
+        let (status, body) = self
+            .send_request(Method::POST, &self.route_url(route, ""), Some(request))
             .await?;
-        ensure!(status.is_success(), "{route}: {status} {answer}");
-        Ok(answer)
+        ensure!(status.is_success(), "{route} returned {status}: {body}");
+        Ok(body)
     }
 
     /// Returns the address of WHOOP's consent page for this member.
     async fn consent_page(&self) -> anyhow::Result<Url> {
         let body = json!({ "consent": "demo: made-up people only" });
-        let begun = self.post("connect", body).await?;
-        let page = begun["authorization_url"].as_str();
-        let page = page.with_context(|| format!("connect: no authorization_url in {begun}"))?;
+        let response = self.post("connect", body).await?;
+        let page = response["authorization_url"].as_str();
+        let page =
+            page.with_context(|| format!("connect returned no authorization_url: {response}"))?;
         Ok(page.parse()?)
     }
 
     /// Connects the given person of the simulator. The consent page, which proposes the first
     /// person who is not connected, is not used.
-    pub(crate) async fn connect_as(
-        &self,
-        stack: &DemoEnv,
-        whoop_user_id: i64,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn connect_as(&self, env: &DemoEnv, whoop_user_id: i64) -> anyhow::Result<()> {
         let page = self.consent_page().await?;
         let parameter = |name: &str| {
             let mut pairs = page.query_pairs();
             let found = pairs.find(|(key, _)| key == name);
             found.map(|(_, value)| value.into_owned())
         };
-        let scopes = parameter("scope").context("no scope in the address")?;
+        let scopes = parameter("scope").context("the consent page's address has no scope")?;
         let scopes: Vec<&str> = scopes.split(' ').collect();
-        let code = stack.sim.world().issue_code(whoop_user_id, &scopes);
-        let redirect = parameter("redirect_uri").context("no redirect_uri in the address")?;
-        let state = parameter("state").context("no state in the address")?;
+        let code = env.sim.world().issue_code(whoop_user_id, &scopes);
+        let redirect =
+            parameter("redirect_uri").context("the consent page's address has no redirect_uri")?;
+        let state = parameter("state").context("the consent page's address has no state")?;
         let callback = Url::parse_with_params(&redirect, [("code", code), ("state", state)])?;
         self.follow_redirects(callback).await
     }
@@ -140,23 +143,26 @@ impl DemoMember {
     pub(crate) async fn wait_for_first_sync(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + FIRST_SYNC_TIMEOUT;
         while self.get("sync-status", "").await?["syncing"] != false {
-            ensure!(Instant::now() < deadline, "the first sync does not end");
+            ensure!(
+                Instant::now() < deadline,
+                "the first sync did not end within {FIRST_SYNC_TIMEOUT:?}"
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 
     async fn follow_redirects(&self, page: Url) -> anyhow::Result<()> {
-        let landed = self
+        let response = self
             .http
             .get(page)
             .send()
             .await
-            .context("the page of a connect")?;
-        let (status, text) = (landed.status(), landed.text().await?);
+            .context("cannot follow the redirects of the connect")?;
+        let (status, text) = (response.status(), response.text().await?);
         ensure!(
             status == StatusCode::OK,
-            "the redirect back ended with {status}: {text}"
+            "the last redirect of the connect returned {status}: {text}"
         );
         Ok(())
     }

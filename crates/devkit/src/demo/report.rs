@@ -64,9 +64,9 @@ impl DemoReport {
             detail,
         };
         if !self.json {
-            let word = if ok { "ok" } else { "FAILED" };
+            let status = if ok { "ok" } else { "FAILED" };
             println!(
-                "  {word:<6} {name:<20} {:>7.3} s  {}",
+                "  {status:<6} {name:<20} {:>7.3} s  {}",
                 step.seconds, step.detail
             );
         }
@@ -77,14 +77,14 @@ impl DemoReport {
         let ok = self.steps.iter().all(|step| step.ok);
         let seconds = self.started.elapsed().as_secs_f64();
         if self.json {
-            let whole = DemoResult {
+            let result = DemoResult {
                 ok,
                 seconds,
                 steps: &self.steps,
             };
-            match serde_json::to_string(&whole) {
+            match serde_json::to_string(&result) {
                 Ok(text) => println!("{text}"),
-                Err(error) => eprintln!("demo: the report could not be written: {error}"),
+                Err(error) => eprintln!("demo: cannot write the report: {error}"),
             }
         } else {
             let failed = self.steps.iter().filter(|step| !step.ok).count();

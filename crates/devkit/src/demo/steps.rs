@@ -28,22 +28,22 @@ const MAX_RELOAD_TIME: Duration = Duration::from_millis(100);
 
 macro_rules! step {
     ($report:expr, $name:literal, $work:expr) => {{
-        let begun = Instant::now();
+        let started = Instant::now();
         let outcome = $work.await;
-        $report.step($name, begun.elapsed(), outcome);
+        $report.step($name, started.elapsed(), outcome);
     }};
 }
 
 /// Prepares the demo that stays up: migrates, connects a member, shows a day, and backfills.
-pub(crate) async fn run_demo(stack: &DemoEnv, report: &mut DemoReport) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    migrate(stack).await?;
-    let member = DemoMember::new(stack, MEMBER)?;
+pub(crate) async fn run_demo(env: &DemoEnv, report: &mut DemoReport) -> anyhow::Result<()> {
+    let started = Instant::now();
+    migrate(env).await?;
+    let member = DemoMember::new(env, MEMBER)?;
     member.connect().await?;
     let (day, is_today) = newest_day_with_sleep(&member).await?;
     let date = day["date"].as_str().unwrap_or_default();
     // Until today's night has ended, today has little to show.
-    let rest = if is_today {
+    let query = if is_today {
         String::new()
     } else {
         format!("?date={date}")
@@ -51,60 +51,57 @@ pub(crate) async fn run_demo(stack: &DemoEnv, report: &mut DemoReport) -> anyhow
     report.print_fact(
         "member",
         &format!(
-            "{MEMBER}, connected and read in {:.1} s",
-            begun.elapsed().as_secs_f64()
+            "{MEMBER}, connected and synced in {:.1} s",
+            started.elapsed().as_secs_f64()
         ),
     );
     report.print_line("");
     report.print_line(&if is_today {
-        format!("Their day, {date}:")
+        format!("The member's day, {date}:")
     } else {
-        format!("Today WHOOP has no night of theirs yet. Their newest day with one, {date}:")
+        format!("WHOOP has no sleep for today yet. The newest day with a sleep, {date}:")
     });
     report.print_fact("recovery", &part_text(&day, "recovery", "score", "%"));
     report.print_fact("sleep", &part_text(&day, "sleep", "duration", ""));
     report.print_fact("strain", &part_text(&day, "cycle", "strain", ""));
     report.print_line("");
-    report.print_line("Their Health page, and yours as the operator:");
-    report.print_line(&format!(
-        "  {}/{rest}#token={}",
-        stack.api_url, member.token
-    ));
+    report.print_line("The member's Health page and the operator's page:");
+    report.print_line(&format!("  {}/{query}#token={}", env.api_url, member.token));
     report.print_line(&format!(
         "  {}/admin#key={}",
-        stack.api_url,
-        encode_fragment(&stack.service_key)
+        env.api_url,
+        encode_fragment(&env.service_key)
     ));
     report.print_line("");
-    report.print_line("Ask for it yourself, on another date too (?date=YYYY-MM-DD):");
+    report.print_line("Request the day (for another date: ?date=YYYY-MM-DD):");
     report.print_line(&format!(
         "  curl -s -H 'Authorization: Bearer {}' {}",
         member.token,
         // A shell would interpret the `?` of the address.
-        match rest.as_str() {
+        match query.as_str() {
             "" => member.route_url("daily-data", ""),
-            rest => format!("'{}'", member.route_url("daily-data", rest)),
+            query => format!("'{}'", member.route_url("daily-data", query)),
         }
     ));
     report.print_line("");
-    let written = run_worker(stack, &["run", "--slot=night", "--json"]).await?;
+    let run = run_worker(env, &["run", "--slot=night", "--json"]).await?;
     report.print_line(&format!(
-        "History is stored too: {} records more. Ctrl-C stops everything.",
-        written["inserted"]
+        "A night run stored {} more records. Press Ctrl-C to stop the demo.",
+        run["inserted"]
     ));
     Ok(())
 }
 
 /// Prepares the demo without members, with which tests of the page begin.
-pub(crate) async fn run_without_members(stack: &DemoEnv) -> anyhow::Result<()> {
-    migrate(stack).await?;
-    let stage = json!({
-        "api": stack.api_url,
-        "simulator": stack.sim.base_url(),
-        "jwt_secret": stack.jwt_secret,
-        "service_key": stack.service_key,
+pub(crate) async fn run_without_members(env: &DemoEnv) -> anyhow::Result<()> {
+    migrate(env).await?;
+    let addresses = json!({
+        "api": env.api_url,
+        "simulator": env.sim.base_url(),
+        "jwt_secret": env.jwt_secret,
+        "service_key": env.service_key,
     });
-    println!("{stage}");
+    println!("{addresses}");
     Ok(())
 }
 
@@ -114,13 +111,13 @@ async fn newest_day_with_sleep(member: &DemoMember) -> anyhow::Result<(Value, bo
     let today = member.get("daily-data", "").await?;
     let mut date: NaiveDate = today["date"].as_str().unwrap_or_default().parse()?;
     for _ in 0..7 {
-        let rest = format!("?date={date}");
-        let day = member.get("daily-data", &rest).await?;
+        let query = format!("?date={date}");
+        let day = member.get("daily-data", &query).await?;
         if !day["sleep"].is_null() {
             let is_today = day["date"] == today["date"];
             return Ok((day, is_today));
         }
-        date = date.pred_opt().context("there is no day before")?;
+        date = date.pred_opt().context("the calendar has no earlier day")?;
     }
     Ok((today, true))
 }
@@ -130,7 +127,7 @@ fn encode_fragment(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
-/// Returns one line of the day, or the reason why there is no value.
+/// Returns a value of the day with at most one decimal, or the reason why there is no value.
 fn part_text(day: &Value, part: &str, field: &str, unit: &str) -> String {
     match &day[part][field] {
         Value::Null => match day["missing"][part].as_str() {
@@ -138,44 +135,47 @@ fn part_text(day: &Value, part: &str, field: &str, unit: &str) -> String {
             None => "no data".to_owned(),
         },
         Value::String(text) => format!("{text}{unit}"),
-        number => format!("{number}{unit}"),
+        value => match value.as_f64() {
+            Some(number) => format!("{}{unit}", (number * 10.0).round() / 10.0),
+            None => format!("{value}{unit}"),
+        },
     }
 }
 
 /// Runs the acceptance steps. Each one is tried even if others have failed.
-pub(crate) async fn run_acceptance_steps(stack: &DemoEnv, report: &mut DemoReport) {
+pub(crate) async fn run_acceptance_steps(env: &DemoEnv, report: &mut DemoReport) {
     report.print_line("");
-    let member = match DemoMember::new(stack, MEMBER) {
+    let member = match DemoMember::new(env, MEMBER) {
         Ok(member) => member,
         Err(error) => return report.step("prepare", Duration::ZERO, Err(error)),
     };
-    step!(report, "migrate", migrate(stack));
+    step!(report, "migrate", migrate(env));
     step!(report, "connect", connect(&member));
-    step!(report, "first load", first_load(stack, &member));
-    step!(report, "fast reload", fast_reload(stack, &member));
-    step!(report, "scheduled slot", scheduled_slot(stack, &member));
-    step!(report, "webhook", live::webhook_event(stack, &member));
+    step!(report, "first load", first_load(env, &member));
+    step!(report, "fast reload", fast_reload(env, &member));
+    step!(report, "scheduled slot", scheduled_slot(env, &member));
+    step!(report, "webhook", live::webhook_event(env, &member));
     step!(
         report,
-        "unusual lives",
-        unusual_lives::check_unusual_lives(stack)
+        "unusual records",
+        unusual_lives::check_unusual_lives(env)
     );
-    step!(report, "night and history", night_run(stack));
-    step!(report, "second night", second_night(stack, &member));
-    step!(report, "date navigation", date_navigation(stack, &member));
-    step!(report, "old date: no data", old_date(stack, &member));
-    step!(report, "offline app", live::offline_app(stack, &member));
-    step!(report, "nobody else's data", foreign_access(stack, &member));
-    step!(report, "disconnect", disconnect(stack, &member));
+    step!(report, "night run", night_run(env));
+    step!(report, "second night run", second_night(env, &member));
+    step!(report, "date navigation", date_navigation(env, &member));
+    step!(report, "old date: no data", old_date(env, &member));
+    step!(report, "change feed", live::offline_app(env, &member));
+    step!(report, "access by others", foreign_access(env, &member));
+    step!(report, "disconnect", disconnect(env, &member));
 }
 
 /// Runs a command of the worker in this process, and parses its JSON output.
-async fn run_worker(stack: &DemoEnv, arguments: &[&str]) -> anyhow::Result<Value> {
+async fn run_worker(env: &DemoEnv, arguments: &[&str]) -> anyhow::Result<Value> {
     // Migrating needs no settings for WHOOP.
     let flags = if arguments.first() == Some(&"migrate") {
-        &stack.flags[..1]
+        &env.flags[..1]
     } else {
-        &stack.flags
+        &env.flags
     };
     let cli = whoop_sync_worker::WorkerCli::try_parse_from(
         ["sync-worker"]
@@ -184,20 +184,20 @@ async fn run_worker(stack: &DemoEnv, arguments: &[&str]) -> anyhow::Result<Value
             .map(str::to_owned)
             .chain(flags.iter().cloned()),
     )
-    .context("the worker's settings")?;
+    .context("invalid settings of sync-worker")?;
     let (console, results) = whoop_sync_worker::Console::capturing();
     let code = whoop_sync_worker::run_until_stopped(cli, &console, CancellationToken::new()).await;
     let text = results.text();
     ensure!(
         code == 0,
-        "sync-worker {} ended with {code}: {text}",
+        "sync-worker {} exited with code {code}: {text}",
         arguments.join(" ")
     );
-    serde_json::from_str(&text).with_context(|| format!("the worker printed {text:?}"))
+    serde_json::from_str(&text).with_context(|| format!("sync-worker printed no JSON: {text:?}"))
 }
 
-async fn migrate(stack: &DemoEnv) -> anyhow::Result<String> {
-    let applied = run_worker(stack, &["migrate", "--json"]).await?;
+async fn migrate(env: &DemoEnv) -> anyhow::Result<String> {
+    let applied = run_worker(env, &["migrate", "--json"]).await?;
     let count = applied["applied"].as_array().map_or(0, Vec::len);
     ensure!(count > 0, "no migration was applied: {applied}");
     Ok(format!("{count} migrations applied"))
@@ -208,21 +208,21 @@ async fn connect(member: &DemoMember) -> anyhow::Result<String> {
     let state = member.get("connection", "").await?;
     ensure!(
         state["connection"] == "connected",
-        "the connection is {state}"
+        "the connection's state is {state}"
     );
     Ok("through WHOOP's consent page and back".to_owned())
 }
 
-async fn first_load(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+async fn first_load(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let day = member.get("daily-data", "").await?;
     member.wait_for_first_sync().await?;
-    let truth = simulator_records(stack)?;
+    let truth = simulator_records(env)?;
     // The newest cycle is today's, unless today's night has not begun it yet.
     let newest = &truth["cycles"][0];
     let shown = &day["cycle"];
     ensure!(
         shown.is_null() || shown["start"] == newest["start"],
-        "the day shows the cycle of {}, WHOOP's newest is of {}",
+        "the day's cycle starts at {}, WHOOP's newest cycle starts at {}",
         shown["start"],
         newest["start"]
     );
@@ -234,7 +234,7 @@ async fn first_load(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<Stri
     }
     ensure!(
         day["meta"]["last_synced_at"].is_string(),
-        "nothing was read: {}",
+        "the day was not synced: {}",
         day["meta"]
     );
     let strain = part_text(&day, "cycle", "strain", "");
@@ -245,22 +245,25 @@ async fn first_load(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<Stri
     ))
 }
 
-async fn fast_reload(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let before = api_call_count(stack);
-    let begun = Instant::now();
+async fn fast_reload(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let before = api_call_count(env);
+    let started = Instant::now();
     let day = member.get("daily-data", "").await?;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     ensure!(
-        api_call_count(stack) == before,
+        api_call_count(env) == before,
         "{} WHOOP calls were made",
-        api_call_count(stack) - before
+        api_call_count(env) - before
     );
     ensure!(
         day["meta"]["source"] == "database",
-        "it came from {}",
+        "the day is not from the database: {}",
         day["meta"]
     );
-    ensure!(took < MAX_RELOAD_TIME, "it took {took:?}");
+    ensure!(
+        took < MAX_RELOAD_TIME,
+        "the request took {took:?}, the limit is {MAX_RELOAD_TIME:?}"
+    );
     Ok(format!(
         "0 WHOOP calls, {:.1} ms",
         took.as_secs_f64() * 1000.0
@@ -268,15 +271,11 @@ async fn fast_reload(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<Str
 }
 
 /// Rescores a night at WHOOP, and asserts that the morning run stores the new score.
-async fn scheduled_slot(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let RescoredNight { cycle, was, now } = RescoredNight::rescore(stack, [12.5, 91.5])?;
+async fn scheduled_slot(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let RescoredNight { cycle, was, now } = RescoredNight::rescore(env, [12.5, 91.5])?;
     // The member is named, because a run skips members who were read a moment ago.
-    let report = run_worker(
-        stack,
-        &["run", "--slot=morning", "--user", MEMBER, "--json"],
-    )
-    .await?;
-    let client = stack.database.client().await;
+    let report = run_worker(env, &["run", "--slot=morning", "--user", MEMBER, "--json"]).await?;
+    let client = env.database.client().await;
     let row = client
         .query_one(
             "SELECT local_date::TEXT, recovery_score FROM whoop_recovery WHERE user_id = $1 AND id = $2",
@@ -286,32 +285,32 @@ async fn scheduled_slot(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<
     let (date, stored): (String, Option<f64>) = (row.get(0), row.get(1));
     ensure!(
         stored == Some(now),
-        "the database has {stored:?} instead of {now}"
+        "the database has the score {stored:?} instead of {now}"
     );
     live::assert_recovery_shown(member, &date, now).await?;
     Ok(format!(
-        "{} calls; the rescored night of {date} arrived: {was} → {now}",
+        "{} calls; the rescored recovery of {date} is stored: {was} → {now}",
         report["calls"]
     ))
 }
 
-async fn night_run(stack: &DemoEnv) -> anyhow::Result<String> {
-    let report = run_worker(stack, &["run", "--slot=night", "--json"]).await?;
-    let all = assert_all_stored(stack, MEMBER, &simulator_records(stack)?).await?;
+async fn night_run(env: &DemoEnv) -> anyhow::Result<String> {
+    let report = run_worker(env, &["run", "--slot=night", "--json"]).await?;
+    let count = assert_all_stored(env, MEMBER, &simulator_records(env)?).await?;
     Ok(format!(
-        "{} calls; all {all} records of WHOOP are stored",
+        "{} calls; all {count} records of WHOOP are stored",
         report["calls"]
     ))
 }
 
 /// Asserts that all of WHOOP's records are stored, and returns their number.
 pub(crate) async fn assert_all_stored(
-    stack: &DemoEnv,
+    env: &DemoEnv,
     user_id: &str,
     truth: &Value,
 ) -> anyhow::Result<usize> {
-    let client = stack.database.client().await;
-    let mut all = 0;
+    let client = env.database.client().await;
+    let mut count = 0;
     for (table, list) in [
         ("whoop_cycle", "cycles"),
         ("whoop_recovery", "recoveries"),
@@ -320,54 +319,55 @@ pub(crate) async fn assert_all_stored(
     ] {
         let query = format!("SELECT count(*) FROM {table} WHERE user_id = $1");
         let stored: i64 = client.query_one(&query, &[&user_id]).await?.get(0);
-        let there = truth[list].as_array().map_or(0, Vec::len);
+        let expected = truth[list].as_array().map_or(0, Vec::len);
         ensure!(
-            stored == i64::try_from(there)?,
-            "{table} of {user_id} has {stored} rows, WHOOP {there}"
+            stored == i64::try_from(expected)?,
+            "{table} has {stored} rows of {user_id}, WHOOP has {expected} records"
         );
-        all += there;
+        count += expected;
     }
-    Ok(all)
+    Ok(count)
 }
 
-async fn second_night(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let due = run_worker(stack, &["run", "--slot=night", "--json"]).await?;
+async fn second_night(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let repeated = run_worker(env, &["run", "--slot=night", "--json"]).await?;
     ensure!(
-        due["calls"] == 0,
-        "nothing was due, and it made {} calls",
-        due["calls"]
+        repeated["calls"] == 0,
+        "nothing was due, but the run made {} calls",
+        repeated["calls"]
     );
     // Dates the observed end of WHOOP's lists to yesterday, because an end is accepted only on a
     // second day.
-    let client = stack.database.client().await;
+    let client = env.database.client().await;
     client
         .batch_execute(
             "UPDATE whoop_sync_log SET list_end_seen_at = list_end_seen_at - INTERVAL '1 day'",
         )
         .await?;
-    let report = run_worker(stack, &["run", "--slot=night", "--user", MEMBER, "--json"]).await?;
+    let report = run_worker(env, &["run", "--slot=night", "--user", MEMBER, "--json"]).await?;
     let status = member.get("sync-status", "").await?;
     ensure!(
         status["backfill"]["complete"] == true,
-        "the backfill is {}",
+        "the backfill is not complete: {}",
         status["backfill"]
     );
     let written = [&report["inserted"], &report["updated"]];
     // The running cycle may have changed meanwhile.
     ensure!(
         written[0] == 0 && written[1].as_u64().is_some_and(|updated| updated <= 1),
-        "it wrote {} new and {} changed records",
+        "the run wrote {} new and {} changed records",
         written[0],
         written[1]
     );
     Ok(format!(
-        "nothing was due; as if a day later, {} calls confirm that nothing is older, and nothing is written",
+        "no calls while nothing is due; a day later, {} calls confirm the end of the history and \
+         add no record",
         report["calls"]
     ))
 }
 
-async fn date_navigation(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let before = api_call_count(stack);
+async fn date_navigation(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let before = api_call_count(env);
     let today = member.get("daily-data", "?refresh=never").await?;
     let today: chrono::NaiveDate = today["date"]
         .as_str()
@@ -381,85 +381,91 @@ async fn date_navigation(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result
             .await?;
         ensure!(
             day["date"] == date.to_string(),
-            "{date} answered {}",
+            "the request for {date} returned {}",
             day["date"]
         );
         with_sleep += u32::from(!day["sleep"].is_null());
     }
-    ensure!(with_sleep > 0, "no night in 30 days");
+    ensure!(with_sleep > 0, "no sleep in 30 days");
     ensure!(
-        api_call_count(stack) == before,
+        api_call_count(env) == before,
         "{} WHOOP calls were made",
-        api_call_count(stack) - before
+        api_call_count(env) - before
     );
     Ok(format!(
-        "30 days back, {with_sleep} with a night, 0 WHOOP calls"
+        "30 days, {with_sleep} of them with a sleep, 0 WHOOP calls"
     ))
 }
 
-async fn old_date(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let before = api_call_count(stack);
+async fn old_date(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let before = api_call_count(env);
     let day = member.get("daily-data", "?date=2001-01-01").await?;
     let expected: BTreeMap<&str, &str> = ["recovery", "sleep", "cycle", "workouts"]
         .map(|part| (part, "not_recorded"))
         .into();
     ensure!(
         day["missing"] == json!(expected),
-        "the reasons are {}",
+        "the missing reasons are {}",
         day["missing"]
     );
     ensure!(
         day["recovery"].is_null() && day["sleep"].is_null(),
-        "there is data: {day}"
+        "the day has data: {day}"
     );
     ensure!(
-        api_call_count(stack) == before,
+        api_call_count(env) == before,
         "{} WHOOP calls were made",
-        api_call_count(stack) - before
+        api_call_count(env) - before
     );
     Ok("not_recorded, from the database".to_owned())
 }
 
-async fn foreign_access(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let stranger = DemoMember::new(stack, "somebody-else")?;
-    let (status, problem) = stranger
+async fn foreign_access(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let other_member = DemoMember::new(env, "other-member")?;
+    let (status, problem) = other_member
         .send_request(Method::GET, &member.route_url("daily-data", ""), None)
         .await?;
     ensure!(
         status == StatusCode::FORBIDDEN,
-        "a stranger got {status}: {problem}"
+        "a request with another member's token returned {status}: {problem}"
     );
-    let nobody = reqwest::Client::builder().no_proxy().build()?;
-    let answer = nobody
+    let anonymous = reqwest::Client::builder().no_proxy().build()?;
+    let response = anonymous
         .get(member.route_url("daily-data", ""))
         .send()
         .await?;
     ensure!(
-        answer.status() == StatusCode::UNAUTHORIZED,
-        "nobody got {}",
-        answer.status()
+        response.status() == StatusCode::UNAUTHORIZED,
+        "a request without a token returned {}",
+        response.status()
     );
     Ok("403 for another member, 401 without a token".to_owned())
 }
 
-async fn disconnect(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
-    let (status, left) = member
+async fn disconnect(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
+    let (status, disconnected) = member
         .send_request(Method::DELETE, &member.route_url("connection", ""), None)
         .await?;
-    ensure!(status == StatusCode::OK, "{status} {left}");
-    ensure!(left["revoked"] == true, "WHOOP did not confirm: {left}");
-    let before = api_call_count(stack);
+    ensure!(
+        status == StatusCode::OK,
+        "the disconnect returned {status}: {disconnected}"
+    );
+    ensure!(
+        disconnected["revoked"] == true,
+        "WHOOP did not confirm the revocation: {disconnected}"
+    );
+    let before = api_call_count(env);
     let day = member.get("daily-data", "").await?;
     ensure!(
         day["meta"]["connection"] == "disconnected",
-        "the day says {}",
+        "the connection is not disconnected: {}",
         day["meta"]
     );
     ensure!(
-        api_call_count(stack) == before,
-        "WHOOP was called after leaving"
+        api_call_count(env) == before,
+        "WHOOP was called after the disconnect"
     );
-    let (status, gone) = member
+    let (status, erased) = member
         .send_request(
             Method::DELETE,
             &member.route_url("connection", "?erase=true"),
@@ -467,40 +473,42 @@ async fn disconnect(stack: &DemoEnv, member: &DemoMember) -> anyhow::Result<Stri
         )
         .await?;
     ensure!(
-        status == StatusCode::OK && gone["erased"] == true,
-        "{status} {gone}"
+        status == StatusCode::OK && erased["erased"] == true,
+        "the erase returned {status}: {erased}"
     );
-    let client = stack.database.client().await;
+    let client = env.database.client().await;
     let row = client
         .query_one(
             "SELECT count(*) FROM whoop_sleep WHERE user_id = $1",
             &[&MEMBER],
         )
         .await?;
-    ensure!(row.get::<_, i64>(0) == 0, "nights are left after erasing");
+    ensure!(
+        row.get::<_, i64>(0) == 0,
+        "the database has sleeps after the erase"
+    );
     Ok("revoked at WHOOP, then erased".to_owned())
 }
 
-pub(crate) fn whoop_user_id(stack: &DemoEnv) -> anyhow::Result<i64> {
-    let grant = stack
+pub(crate) fn whoop_user_id(env: &DemoEnv) -> anyhow::Result<i64> {
+    let grant = env
         .sim
         .world()
         .grants()
         .into_iter()
         .next()
-        .context("nobody connected")?;
+        .context("no person is connected at the simulator")?;
     Ok(grant.whoop_user_id)
 }
 
 /// Returns the simulator's records of the connected person.
-pub(crate) fn simulator_records(stack: &DemoEnv) -> anyhow::Result<Value> {
-    Ok(stack.sim.world().truth(whoop_user_id(stack)?))
+pub(crate) fn simulator_records(env: &DemoEnv) -> anyhow::Result<Value> {
+    Ok(env.sim.world().truth(whoop_user_id(env)?))
 }
 
 /// Returns the number of calls to WHOOP's data API that the simulator counted.
-pub(crate) fn api_call_count(stack: &DemoEnv) -> usize {
-    stack
-        .sim
+pub(crate) fn api_call_count(env: &DemoEnv) -> usize {
+    env.sim
         .world()
         .calls()
         .iter()

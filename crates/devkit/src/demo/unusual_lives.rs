@@ -20,22 +20,22 @@ const DAYS: u32 = 18;
 
 /// Connects one person of each life pattern, and compares the stored and shown records with
 /// WHOOP's.
-pub(crate) async fn check_unusual_lives(stack: &DemoEnv) -> anyhow::Result<String> {
+pub(crate) async fn check_unusual_lives(env: &DemoEnv) -> anyhow::Result<String> {
     let (mut stored, mut shown) = (0, 0);
     for (life, user_id) in LIVES {
-        let person = *stack
+        let person = *env
             .sim
             .world()
             .add_people(life, 1, DAYS)?
             .first()
-            .context("nobody was added")?;
-        let member = DemoMember::new(stack, user_id)?;
-        member.connect_as(stack, person).await?;
+            .context("the simulator added no person")?;
+        let member = DemoMember::new(env, user_id)?;
+        member.connect_as(env, person).await?;
         member.wait_for_first_sync().await?;
-        let read = json!({"wait": true});
-        member.post("sync", read).await?;
-        let truth = stack.sim.world().truth(person);
-        stored += assert_all_stored(stack, user_id, &truth).await?;
+        let body = json!({"wait": true});
+        member.post("sync", body).await?;
+        let truth = env.sim.world().truth(person);
+        stored += assert_all_stored(env, user_id, &truth).await?;
         shown += assert_sleeps_shown(&member, &truth).await?;
     }
     Ok(format!(
@@ -51,15 +51,15 @@ async fn assert_sleeps_shown(member: &DemoMember, truth: &Value) -> anyhow::Resu
     let mut shown: Vec<String> = Vec::new();
     for back in 0..u64::from(DAYS) + 3 {
         let date = today - chrono::Days::new(back);
-        let rest = format!("?date={date}&refresh=never");
-        let day = member.get("daily-data", &rest).await?;
+        let query = format!("?date={date}&refresh=never");
+        let day = member.get("daily-data", &query).await?;
         let night = match day["sleep"]["parts"].as_array() {
             Some(parts) => parts.clone(),
             None => vec![day["sleep"]["id"].clone()],
         };
         let others = day["others"]["sleeps"].as_array().cloned();
         let others = others.unwrap_or_default();
-        let ids = night.iter().chain(others.iter().map(|one| &one["id"]));
+        let ids = night.iter().chain(others.iter().map(|sleep| &sleep["id"]));
         shown.extend(ids.filter_map(Value::as_str).map(str::to_owned));
     }
     let main = truth["sleeps"].as_array().into_iter().flatten();
@@ -68,7 +68,7 @@ async fn assert_sleeps_shown(member: &DemoMember, truth: &Value) -> anyhow::Resu
         .filter_map(|sleep| sleep["id"].as_str())
         .collect();
     for id in &main {
-        let times = shown.iter().filter(|one| one == id).count();
+        let times = shown.iter().filter(|shown_id| shown_id == id).count();
         ensure!(
             times == 1,
             "{}: sleep {id} is shown {times} times",

@@ -99,22 +99,22 @@ impl SoakEnv {
         shared.extend(quota_flags(UNLIMITED_CALLS, UNLIMITED_CALLS));
         let engine = build_engine(&shared)?;
         let digest = random::to_hex(&Sha256::digest(service_key.as_bytes()));
-        let program = |address: SocketAddr| -> anyhow::Result<ApiProcess> {
-            let own = [
+        let start_api = |address: SocketAddr| -> anyhow::Result<ApiProcess> {
+            let api_flags = [
                 "api".to_owned(),
                 format!("--api-listen={address}"),
                 format!("--auth-service-keys={digest}"),
                 "--api-workers=2".to_owned(),
                 "--rust-log=error".to_owned(),
             ];
-            let flags: Vec<String> = own.into_iter().chain(shared.clone()).collect();
+            let flags: Vec<String> = api_flags.into_iter().chain(shared.clone()).collect();
             Ok(ApiProcess {
                 address,
                 child: spawn_self(&flags, Stdio::null())?,
                 flags,
             })
         };
-        let mut house = Self {
+        let mut env = Self {
             members: Vec::new(),
             // Shorter than the five seconds after which the simulator closes idle connections.
             http: Client::builder()
@@ -122,7 +122,7 @@ impl SoakEnv {
                 .timeout(REQUEST_TIMEOUT)
                 .pool_idle_timeout(Duration::from_secs(2))
                 .build()?,
-            apis: [program(addresses[0])?, program(addresses[1])?],
+            apis: [start_api(addresses[0])?, start_api(addresses[1])?],
             sim,
             engine,
             worker_flags: shared,
@@ -130,21 +130,21 @@ impl SoakEnv {
             database,
         };
         for nth in 0..2 {
-            house.wait_until_serving(nth).await?;
+            env.wait_until_serving(nth).await?;
         }
-        for (nth, whoop_user_id) in house.world().people().into_iter().enumerate() {
+        for (nth, whoop_user_id) in env.world().people().into_iter().enumerate() {
             let user_id: UserId = format!("member-{nth}").parse()?;
-            house.members.push(SoakMember {
+            env.members.push(SoakMember {
                 user_id,
                 whoop_user_id,
             });
         }
-        stream::iter(&house.members)
-            .map(|member| house.connect(member))
+        stream::iter(&env.members)
+            .map(|member| env.connect(member))
             .buffer_unordered(CONCURRENT_CONNECTS)
             .try_collect::<()>()
             .await?;
-        Ok(house)
+        Ok(env)
     }
 
     pub(crate) fn world(&self) -> WorldHandle {
@@ -179,7 +179,9 @@ impl SoakEnv {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next());
-        Ok(kilobytes.context("no VmRSS")?.parse()?)
+        Ok(kilobytes
+            .with_context(|| format!("/proc/{pid}/status has no VmRSS"))?
+            .parse()?)
     }
 
     pub(crate) fn service_key(&self) -> &str {
@@ -188,7 +190,7 @@ impl SoakEnv {
 
     /// Connects a member as a person does, through WHOOP's consent.
     pub(crate) async fn connect(&self, member: &SoakMember) -> anyhow::Result<()> {
-        let begun: Value = self
+        let response: Value = self
             .http
             .post(self.route_url(0, "connect", member, ""))
             .bearer_auth(&self.service_key)
@@ -197,24 +199,26 @@ impl SoakEnv {
             .error_for_status()?
             .json()
             .await?;
-        let page = begun["authorization_url"].as_str().context("no address")?;
+        let page = response["authorization_url"]
+            .as_str()
+            .context("connect returned no authorization_url")?;
         let page = format!("{page}&login_hint={}", member.whoop_user_id);
-        let landed = self.http.get(page).send().await?;
-        let status = landed.status();
+        let response = self.http.get(page).send().await?;
+        let status = response.status();
         ensure!(
             status == StatusCode::OK,
-            "connecting {} ended with {status}: {}",
+            "connecting {} returned {status}: {}",
             member.user_id,
-            landed.text().await?
+            response.text().await?
         );
         Ok(())
     }
 
     /// Starts a run of the worker in a separate process.
-    pub(crate) fn spawn_worker(&self, own: &[&str]) -> anyhow::Result<Child> {
+    pub(crate) fn spawn_worker(&self, run_flags: &[&str]) -> anyhow::Result<Child> {
         let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=off"]
             .iter()
-            .chain(own)
+            .chain(run_flags)
             .map(|flag| (*flag).to_owned())
             .collect();
         flags.extend(self.worker_flags.clone());
@@ -222,10 +226,10 @@ impl SoakEnv {
     }
 
     /// Starts a run of the worker with a JSON report that can be read.
-    pub(crate) fn spawn_reporting_worker(&self, own: &[&str]) -> anyhow::Result<Child> {
+    pub(crate) fn spawn_reporting_worker(&self, run_flags: &[&str]) -> anyhow::Result<Child> {
         let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=error", "--json"]
             .iter()
-            .chain(own)
+            .chain(run_flags)
             .map(|flag| (*flag).to_owned())
             .collect();
         flags.extend(self.worker_flags.clone());
@@ -233,7 +237,7 @@ impl SoakEnv {
     }
 
     /// Sets the quota at WHOOP and in all processes, and begins to count at zero.
-    pub(crate) async fn set_quota(&mut self, a_minute: u32, a_day: u32) -> anyhow::Result<()> {
+    pub(crate) async fn set_quota(&mut self, per_minute: u32, per_day: u32) -> anyhow::Result<()> {
         for api in &mut self.apis {
             api.child.kill().await?;
         }
@@ -242,9 +246,9 @@ impl SoakEnv {
         let apis = self.apis.iter_mut().map(|api| &mut api.flags);
         for flags in apis.chain([&mut self.worker_flags]) {
             flags.retain(|flag| !is_limit(flag));
-            flags.extend(quota_flags(a_minute, a_day));
+            flags.extend(quota_flags(per_minute, per_day));
         }
-        self.world().set_limits(a_minute, a_day);
+        self.world().set_limits(per_minute, per_day);
         self.world().reset_calls();
         for nth in 0..self.apis.len() {
             self.apis[nth].child = spawn_self(&self.apis[nth].flags, Stdio::null())?;
@@ -304,19 +308,24 @@ impl SoakEnv {
 
     /// Whether a call to WHOOP works for this member now. The error is the reason why not.
     pub(crate) async fn check_connection(&self, member: &SoakMember) -> Result<(), String> {
-        let job = SyncContext::interactive();
-        let token = self.engine.access_token(&member.user_id, &job, None).await;
+        let context = SyncContext::interactive();
+        let user_id = &member.user_id;
+        let token = self.engine.access_token(user_id, &context, None).await;
         let token = token.map_err(|error| error.to_string())?;
-        let mut profile = self.engine.whoop_for(&job).fetch_profile(&token).await;
+        let mut profile = self.engine.whoop_for(&context).fetch_profile(&token).await;
         if profile.is_err() {
             // The token may have been refused. Like every caller, this one gets a new token and
             // tries once more.
-            let fresh = self
+            let new_token = self
                 .engine
-                .access_token(&member.user_id, &job, Some(&token))
+                .access_token(user_id, &context, Some(&token))
                 .await
                 .map_err(|error| error.to_string())?;
-            profile = self.engine.whoop_for(&job).fetch_profile(&fresh).await;
+            profile = self
+                .engine
+                .whoop_for(&context)
+                .fetch_profile(&new_token)
+                .await;
         }
         profile.map(drop).map_err(|error| error.to_string())
     }
@@ -334,8 +343,8 @@ impl SoakEnv {
             .await?
             .json()
             .await?;
-        let word = |name: &str| state[name].as_str().unwrap_or_default().to_owned();
-        Ok((word("connection"), word("detail")))
+        let text = |name: &str| state[name].as_str().unwrap_or_default().to_owned();
+        Ok((text("connection"), text("detail")))
     }
 
     async fn wait_until_serving(&self, nth: usize) -> anyhow::Result<()> {
@@ -347,7 +356,7 @@ impl SoakEnv {
         };
         tokio::time::timeout(REQUEST_TIMEOUT, serving)
             .await
-            .with_context(|| format!("{url} never answered"))
+            .with_context(|| format!("{url} did not respond within {REQUEST_TIMEOUT:?}"))
     }
 
     pub(crate) async fn stop(mut self) {
@@ -359,20 +368,20 @@ impl SoakEnv {
     }
 }
 
-fn quota_flags(a_minute: u32, a_day: u32) -> [String; 2] {
+fn quota_flags(per_minute: u32, per_day: u32) -> [String; 2] {
     [
-        format!("--whoop-calls-per-minute={a_minute}"),
-        format!("--whoop-calls-per-day={a_day}"),
+        format!("--whoop-calls-per-minute={per_minute}"),
+        format!("--whoop-calls-per-day={per_day}"),
     ]
 }
 
 fn build_engine(flags: &[String]) -> anyhow::Result<Engine> {
-    let own = ["soak".to_owned(), "--database-pool-size=4".to_owned()];
-    let EngineFlags { args: parts } = EngineFlags::try_parse_from(own.iter().chain(flags))?;
+    let engine_flags = ["soak".to_owned(), "--database-pool-size=4".to_owned()];
+    let EngineFlags { args } = EngineFlags::try_parse_from(engine_flags.iter().chain(flags))?;
     let clock = Arc::new(SystemClock);
-    Ok(parts
+    Ok(args
         .whoop
-        .engine(parts.database.database()?, clock, EngineSettings::default())?)
+        .engine(args.database.database()?, clock, EngineSettings::default())?)
 }
 
 fn spawn_self(flags: &[String], output: Stdio) -> anyhow::Result<Child> {
@@ -384,7 +393,7 @@ fn spawn_self(flags: &[String], output: Stdio) -> anyhow::Result<Child> {
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .spawn()
-        .context("a process of our own does not start")
+        .context("cannot start another process of this program")
 }
 
 fn free_address() -> anyhow::Result<SocketAddr> {

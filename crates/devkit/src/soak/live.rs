@@ -55,21 +55,24 @@ pub(crate) struct LiveSoakArgs {
 pub(crate) async fn measure(args: &LiveSoakArgs) -> anyhow::Result<ExitCode> {
     ensure!(
         args.streams <= usize::from(args.members) * 8,
-        "a member has 8 streams at the most; name more members"
+        "a member can have at most 8 streams; increase --members"
     );
-    let house = SoakEnv::build(args.members.into(), 20).await?;
-    println!("{} members; whoop-sim stands in for WHOOP", args.members);
-    house.world().send_webhooks_to(&house.webhook_url(0));
-    let mut followers = open_streams(&house, args.streams).await?;
-    let told = time_changes(&house, &mut followers, args.changes).await?;
-    let answered = send_webhooks(&house, args).await?;
-    drop(followers);
-    house.stop().await;
+    let env = SoakEnv::build(args.members.into(), 20).await?;
+    println!("{} members; whoop-sim replaces WHOOP", args.members);
+    env.world().send_webhooks_to(&env.webhook_url(0));
+    let mut readers = open_streams(&env, args.streams).await?;
+    let event_delays = time_changes(&env, &mut readers, args.changes).await?;
+    let response_times = send_webhooks(&env, args).await?;
+    drop(readers);
+    env.stop().await;
     println!(
-        "from a change at WHOOP to the event at the app: {}",
-        latency_text(told)
+        "delay from a change at WHOOP to the event in the app: {}",
+        latency_text(event_delays)
     );
-    println!("a webhook's answer: {}", latency_text(answered));
+    println!(
+        "response time of a webhook: {}",
+        latency_text(response_times)
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -88,26 +91,26 @@ impl Drop for EventReaders {
 }
 
 /// Opens streams at the second API, spread over the members.
-async fn open_streams(house: &SoakEnv, count: usize) -> anyhow::Result<EventReaders> {
-    let before = house.api_memory_kb(1)?;
-    let (to, heard) = mpsc::unbounded_channel();
+async fn open_streams(env: &SoakEnv, count: usize) -> anyhow::Result<EventReaders> {
+    let before = env.api_memory_kb(1)?;
+    let (sender, arrivals) = mpsc::unbounded_channel();
     let http = reqwest::Client::builder().no_proxy().build()?;
     let readers: Vec<tokio::task::JoinHandle<()>> = stream::iter(0..count)
         .map(|nth| {
-            let (http, to) = (http.clone(), to.clone());
+            let (http, sender) = (http.clone(), sender.clone());
             async move {
-                let place = nth % house.members.len();
-                let url = house.route_url(1, "events", &house.members[place], "");
-                let request = http.get(url).bearer_auth(house.service_key());
+                let index = nth % env.members.len();
+                let url = env.route_url(1, "events", &env.members[index], "");
+                let request = http.get(url).bearer_auth(env.service_key());
                 let mut response = request.send().await?.error_for_status()?;
                 let first = response.chunk().await?;
-                ensure!(first.is_some(), "a stream ended at once");
+                ensure!(first.is_some(), "an event stream ended immediately");
                 // Only the first stream of each member reports arrivals.
-                let tells = nth < house.members.len();
+                let reports = nth < env.members.len();
                 Ok(tokio::spawn(async move {
                     while let Ok(Some(chunk)) = response.chunk().await {
                         let is_day = String::from_utf8_lossy(&chunk).contains("event: day");
-                        if tells && is_day && to.send((place, Instant::now())).is_err() {
+                        if reports && is_day && sender.send((index, Instant::now())).is_err() {
                             return;
                         }
                     }
@@ -117,88 +120,85 @@ async fn open_streams(house: &SoakEnv, count: usize) -> anyhow::Result<EventRead
         .buffer_unordered(CONCURRENT_OPENS)
         .try_collect()
         .await?;
-    let after = house.api_memory_kb(1)?;
+    let after = env.api_memory_kb(1)?;
     println!(
-        "{count} open event streams: the API has {} MB resident, {} MB before",
+        "{count} open event streams: the API uses {} MB of resident memory, {} MB before",
         after / 1024,
         before / 1024
     );
-    Ok(EventReaders {
-        arrivals: heard,
-        readers,
-    })
+    Ok(EventReaders { arrivals, readers })
 }
 
 /// Makes one change at WHOOP after another, and times each until the app receives its event.
 async fn time_changes(
-    house: &SoakEnv,
-    followers: &mut EventReaders,
+    env: &SoakEnv,
+    readers: &mut EventReaders,
     count: usize,
 ) -> anyhow::Result<Vec<Duration>> {
-    let mut random = StdRng::seed_from_u64(1);
-    let scored = |place: usize| {
-        let truth = house.world().truth(house.members[place].whoop_user_id);
+    let mut rng = StdRng::seed_from_u64(1);
+    let scored_cycle = |index: usize| {
+        let truth = env.world().truth(env.members[index].whoop_user_id);
         let recoveries = truth["recoveries"].as_array()?;
-        let is_scored = |one: &&Value| one["score_state"] == "SCORED";
+        let is_scored = |recovery: &&Value| recovery["score_state"] == "SCORED";
         Some(recoveries.iter().find(is_scored)?["cycle_id"].clone())
     };
     // A member who never wears the strap has no scored night.
-    let nights: Vec<(usize, Value)> = (0..house.members.len())
-        .filter_map(|place| Some((place, scored(place)?)))
+    let nights: Vec<(usize, Value)> = (0..env.members.len())
+        .filter_map(|index| Some((index, scored_cycle(index)?)))
         .collect();
     let mut times = Vec::with_capacity(count);
     for nth in 0..count {
-        let (place, cycle_id) = &nights[random.random_range(0..nights.len())];
-        let (place, person) = (*place, house.members[*place].whoop_user_id);
-        while followers.arrivals.try_recv().is_ok() {}
-        let began = Instant::now();
-        house
-            .world()
+        let (index, cycle_id) = &nights[rng.random_range(0..nights.len())];
+        let (index, person) = (*index, env.members[*index].whoop_user_id);
+        while readers.arrivals.try_recv().is_ok() {}
+        let started = Instant::now();
+        env.world()
             .patch(
                 person,
                 SimDataType::Recovery,
                 cycle_id,
                 json!({"score": {"recovery_score": 1 + nth % 99}}),
             )
-            .map_err(|error| anyhow::anyhow!("the simulator: {error}"))?;
-        let heard = async {
-            while let Some((of, at)) = followers.arrivals.recv().await {
-                if of == place {
+            .map_err(|error| anyhow::anyhow!("the simulator refused the change: {error}"))?;
+        let arrival = async {
+            while let Some((member, at)) = readers.arrivals.recv().await {
+                if member == index {
                     return Some(at);
                 }
             }
             None
         };
-        let Ok(at) = timeout(EVENT_TIMEOUT, heard).await else {
+        let Ok(at) = timeout(EVENT_TIMEOUT, arrival).await else {
             let events = format!(
                 "SELECT string_agg(concat_ws(' ', event_type, state, received_at, due_at, \
                      finished_at, attempts, looks, last_error), '; ') \
                  FROM whoop_webhook_event WHERE whoop_user_id = {person}"
             );
             bail!(
-                "change {nth}, of {person}, was not told within {EVENT_TIMEOUT:?}: {:?}",
-                house.query_text(&events).await?
+                "the event of change {nth} (WHOOP user {person}) did not arrive within \
+                 {EVENT_TIMEOUT:?}; webhook events: {:?}",
+                env.query_text(&events).await?
             );
         };
-        let at = at.context("nobody follows")?;
-        times.push(at - began);
+        let at = at.context("all event streams have ended")?;
+        times.push(at - started);
     }
     Ok(times)
 }
 
 /// Sends webhooks at a fixed rate, about members' real records and about strangers. Each is sent on
 /// time, even if earlier ones have no response yet.
-async fn send_webhooks(house: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<Vec<Duration>> {
-    let events: Vec<(i64, String)> = house
+async fn send_webhooks(env: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<Vec<Duration>> {
+    let events: Vec<(i64, String)> = env
         .members
         .iter()
         .filter_map(|member| {
-            let truth = house.world().truth(member.whoop_user_id);
+            let truth = env.world().truth(member.whoop_user_id);
             let sleep = truth["sleeps"][0]["id"].as_str()?.to_owned();
             Some((member.whoop_user_id, sleep))
         })
         .collect();
-    let url = house.webhook_url(0);
+    let url = env.webhook_url(0);
     let http = reqwest::Client::builder().no_proxy().build()?;
     let times: Arc<Mutex<Vec<Duration>>> = Arc::default();
     let statuses: Arc<Mutex<HashMap<u16, usize>>> = Arc::default();
@@ -206,8 +206,8 @@ async fn send_webhooks(house: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<V
     let mut sent = Vec::new();
     for nth in 0..args.webhooks_per_second * args.seconds {
         ticks.tick().await;
-        let place = usize::try_from(nth)? % events.len();
-        let (mut whoop_user_id, sleep) = events[place].clone();
+        let index = usize::try_from(nth)? % events.len();
+        let (mut whoop_user_id, sleep) = events[index].clone();
         // Every second webhook is about a WHOOP user who is not a member.
         if nth % 2 == 1 {
             whoop_user_id = i64::from(nth) + 1;
@@ -219,20 +219,20 @@ async fn send_webhooks(house: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<V
         let request = signed_request(&http, &url, &body)?;
         let (times, statuses) = (Arc::clone(&times), Arc::clone(&statuses));
         sent.push(tokio::spawn(async move {
-            let began = Instant::now();
-            let answer = request.send().await;
-            let took = began.elapsed();
-            let status = answer.map_or(0, |answer| answer.status().as_u16());
+            let started = Instant::now();
+            let response = request.send().await;
+            let took = started.elapsed();
+            let status = response.map_or(0, |response| response.status().as_u16());
             times.lock().await.push(took);
             *statuses.lock().await.entry(status).or_default() += 1;
         }));
     }
-    for one in sent {
-        one.await?;
+    for task in sent {
+        task.await?;
     }
     let statuses = statuses.lock().await;
     println!(
-        "{} webhooks at {} a second: {statuses:?}",
+        "{} webhooks at {} per second; responses by status: {statuses:?}",
         times.lock().await.len(),
         args.webhooks_per_second
     );
@@ -263,12 +263,12 @@ fn signed_request(
 fn latency_text(mut times: Vec<Duration>) -> String {
     times.sort_unstable();
     let at = |percent: usize| {
-        let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-        let time = times.get(place).copied().unwrap_or_default();
+        let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+        let time = times.get(index).copied().unwrap_or_default();
         time.as_secs_f64() * 1000.0
     };
     format!(
-        "median {:.1} ms, p95 {:.1} ms, p99 {:.1} ms, at most {:.1} ms of {}",
+        "median {:.1} ms, p95 {:.1} ms, p99 {:.1} ms, maximum {:.1} ms, {} samples",
         at(50),
         at(95),
         at(99),

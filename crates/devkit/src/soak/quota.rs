@@ -88,8 +88,8 @@ struct QuotaTally {
 pub(crate) async fn soak(args: &QuotaSoakArgs) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| rand::rng().random());
     println!(
-        "{} calls at {} a minute and {} a day, {} members, {} worker(s), {} visits a minute, \
-         seed {seed}; whoop-sim stands in for WHOOP",
+        "{} calls, limits of {} per minute and {} per day, {} members, {} worker(s), \
+         {} app requests per minute, seed {seed}; whoop-sim replaces WHOOP",
         args.calls,
         args.calls_per_minute,
         args.calls_per_day,
@@ -97,40 +97,42 @@ pub(crate) async fn soak(args: &QuotaSoakArgs) -> anyhow::Result<ExitCode> {
         args.workers,
         args.visits_per_minute
     );
-    let house = connected_env(args).await?;
-    let house = Arc::new(house);
+    let env = connected_env(args).await?;
+    let env = Arc::new(env);
     let is_over = Arc::new(AtomicBool::new(false));
-    let visits = Arc::new(AppRequestCounters::default());
-    let visitors = tokio::spawn(send_app_requests(
-        Arc::clone(&house),
-        Arc::clone(&visits),
+    let app_requests = Arc::new(AppRequestCounters::default());
+    let app_request_sender = tokio::spawn(send_app_requests(
+        Arc::clone(&env),
+        Arc::clone(&app_requests),
         Arc::clone(&is_over),
         args.visits_per_minute,
         StdRng::seed_from_u64(seed),
     ));
 
     let mut tally = QuotaTally::default();
-    while api_calls(&house).len() < args.calls {
-        let goes_on = run_wave(&house, args, &mut tally).await?;
-        let [made, deferred] =
-            [&visits.sent, &visits.deferred].map(|one| one.load(Ordering::Relaxed));
-        println!("{made} app requests until now, {deferred} deferred");
-        if !goes_on {
-            println!("the day's calls are spent");
+    while api_calls(&env).len() < args.calls {
+        let has_quota = run_wave(&env, args, &mut tally).await?;
+        let [sent, deferred] =
+            [&app_requests.sent, &app_requests.deferred].map(|count| count.load(Ordering::Relaxed));
+        println!("{sent} app requests so far, {deferred} deferred");
+        if !has_quota {
+            println!("the day quota is used up");
             break;
         }
     }
     is_over.store(true, Ordering::Relaxed);
-    visitors.await?;
+    app_request_sender.await?;
 
-    evaluate(&house, args, &visits, &mut tally);
-    let house = Arc::into_inner(house).context("somebody still holds the house")?;
-    house.stop().await;
+    evaluate(&env, args, &app_requests, &mut tally);
+    let env = Arc::into_inner(env).context("the environment is still in use")?;
+    env.stop().await;
     for defect in &tally.defects {
         println!("DEFECT  {defect}");
     }
     Ok(if tally.defects.is_empty() {
-        println!("every member once, nothing twice, and never more than WHOOP allows");
+        println!(
+            "every member was read, no list was read twice within 15 minutes, no limit was exceeded"
+        );
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -139,43 +141,44 @@ pub(crate) async fn soak(args: &QuotaSoakArgs) -> anyhow::Result<ExitCode> {
 
 /// Connects all members, waits for their first syncs, and sets the quota.
 async fn connected_env(args: &QuotaSoakArgs) -> anyhow::Result<SoakEnv> {
-    let began = Instant::now();
-    let mut house = SoakEnv::build(args.members.into(), 20).await?;
-    let wanted = i64::from(args.members) * 4;
-    let read = "SELECT count(*) FROM whoop_sync_log l JOIN whoop_users u USING (user_id) \
+    let started = Instant::now();
+    let mut env = SoakEnv::build(args.members.into(), 20).await?;
+    let expected = i64::from(args.members) * 4;
+    let read_types = "SELECT count(*) FROM whoop_sync_log l JOIN whoop_users u USING (user_id) \
                 WHERE l.sync_status = 'success' AND NOT u.first_sync_pending";
     let deadline = Instant::now() + Duration::from_secs(600);
-    while house.query_count(read).await? < wanted {
-        ensure!(Instant::now() < deadline, "first syncs never ended");
+    while env.query_count(read_types).await? < expected {
+        ensure!(
+            Instant::now() < deadline,
+            "the first syncs did not end within 10 minutes"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    house
-        .set_quota(args.calls_per_minute, args.calls_per_day)
+    env.set_quota(args.calls_per_minute, args.calls_per_day)
         .await?;
     println!(
         "{} members connected in {:.1} s",
         args.members,
-        began.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64()
     );
-    Ok(house)
+    Ok(env)
 }
 
 /// Makes all data stale, so that every member is due, and runs the workers once. Returns whether
 /// quota remains.
 async fn run_wave(
-    house: &SoakEnv,
+    env: &SoakEnv,
     args: &QuotaSoakArgs,
     tally: &mut QuotaTally,
 ) -> anyhow::Result<bool> {
-    house
-        .execute_sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 hour'")
+    env.execute_sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 hour'")
         .await?;
-    let began = Instant::now();
-    let began_at = sim_now(house);
-    let before = api_calls(house).len();
+    let started = Instant::now();
+    let began_at = sim_now(env);
+    let before = api_calls(env).len();
     let slot = format!("--slot={}", args.slot);
     let workers: Vec<Child> = (0..args.workers)
-        .map(|_| house.spawn_reporting_worker(&[&slot, "--parallel=4"]))
+        .map(|_| env.spawn_reporting_worker(&[&slot, "--parallel=4"]))
         .collect::<anyhow::Result<_>>()?;
     let mut reports = Vec::new();
     let memory = tokio::spawn(peak_memory_kb(
@@ -186,26 +189,29 @@ async fn run_wave(
     }
     tally.max_memory_kb = tally.max_memory_kb.max(memory.await?);
     tally.waves += 1;
-    tally.work_time += began.elapsed();
-    let calls = api_calls(house);
+    tally.work_time += started.elapsed();
+    let calls = api_calls(env);
     tally.calls += calls.len() - before;
-    let sum = |name: &str| -> u64 { reports.iter().filter_map(|one| one[name].as_u64()).sum() };
+    let sum = |name: &str| -> u64 {
+        let values = reports.iter().filter_map(|report| report[name].as_u64());
+        values.sum()
+    };
     println!(
-        "wave {}: {} calls in {:.1} s, {} turns, {} failed, {} put off",
+        "wave {}: {} calls in {:.1} s, {} members in the reports, {} failed, {} deferred",
         tally.waves,
         calls.len() - before,
-        began.elapsed().as_secs_f64(),
+        started.elapsed().as_secs_f64(),
         sum("members"),
         sum("failed"),
         sum("deferred"),
     );
-    let minutes = full_minutes(&calls, began_at, sim_now(house));
+    let minutes = full_minutes(&calls, began_at, sim_now(env));
     println!("calls in each full minute: {minutes:?}");
     tally.min_calls_in_a_minute = tally.min_calls_in_a_minute.into_iter().chain(minutes).min();
     if sum("failed") > 0 {
         tally
             .defects
-            .push(format!("{} turns failed", sum("failed")));
+            .push(format!("the syncs of {} members failed", sum("failed")));
     }
     let is_spent = sum("deferred") > 0;
     let reads = reads_since(&calls, began_at);
@@ -218,17 +224,17 @@ async fn run_wave(
         if !is_spent && read != usize::from(args.members) {
             tally
                 .defects
-                .push(format!("{list} was read of {read} members in a wave"));
+                .push(format!("{list} was read for {read} members in a wave"));
         }
     }
-    for ((member, path), at) in reads {
-        let twice = at
+    for ((member, path), read_times) in reads {
+        let repeated = read_times
             .windows(2)
-            .find(|two| two[1] - two[0] < FRESHNESS_INTERVAL);
-        if let Some(two) = twice {
-            let apart = (two[1] - two[0]).num_seconds();
+            .find(|pair| pair[1] - pair[0] < FRESHNESS_INTERVAL);
+        if let Some(pair) = repeated {
+            let seconds = (pair[1] - pair[0]).num_seconds();
             tally.defects.push(format!(
-                "{path} of {member} was read twice, {apart} s apart"
+                "{path} of member {member} was read twice within {seconds} s"
             ));
         }
     }
@@ -269,14 +275,14 @@ fn reads_since(
 /// Returns the end of the window that a call requests.
 fn window_end(call: &LoggedCall) -> Option<DateTime<Utc>> {
     let mut parameters = call.query.split('&');
-    let end = parameters.find_map(|one| one.strip_prefix("end="))?;
+    let end = parameters.find_map(|parameter| parameter.strip_prefix("end="))?;
     end.replace("%3A", ":").parse().ok()
 }
 
 /// Returns the maximum resident memory of these processes, in kilobytes, or 0 if the system does
 /// not report it.
 async fn peak_memory_kb(processes: Vec<u32>) -> u64 {
-    let mut most = 0;
+    let mut max_kb = 0;
     loop {
         let mut alive = 0;
         for process in &processes {
@@ -286,10 +292,10 @@ async fn peak_memory_kb(processes: Vec<u32>) -> u64 {
                 line.split_whitespace().nth(1)?.parse::<u64>().ok()
             });
             alive += u32::from(peak.is_some());
-            most = most.max(peak.unwrap_or(0));
+            max_kb = max_kb.max(peak.unwrap_or(0));
         }
         if alive == 0 {
-            return most;
+            return max_kb;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -300,81 +306,85 @@ async fn worker_report(worker: Child) -> anyhow::Result<Value> {
     let code = output.status.code();
     ensure!(
         matches!(code, Some(0 | 3 | 4)),
-        "a worker ended with {code:?}"
+        "a worker exited with code {code:?}"
     );
-    serde_json::from_slice(&output.stdout).context("a worker's report")
+    serde_json::from_slice(&output.stdout).context("a worker printed no JSON report")
 }
 
 async fn send_app_requests(
-    house: Arc<SoakEnv>,
-    visits: Arc<AppRequestCounters>,
+    env: Arc<SoakEnv>,
+    app_requests: Arc<AppRequestCounters>,
     is_over: Arc<AtomicBool>,
-    a_minute: f64,
-    mut random: StdRng,
+    per_minute: f64,
+    mut rng: StdRng,
 ) {
-    if a_minute <= 0.0 {
+    if per_minute <= 0.0 {
         return;
     }
-    let mut under_way = tokio::task::JoinSet::new();
+    let mut requests = tokio::task::JoinSet::new();
     while !is_over.load(Ordering::Relaxed) {
         // Random pauses as between independent people: most are short, some are long.
-        let pause = -random.random::<f64>().max(1e-9).ln() * 60.0 / a_minute;
-        let comes_at = Instant::now() + Duration::from_secs_f64(pause);
-        while Instant::now() < comes_at && !is_over.load(Ordering::Relaxed) {
+        let pause = -rng.random::<f64>().max(1e-9).ln() * 60.0 / per_minute;
+        let next_at = Instant::now() + Duration::from_secs_f64(pause);
+        while Instant::now() < next_at && !is_over.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let member = random.random_range(0..house.members.len());
-        let api = random.random_range(0..2);
-        let (house, visits) = (Arc::clone(&house), Arc::clone(&visits));
-        under_way.spawn(async move {
-            visits.sent.fetch_add(1, Ordering::Relaxed);
-            let url = house.route_url(api, "daily-data", &house.members[member], "");
-            let answer = house
+        let member = rng.random_range(0..env.members.len());
+        let api = rng.random_range(0..2);
+        let (env, app_requests) = (Arc::clone(&env), Arc::clone(&app_requests));
+        requests.spawn(async move {
+            app_requests.sent.fetch_add(1, Ordering::Relaxed);
+            let url = env.route_url(api, "daily-data", &env.members[member], "");
+            let response = env
                 .http
                 .get(url)
-                .bearer_auth(house.service_key())
+                .bearer_auth(env.service_key())
                 .send()
                 .await;
-            let day: Option<Value> = match answer {
-                Ok(answer) if answer.status().is_success() => answer.json().await.ok(),
+            let day: Option<Value> = match response {
+                Ok(response) if response.status().is_success() => response.json().await.ok(),
                 _ => None,
             };
             match day.as_ref().and_then(|day| day["meta"]["sync"].as_str()) {
-                None | Some("failed") => visits.failed.fetch_add(1, Ordering::Relaxed),
-                Some("deferred") => visits.deferred.fetch_add(1, Ordering::Relaxed),
+                None | Some("failed") => app_requests.failed.fetch_add(1, Ordering::Relaxed),
+                Some("deferred") => app_requests.deferred.fetch_add(1, Ordering::Relaxed),
                 Some(_) => 0,
             };
         });
     }
-    while under_way.join_next().await.is_some() {}
+    while requests.join_next().await.is_some() {}
 }
 
 fn evaluate(
-    house: &SoakEnv,
+    env: &SoakEnv,
     args: &QuotaSoakArgs,
-    visits: &AppRequestCounters,
+    app_requests: &AppRequestCounters,
     tally: &mut QuotaTally,
 ) {
-    let calls = api_calls(house);
+    let calls = api_calls(env);
     let refused = calls.iter().filter(|call| call.status == 429).count();
-    let most = max_calls_in_a_minute(&calls);
+    let max_calls = max_calls_in_a_minute(&calls);
     let minutes = tally.work_time.as_secs_f64() / 60.0;
     #[expect(clippy::cast_precision_loss, reason = "some thousands of calls")]
-    let used = tally.calls as f64 / minutes / f64::from(args.calls_per_minute) * 100.0;
-    let [made, put_off, bad] =
-        [&visits.sent, &visits.deferred, &visits.failed].map(|count| count.load(Ordering::Relaxed));
+    let used_percent = tally.calls as f64 / minutes / f64::from(args.calls_per_minute) * 100.0;
+    let [sent, deferred, failed] = [
+        &app_requests.sent,
+        &app_requests.deferred,
+        &app_requests.failed,
+    ]
+    .map(|count| count.load(Ordering::Relaxed));
     println!(
-        "{} calls; at most {most} in any 60 s of {} allowed; {refused} refused by WHOOP; \
-         {used:.1} % of the allowance used while workers ran, {} calls in the full minute with the \
-         fewest; workers had {} MB at most",
+        "{} calls; at most {max_calls} in any 60 s, limit {}; {refused} refused by WHOOP; \
+         {used_percent:.1} % of the limit used while workers ran, at least {} calls in each full \
+         minute; workers used at most {} MB",
         calls.len(),
         args.calls_per_minute,
         tally.min_calls_in_a_minute.unwrap_or_default(),
         tally.max_memory_kb / 1024
     );
-    println!("{made} visits, {put_off} put off because of the quota, {bad} without an answer");
-    if most > args.calls_per_minute as usize {
-        tally.defects.push(format!("{most} calls in 60 s"));
+    println!("{sent} app requests, {deferred} deferred because of the quota, {failed} failed");
+    if max_calls > args.calls_per_minute as usize {
+        tally.defects.push(format!("{max_calls} calls in 60 s"));
     }
     if calls.len() > args.calls_per_day as usize {
         tally
@@ -384,22 +394,20 @@ fn evaluate(
     if refused > 0 {
         tally.defects.push(format!("WHOOP refused {refused} calls"));
     }
-    if bad > 0 {
-        tally
-            .defects
-            .push(format!("{bad} visits without an answer"));
+    if failed > 0 {
+        tally.defects.push(format!("{failed} app requests failed"));
     }
 }
 
 /// Returns the calls to the data API since the quota was set.
-fn api_calls(house: &SoakEnv) -> Vec<LoggedCall> {
-    let mut calls = house.world().calls();
+fn api_calls(env: &SoakEnv) -> Vec<LoggedCall> {
+    let mut calls = env.world().calls();
     calls.retain(|call| call.side == CallSide::Api);
     calls
 }
 
-fn sim_now(house: &SoakEnv) -> DateTime<Utc> {
-    house.world().now()
+fn sim_now(env: &SoakEnv) -> DateTime<Utc> {
+    env.world().now()
 }
 
 /// Returns the calls in each full minute between two instants, without the last minute, in which
@@ -421,12 +429,12 @@ fn full_minutes(
 
 fn max_calls_in_a_minute(calls: &[LoggedCall]) -> usize {
     let mut oldest = 0;
-    let mut most = 0;
-    for (place, call) in calls.iter().enumerate() {
+    let mut max_calls = 0;
+    for (index, call) in calls.iter().enumerate() {
         while call.at - calls[oldest].at >= TimeDelta::minutes(1) {
             oldest += 1;
         }
-        most = most.max(place - oldest + 1);
+        max_calls = max_calls.max(index - oldest + 1);
     }
-    most
+    max_calls
 }

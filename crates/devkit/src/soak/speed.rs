@@ -27,48 +27,47 @@ pub(crate) struct SpeedSoakArgs {
 }
 
 pub(crate) async fn measure(args: &SpeedSoakArgs) -> anyhow::Result<ExitCode> {
-    let house = SoakEnv::build(1, 365).await?;
-    measure_member_year(&house, args.rounds).await?;
-    measure_planning(&house, args).await?;
-    house.stop().await;
+    let env = SoakEnv::build(1, 365).await?;
+    measure_member_year(&env, args.rounds).await?;
+    measure_planning(&env, args).await?;
+    env.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Times the backfill of a year of a member without stored records.
-async fn measure_member_year(house: &SoakEnv, rounds: u32) -> anyhow::Result<()> {
-    let member = &house.members[0];
+async fn measure_member_year(env: &SoakEnv, rounds: u32) -> anyhow::Result<()> {
+    let member = &env.members[0];
     let mut times = Vec::new();
     let (mut records, mut calls) = (0, 0);
     // The first round is a warm-up that is not timed. The other members are added after it.
     for round in 0..=rounds {
         for table in ["recovery", "sleep", "workout", "cycle", "sync_log"] {
             let user_id = &member.user_id;
-            house
-                .execute_sql(&format!(
-                    "DELETE FROM whoop_{table} WHERE user_id = '{user_id}'"
-                ))
-                .await?;
-        }
-        house.execute_sql("VACUUM ANALYZE").await?;
-        let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
-        let before = house.world().call_count();
-        let began = Instant::now();
-        let report = house
-            .engine()
-            .backfill_member(&member.user_id, &job, None)
+            env.execute_sql(&format!(
+                "DELETE FROM whoop_{table} WHERE user_id = '{user_id}'"
+            ))
             .await?;
-        let took = began.elapsed();
+        }
+        env.execute_sql("VACUUM ANALYZE").await?;
+        let context = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
+        let before = env.world().call_count();
+        let started = Instant::now();
+        let report = env
+            .engine()
+            .backfill_member(&member.user_id, &context, None)
+            .await?;
+        let took = started.elapsed();
         ensure!(report.error.is_none(), "{report:?}");
         records = report.stored().inserted;
-        calls = house.world().call_count() - before;
+        calls = env.world().call_count() - before;
         if round > 0 {
             times.push(took);
         } else {
-            insert_other_members(house).await?;
+            insert_other_members(env).await?;
         }
     }
     println!(
-        "a member's year: {records} records, {calls} calls: {}",
+        "backfill of a year: {records} records, {calls} calls; {}",
         spread_text(&mut times)
     );
     Ok(())
@@ -76,8 +75,8 @@ async fn measure_member_year(house: &SoakEnv, rounds: u32) -> anyhow::Result<()>
 
 /// Adds many members with as much data. With only one member, PostgreSQL would choose other query
 /// plans than in production.
-async fn insert_other_members(house: &SoakEnv) -> anyhow::Result<()> {
-    house
+async fn insert_other_members(env: &SoakEnv) -> anyhow::Result<()> {
+    env
         .execute_sql(
             "INSERT INTO whoop_users (user_id, whoop_user_id, status, connected_at, updated_at) \
              SELECT 'other-' || n, 6000000 + n, 'disconnected', now(), now() \
@@ -97,8 +96,8 @@ async fn insert_other_members(house: &SoakEnv) -> anyhow::Result<()> {
 }
 
 /// Times the plan of a run over thousands of members.
-async fn measure_planning(house: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Result<()> {
-    house
+async fn measure_planning(env: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Result<()> {
+    env
         .execute_sql(&format!(
             "INSERT INTO whoop_users (user_id, whoop_user_id, status, connected_at, updated_at) \
              SELECT 'planned-' || n, 5000000 + n, 'connected', now(), now() \
@@ -113,30 +112,30 @@ async fn measure_planning(house: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Resu
             args.members
         ))
         .await?;
-    let errand = SyncRequest {
+    let sync_request = SyncRequest {
         slot: Some(Slot::Night),
         data_types: DataType::ALL.to_vec(),
         ..SyncRequest::of_all_types()
     };
-    let plan = RunRequest {
+    let request = RunRequest {
         trigger: "manual",
-        task: RunTask::Sync(errand),
+        task: RunTask::Sync(sync_request),
         users: Vec::new(),
         parallel: 4,
     };
     let mut times = Vec::new();
     for _ in 0..5 {
-        let began = Instant::now();
-        let planned = house.engine().dry_run(&plan).await?;
-        times.push(began.elapsed());
+        let started = Instant::now();
+        let plan = env.engine().dry_run(&request).await?;
+        times.push(started.elapsed());
         ensure!(
-            planned.members.len() >= args.members as usize,
-            "only {} have a turn",
-            planned.members.len()
+            plan.members.len() >= args.members as usize,
+            "the plan has only {} members",
+            plan.members.len()
         );
     }
     println!(
-        "a plan of {} members, four types each: {}",
+        "plan of {} members, four data types each: {}",
         args.members,
         spread_text(&mut times)
     );
@@ -145,15 +144,15 @@ async fn measure_planning(house: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Resu
 
 fn spread_text(times: &mut [Duration]) -> String {
     times.sort_unstable();
-    let middle = times.get(times.len() / 2);
-    match (times.first(), middle, times.last()) {
-        (Some(least), Some(middle), Some(most)) => format!(
-            "median {:.3} s, {:.3} to {:.3} s of {}",
-            middle.as_secs_f64(),
-            least.as_secs_f64(),
-            most.as_secs_f64(),
+    let median = times.get(times.len() / 2);
+    match (times.first(), median, times.last()) {
+        (Some(min), Some(median), Some(max)) => format!(
+            "median {:.3} s, {:.3} to {:.3} s, {} samples",
+            median.as_secs_f64(),
+            min.as_secs_f64(),
+            max.as_secs_f64(),
             times.len()
         ),
-        _ => "nothing".to_owned(),
+        _ => "no samples".to_owned(),
     }
 }

@@ -27,29 +27,30 @@ pub(super) struct DayParts {
 }
 
 pub(super) fn collect_rows(rows: Vec<DayRow>) -> Result<DayParts, StorageError> {
-    let mut gathered = DayParts {
+    let mut parts = DayParts {
         member: None,
         coverage: DataType::ALL.into_iter().map(Coverage::empty).collect(),
         signals: Vec::new(),
         records: DayRecords::default(),
     };
-    let records = &mut gathered.records;
+    let records = &mut parts.records;
     for row in rows {
         match row.kind {
-            MEMBER => gathered.member = Some(row.into_member()),
-            COVERAGE if row.score_state.as_deref() == Some(NOT_GRANTED) => gathered
+            MEMBER => parts.member = Some(row.into_member()),
+            COVERAGE if row.score_state.as_deref() == Some(NOT_GRANTED) => parts
                 .coverage
-                .retain(|one| one.data_type.as_str() != row.id),
+                .retain(|entry| entry.data_type.as_str() != row.id),
             COVERAGE => {
                 let has_signal = row.in_others.unwrap_or_default();
-                let known = row.into_coverage();
-                let signal = known.as_ref().filter(|_| has_signal);
-                gathered.signals.extend(signal.map(|one| one.data_type));
-                let mut types = gathered.coverage.iter_mut();
-                let place = types
-                    .find(|one| Some(one.data_type) == known.as_ref().map(|known| known.data_type));
-                if let (Some(place), Some(known)) = (place, known) {
-                    *place = known;
+                let coverage = row.into_coverage();
+                let signal = coverage.as_ref().filter(|_| has_signal);
+                parts.signals.extend(signal.map(|entry| entry.data_type));
+                let mut types = parts.coverage.iter_mut();
+                let entry = types.find(|entry| {
+                    Some(entry.data_type) == coverage.as_ref().map(|coverage| coverage.data_type)
+                });
+                if let (Some(entry), Some(coverage)) = (entry, coverage) {
+                    *entry = coverage;
                 }
             }
             RECOVERY => records.recoveries.push(row.into_recovery()?),
@@ -59,12 +60,12 @@ pub(super) fn collect_rows(rows: Vec<DayRow>) -> Result<DayParts, StorageError> 
             _ => (),
         }
     }
-    Ok(gathered)
+    Ok(parts)
 }
 
 /// Returns a value that is never null in a row of its table, or an error if it is null.
 fn not_null<T>(value: Option<T>, table: &'static str, id: &str) -> Result<T, StorageError> {
-    value.ok_or_else(|| corrupt(table, id, "a column is null that never is"))
+    value.ok_or_else(|| corrupt(table, id, "a required column is null"))
 }
 
 impl DayRow {
@@ -79,7 +80,7 @@ impl DayRow {
 
     /// Returns `None` for a data type that only a later version knows.
     fn into_coverage(self) -> Option<Coverage> {
-        let known = Coverage {
+        let coverage = Coverage {
             last_sync_at: self.start,
             covered_from: self.end,
             covered_until: self.stored_at,
@@ -92,7 +93,7 @@ impl DayRow {
             ..Coverage::empty(self.id.parse().ok()?)
         };
         let earlier = self.earlier_from.zip(self.earlier_until);
-        Some(known.with_earlier(earlier.map(|(from, until)| CoveredSpan { from, until })))
+        Some(coverage.with_earlier(earlier.map(|(from, until)| CoveredSpan { from, until })))
     }
 
     fn into_recovery(self) -> Result<DayRecovery, StorageError> {

@@ -136,20 +136,20 @@ pub struct AuditRow {
 ///
 /// PostgreSQL is unavailable or rejects a query.
 pub async fn insert(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(), StorageError> {
-    let of = |column: fn(&AuditEntry) -> Option<&str>| -> Vec<Option<&str>> {
+    let values = |column: fn(&AuditEntry) -> Option<&str>| -> Vec<Option<&str>> {
         entries.iter().map(column).collect()
     };
-    let at: Vec<DateTime<Utc>> = entries.iter().map(|one| one.at).collect();
+    let at: Vec<DateTime<Utc>> = entries.iter().map(|entry| entry.at).collect();
     prepared(
         "INSERT INTO whoop_audit (at, caller, action, user_id, request_id, detail) \
          SELECT * FROM unnest($1, $2, $3, $4, $5, $6)",
     )
     .bind::<Array<Timestamptz>, _>(at)
-    .bind::<Array<Nullable<Text>>, _>(of(|one| Some(&one.caller)))
-    .bind::<Array<Nullable<Text>>, _>(of(|one| Some(one.action)))
-    .bind::<Array<Nullable<Text>>, _>(of(|one| one.user_id.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(of(|one| one.request_id.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(of(|one| one.detail.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(values(|entry| Some(&entry.caller)))
+    .bind::<Array<Nullable<Text>>, _>(values(|entry| Some(entry.action)))
+    .bind::<Array<Nullable<Text>>, _>(values(|entry| entry.user_id.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(values(|entry| entry.request_id.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(values(|entry| entry.detail.as_deref()))
     .execute(conn)
     .await?;
     Ok(())
@@ -191,8 +191,8 @@ pub async fn list(
             .replace('\\', "\\\\")
             .replace('%', "\\%")
             .replace('_', "\\_");
-        let of_kind = whoop_audit::caller.like(format!("{escaped}:%"));
-        query = query.filter(whoop_audit::caller.eq(caller.clone()).or(of_kind));
+        let has_kind = whoop_audit::caller.like(format!("{escaped}:%"));
+        query = query.filter(whoop_audit::caller.eq(caller.clone()).or(has_kind));
     }
     Ok(query.load(conn).await?)
 }

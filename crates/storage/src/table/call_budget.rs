@@ -48,7 +48,10 @@ pub async fn read(conn: &mut PgConnection) -> Result<LedgerSnapshot, StorageErro
             .unwrap_or_else(|error| {
                 // Calls that are no longer counted here are corrected by the rate limit headers of
                 // WHOOP's responses.
-                tracing::error!(%error, "whoop_call_budget cannot be read and begins anew");
+                tracing::error!(
+                    %error,
+                    "whoop_call_budget cannot be parsed; starting with an empty quota ledger"
+                );
                 None
             })
             .unwrap_or_default()

@@ -92,8 +92,8 @@ pub struct SequenceNumbers {
 impl SequenceNumbers {
     /// Whether all changes after a sequence number are still stored.
     pub fn retains_all_after(&self, since: i64) -> bool {
-        let kept_from = self.oldest.unwrap_or(self.latest + 1);
-        (kept_from - 1..=self.latest).contains(&since)
+        let oldest_stored = self.oldest.unwrap_or(self.latest + 1);
+        (oldest_stored - 1..=self.latest).contains(&since)
     }
 }
 
@@ -196,7 +196,7 @@ pub async fn delay_percentiles(
     since: DateTime<Utc>,
 ) -> Result<DelayPercentiles, StorageError> {
     // There is one statement for each case, because each uses another index.
-    let whose = match user_id {
+    let condition = match user_id {
         Some(_) => "c.user_id = $1 AND c.changed_at >= $2",
         None => "$1 IS NULL AND c.changed_at >= $2",
     };
@@ -204,7 +204,7 @@ pub async fn delay_percentiles(
         "WITH took AS ( \
              SELECT greatest(0, extract(epoch FROM c.changed_at - c.updated_at))::float8 AS seconds \
              FROM whoop_change c JOIN whoop_users u ON u.user_id = c.user_id \
-             WHERE {whose} AND c.updated_at >= u.connected_at \
+             WHERE {condition} AND c.updated_at >= u.connected_at \
          ) \
          SELECT count(*) AS changes, \
                 percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median, \
@@ -224,7 +224,7 @@ pub async fn delay_percentiles(
 ///
 /// PostgreSQL is unavailable.
 pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64, StorageError> {
-    let trimmed = prepared(
+    let deleted = prepared(
         "DELETE FROM whoop_change c USING ( \
              SELECT user_id, max(seq) AS seq FROM whoop_change WHERE changed_at < $1 \
              GROUP BY user_id \
@@ -233,7 +233,7 @@ pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<u64
     .bind::<Timestamptz, _>(before)
     .execute(conn)
     .await?;
-    Ok(trimmed as u64)
+    Ok(deleted as u64)
 }
 
 #[cfg(test)]
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_reach_back_to_where_the_next_one_is_kept() {
+    fn all_changes_after_a_number_are_retained_if_the_next_one_is_stored() {
         let numbers = |oldest, latest| SequenceNumbers {
             latest,
             oldest,

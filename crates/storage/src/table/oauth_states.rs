@@ -128,7 +128,7 @@ pub async fn consume(
     now: DateTime<Utc>,
 ) -> Result<ConsumeOutcome, StorageError> {
     let hash = hash(state);
-    let spent = diesel::update(
+    let consumed = diesel::update(
         whoop_oauth_states::table
             .find(&hash)
             .filter(whoop_oauth_states::used_at.is_null())
@@ -139,16 +139,16 @@ pub async fn consume(
     .get_result(conn)
     .await
     .optional()?;
-    if let Some(pending) = spent {
+    if let Some(pending) = consumed {
         return Ok(ConsumeOutcome::Valid(pending));
     }
-    let over: Option<(Option<DateTime<Utc>>, Option<String>)> = whoop_oauth_states::table
+    let ended: Option<(Option<DateTime<Utc>>, Option<String>)> = whoop_oauth_states::table
         .find(&hash)
         .select((whoop_oauth_states::used_at, whoop_oauth_states::return_to))
         .first(conn)
         .await
         .optional()?;
-    Ok(match over {
+    Ok(match ended {
         None => ConsumeOutcome::Unknown,
         Some((Some(_), return_to)) => ConsumeOutcome::Used { return_to },
         Some((None, return_to)) => ConsumeOutcome::Expired { return_to },

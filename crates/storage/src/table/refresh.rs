@@ -33,7 +33,7 @@ pub async fn claim(
     conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
-    lasts: Duration,
+    duration: Duration,
 ) -> Result<Option<RefreshHistory>, StorageError> {
     // Two statements are needed, because Citus does not allow `now()` in `ON CONFLICT DO UPDATE`.
     prepared(
@@ -50,7 +50,7 @@ pub async fn claim(
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
-    .bind::<Double, _>(lasts.as_secs_f64())
+    .bind::<Double, _>(duration.as_secs_f64())
     .get_result(conn)
     .await
     .optional()?)
@@ -61,7 +61,7 @@ pub async fn extend(
     conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
-    lasts: Duration,
+    duration: Duration,
 ) -> Result<(), StorageError> {
     prepared(
         "UPDATE whoop_refresh SET claimed_until = now() + make_interval(secs => $3) \
@@ -69,7 +69,7 @@ pub async fn extend(
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Text, _>(holder)
-    .bind::<Double, _>(lasts.as_secs_f64())
+    .bind::<Double, _>(duration.as_secs_f64())
     .execute(conn)
     .await?;
     Ok(())

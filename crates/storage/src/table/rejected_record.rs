@@ -13,16 +13,16 @@ pub async fn upsert(
     rejected: &[RejectedRecord],
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    for one in rejected {
-        let identity = one.record_id.as_ref().unwrap_or(&one.raw);
+    for record in rejected {
+        let identity = record.record_id.as_ref().unwrap_or(&record.raw);
         diesel::insert_into(whoop_rejected_record::table)
             .values((
                 whoop_rejected_record::user_id.eq(user_id.as_str()),
-                whoop_rejected_record::data_type.eq(one.data_type.as_str()),
+                whoop_rejected_record::data_type.eq(record.data_type.as_str()),
                 whoop_rejected_record::raw_hash.eq(Sha256::digest(identity.as_bytes()).to_vec()),
-                whoop_rejected_record::record_id.eq(&one.record_id),
-                whoop_rejected_record::raw.eq(&one.raw),
-                whoop_rejected_record::reason.eq(&one.reason),
+                whoop_rejected_record::record_id.eq(&record.record_id),
+                whoop_rejected_record::raw.eq(&record.raw),
+                whoop_rejected_record::reason.eq(&record.reason),
                 whoop_rejected_record::first_seen_at.eq(now),
                 whoop_rejected_record::last_seen_at.eq(now),
             ))
@@ -33,8 +33,8 @@ pub async fn upsert(
             ))
             .do_update()
             .set((
-                whoop_rejected_record::raw.eq(&one.raw),
-                whoop_rejected_record::reason.eq(&one.reason),
+                whoop_rejected_record::raw.eq(&record.raw),
+                whoop_rejected_record::reason.eq(&record.reason),
                 whoop_rejected_record::last_seen_at.eq(now),
                 whoop_rejected_record::times_seen.eq(whoop_rejected_record::times_seen + 1),
             ))

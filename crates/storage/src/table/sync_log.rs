@@ -52,7 +52,7 @@ impl SyncLogRow {
 
     /// Returns the coverage; `None` if the data type is unknown.
     pub fn coverage(&self) -> Option<Coverage> {
-        let known = Coverage {
+        let coverage = Coverage {
             last_sync_at: self.last_sync_at,
             covered_from: self.covered_from,
             covered_until: self.covered_until,
@@ -64,7 +64,7 @@ impl SyncLogRow {
             ..Coverage::empty(self.data_type.parse().ok()?)
         };
         let earlier = self.earlier_from.zip(self.earlier_until);
-        Some(known.with_earlier(earlier.map(|(from, until)| CoveredSpan { from, until })))
+        Some(coverage.with_earlier(earlier.map(|(from, until)| CoveredSpan { from, until })))
     }
 }
 
@@ -153,7 +153,10 @@ pub async fn note_not_granted(
     user_id: &UserId,
     data_types: &[DataType],
 ) -> Result<(), StorageError> {
-    let words: Vec<&str> = data_types.iter().map(|one| one.as_str()).collect();
+    let names: Vec<&str> = data_types
+        .iter()
+        .map(|data_type| data_type.as_str())
+        .collect();
     prepared(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status) \
          SELECT $1, unnest($2), 'not_granted' \
@@ -162,7 +165,7 @@ pub async fn note_not_granted(
              failing_since = NULL",
     )
     .bind::<Text, _>(user_id.as_str())
-    .bind::<Array<Text>, _>(words.clone())
+    .bind::<Array<Text>, _>(names.clone())
     .execute(conn)
     .await?;
     prepared(
@@ -174,7 +177,7 @@ pub async fn note_not_granted(
            AND (sync_status IN ('not_granted', 'failed') OR failing_since IS NOT NULL)",
     )
     .bind::<Text, _>(user_id.as_str())
-    .bind::<Array<Text>, _>(words)
+    .bind::<Array<Text>, _>(names)
     .execute(conn)
     .await?;
     Ok(())
@@ -211,7 +214,7 @@ pub async fn begin(
     now: DateTime<Utc>,
 ) -> Result<SyncStart, StorageError> {
     check_clock(conn, now).await?;
-    let begun: Option<SyncStart> = prepared(
+    let start: Option<SyncStart> = prepared(
         "INSERT INTO whoop_sync_log AS known (user_id, data_type, sync_status, last_attempt_at) \
          VALUES ($1, $2, 'running', $3) \
          ON CONFLICT (user_id, data_type) DO UPDATE \
@@ -243,7 +246,7 @@ pub async fn begin(
     .bind::<Double, _>(CLOCK_SKEW_TOLERANCE.as_seconds_f64())
     .execute(conn)
     .await?;
-    Ok(begun.unwrap_or_default())
+    Ok(start.unwrap_or_default())
 }
 
 /// State of a data type when its sync begins.
@@ -335,28 +338,33 @@ pub async fn complete(
         .select(SyncLogRow::as_select())
         .for_update();
     let shared = &*conn;
-    let (known, ()) = try_join!(
+    let (row_before, ()) = try_join!(
         async { Ok(query.load::<SyncLogRow>(&mut &*shared).await?) },
         check_clock(shared, completed.read.until),
     )?;
-    let known = known.into_iter().next();
-    let mut coverage = known
+    let row_before = row_before.into_iter().next();
+    let mut coverage = row_before
         .as_ref()
         .and_then(SyncLogRow::coverage)
         .unwrap_or(Coverage::empty(data_type))
         .with_read(completed.read);
     let until = completed.read.until;
     let written = i64::try_from(completed.written).unwrap_or(i64::MAX);
-    let set_aside = (completed.rejected > 0).then(|| {
+    let rejected_note = (completed.rejected > 0).then(|| {
         format!(
-            "{} record(s) could not be read; see whoop_rejected_record",
+            "{} record(s) could not be stored; see whoop_rejected_record",
             completed.rejected
         )
     });
-    let mut last_sync_from = known.as_ref().and_then(|row| row.last_sync_from);
+    let mut last_sync_from = row_before.as_ref().and_then(|row| row.last_sync_from);
     if completed.up_to_now {
         coverage.last_sync_at = coverage.last_sync_at.max(Some(until));
-        last_sync_from = Some(completed.read.oldest.map_or(until, |one| one.min(until)));
+        last_sync_from = Some(
+            completed
+                .read
+                .oldest
+                .map_or(until, |oldest| oldest.min(until)),
+        );
     }
     let signal_at = completed.signal_at.filter(|_| completed.up_to_now);
     prepared(
@@ -376,8 +384,8 @@ pub async fn complete(
     .bind::<Nullable<Timestamptz>, _>(coverage.covered_from)
     .bind::<Nullable<Timestamptz>, _>(coverage.covered_until)
     .bind::<Bool, _>(coverage.whole_history)
-    .bind::<Nullable<Text>, _>(set_aside.clone())
-    .bind::<Nullable<Timestamptz>, _>(set_aside.map(|_| until))
+    .bind::<Nullable<Text>, _>(rejected_note.clone())
+    .bind::<Nullable<Timestamptz>, _>(rejected_note.map(|_| until))
     .bind::<Nullable<Timestamptz>, _>(coverage.list_end.map(|end| end.seen_at))
     .bind::<Nullable<Timestamptz>, _>(coverage.list_end.and_then(|end| end.oldest))
     .bind::<Nullable<Timestamptz>, _>(last_sync_from)
@@ -386,7 +394,7 @@ pub async fn complete(
     .bind::<Nullable<Timestamptz>, _>(coverage.earlier.map(|span| span.until))
     .execute(conn)
     .await?;
-    Ok(known)
+    Ok(row_before)
 }
 
 /// A window that was read completely.

@@ -37,7 +37,7 @@ pub async fn begin(
     slot: Option<&str>,
     trigger: &str,
     now: DateTime<Utc>,
-    lasts: Duration,
+    duration: Duration,
 ) -> Result<Uuid, StorageError> {
     prepared(
         "UPDATE whoop_sync_run SET status = 'failed', detail = 'the process was killed' \
@@ -56,7 +56,7 @@ pub async fn begin(
         .returning(whoop_sync_run::id)
         .get_result(conn)
         .await?;
-    alive(conn, id, lasts).await?;
+    alive(conn, id, duration).await?;
     Ok(id)
 }
 
@@ -65,12 +65,16 @@ pub async fn begin(
 /// # Errors
 ///
 /// PostgreSQL is unavailable or rejects a query.
-pub async fn alive(conn: &mut PgConnection, id: Uuid, lasts: Duration) -> Result<(), StorageError> {
+pub async fn alive(
+    conn: &mut PgConnection,
+    id: Uuid,
+    duration: Duration,
+) -> Result<(), StorageError> {
     prepared(
         "UPDATE whoop_sync_run SET alive_until = now() + make_interval(secs => $2) WHERE id = $1",
     )
     .bind::<diesel::sql_types::Uuid, _>(id)
-    .bind::<Double, _>(lasts.as_secs_f64())
+    .bind::<Double, _>(duration.as_secs_f64())
     .execute(conn)
     .await?;
     Ok(())

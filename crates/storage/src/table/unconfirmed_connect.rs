@@ -55,27 +55,27 @@ impl UnconfirmedConnectRow {
     }
 }
 
-fn hash(word: &str) -> Vec<u8> {
-    Sha256::digest(word.as_bytes()).to_vec()
+fn hash(code: &str) -> Vec<u8> {
+    Sha256::digest(code.as_bytes()).to_vec()
 }
 
 pub async fn insert(
     conn: &mut PgConnection,
     keys: &TokenKeys,
-    one: &NewUnconfirmedConnect<'_>,
+    connect: &NewUnconfirmedConnect<'_>,
 ) -> Result<(), StorageError> {
-    let sealed = one.tokens.seal(keys, one.user_id.as_str())?;
+    let sealed = connect.tokens.seal(keys, connect.user_id.as_str())?;
     diesel::insert_into(whoop_unconfirmed_connect::table)
         .values((
-            whoop_unconfirmed_connect::user_id.eq(one.user_id.as_str()),
-            whoop_unconfirmed_connect::word_hash.eq(hash(one.word)),
+            whoop_unconfirmed_connect::user_id.eq(connect.user_id.as_str()),
+            whoop_unconfirmed_connect::word_hash.eq(hash(connect.word)),
             whoop_unconfirmed_connect::sealed.eq(sealed.bytes),
             whoop_unconfirmed_connect::key_id.eq(sealed.key_id),
-            whoop_unconfirmed_connect::scope.eq(&one.tokens.scope),
-            whoop_unconfirmed_connect::expires_at.eq(one.tokens.expires_at),
-            whoop_unconfirmed_connect::consent.eq(one.consent),
-            whoop_unconfirmed_connect::created_at.eq(one.created_at),
-            whoop_unconfirmed_connect::confirm_until.eq(one.created_at + LIFETIME),
+            whoop_unconfirmed_connect::scope.eq(&connect.tokens.scope),
+            whoop_unconfirmed_connect::expires_at.eq(connect.tokens.expires_at),
+            whoop_unconfirmed_connect::consent.eq(connect.consent),
+            whoop_unconfirmed_connect::created_at.eq(connect.created_at),
+            whoop_unconfirmed_connect::confirm_until.eq(connect.created_at + LIFETIME),
         ))
         .execute(conn)
         .await?;
@@ -85,10 +85,10 @@ pub async fn insert(
 /// Returns the connect with this one-time code, of any member.
 pub async fn find(
     conn: &mut PgConnection,
-    word: &str,
+    code: &str,
 ) -> Result<Option<UnconfirmedConnectRow>, StorageError> {
     Ok(whoop_unconfirmed_connect::table
-        .filter(whoop_unconfirmed_connect::word_hash.eq(hash(word)))
+        .filter(whoop_unconfirmed_connect::word_hash.eq(hash(code)))
         .select(UnconfirmedConnectRow::as_select())
         .first(conn)
         .await
@@ -99,11 +99,11 @@ pub async fn find(
 /// one gets it.
 pub async fn take(
     conn: &mut PgConnection,
-    word: &str,
+    code: &str,
 ) -> Result<Option<UnconfirmedConnectRow>, StorageError> {
     Ok(diesel::delete(
         whoop_unconfirmed_connect::table
-            .filter(whoop_unconfirmed_connect::word_hash.eq(hash(word))),
+            .filter(whoop_unconfirmed_connect::word_hash.eq(hash(code))),
     )
     .returning(UnconfirmedConnectRow::as_returning())
     .get_result(conn)

@@ -362,7 +362,7 @@ pub(crate) async fn lock_member_for_page(
     user_id: &UserId,
     data_type: DataType,
 ) -> Result<LockedMember, StorageError> {
-    let turn: Option<LockedMember> = prepared(
+    let member: Option<LockedMember> = prepared(
         "SELECT whoop_user_id, timezone_offset_at, EXISTS ( \
              SELECT 1 FROM whoop_rejected_record r WHERE r.user_id = $1 AND r.data_type = $2 \
          ) AS has_rejected, EXISTS ( \
@@ -375,7 +375,7 @@ pub(crate) async fn lock_member_for_page(
     .get_result(conn)
     .await
     .optional()?;
-    turn.ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
+    member.ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
 }
 
 /// Stores the UTC offset of the member's latest record.
@@ -401,12 +401,12 @@ pub(crate) async fn set_timezone_offset(
     Ok(())
 }
 
-/// Stores the time of an app request for this member, at most once per interval `every`.
+/// Stores the time of an app request for this member, at most once per `min_interval`.
 pub async fn mark_seen(
     conn: &mut PgConnection,
     user_id: &UserId,
     now: DateTime<Utc>,
-    every: TimeDelta,
+    min_interval: TimeDelta,
 ) -> Result<(), StorageError> {
     // `visit_days` is a bit mask of the last 28 days, as read by `core::plan::app_opens`. It is
     // shifted by the days since the last app request.
@@ -419,7 +419,7 @@ pub async fn mark_seen(
     )
     .bind::<Text, _>(user_id.as_str())
     .bind::<Timestamptz, _>(now)
-    .bind::<Timestamptz, _>(now - every)
+    .bind::<Timestamptz, _>(now - min_interval)
     .execute(conn)
     .await?;
     Ok(())

@@ -11,17 +11,20 @@ use whoop_core::{DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_webhook_event};
 
-/// Processing state of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Processing state of a webhook event.
+///
+/// - `pending`: the data type was not read since the event arrived
+/// - `done`: the announced change was read
+/// - `dead`: no further attempt is made after too many failures
+/// - `unknown_type`: the type of the event is unknown to this version
+/// - `unknown_member`: the WHOOP account belongs to no connected member
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(as = WebhookState, rename_all = "snake_case")]
 pub enum WebhookEventState {
-    /// The data type was not read since the event arrived.
     Pending,
     Done,
-    /// Dead letter: no further attempt is made after too many failures.
     Dead,
-    /// The type of the event is unknown to this version.
     UnknownType,
-    /// The WHOOP account belongs to no connected member.
     UnknownMember,
 }
 
@@ -57,25 +60,39 @@ pub struct NewWebhookEvent<'a> {
     pub state: WebhookEventState,
 }
 
-/// A stored event.
+/// A webhook event that WHOOP sent.
 #[derive(
     Debug, Clone, PartialEq, Eq, Queryable, Selectable, serde::Serialize, utoipa::ToSchema,
 )]
 #[diesel(table_name = whoop_webhook_event, check_for_backend(diesel::pg::Pg))]
 #[schema(as = WebhookEvent)]
 pub struct WebhookEventRow {
+    /// Id of the event in this service; use it to replay the event.
     pub id: i64,
+    /// WHOOP's id of the event, which is the same when WHOOP sends the event again.
     pub trace_id: String,
+    /// Type of the event, such as `sleep.updated`.
     pub event_type: String,
+    /// WHOOP's id of the record; for a recovery it is the id of its sleep.
     pub record_id: String,
+    /// WHOOP's id of the member.
     pub whoop_user_id: i64,
+    /// Processing state.
+    #[schema(value_type = WebhookEventState)]
     pub state: String,
+    /// Time at which WHOOP signed the event.
     pub signed_at: DateTime<Utc>,
+    /// Time at which the event arrived first.
     pub received_at: DateTime<Utc>,
+    /// Number of times that WHOOP sent the event.
     pub times_received: i64,
+    /// Time of the next attempt, while the event is pending.
     pub due_at: DateTime<Utc>,
+    /// Number of failed attempts.
     pub attempts: i32,
+    /// Time at which processing ended; null while the event is pending.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Error of the last attempt, or a note for the operator.
     pub last_error: Option<String>,
 }
 
@@ -204,7 +221,7 @@ pub async fn finish_unknown(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
 ) -> Result<u64, StorageError> {
-    let unknown: Vec<EventIdRow> = prepared(
+    let rows: Vec<EventIdRow> = prepared(
         "SELECT e.id FROM whoop_webhook_event e \
          LEFT JOIN whoop_users u ON u.whoop_user_id = e.whoop_user_id \
               AND u.status <> 'disconnected' \
@@ -212,7 +229,7 @@ pub async fn finish_unknown(
     )
     .load(conn)
     .await?;
-    let ids: Vec<i64> = unknown.into_iter().map(|row| row.id).collect();
+    let ids: Vec<i64> = rows.into_iter().map(|row| row.id).collect();
     if !ids.is_empty() {
         let note = "no member with this WHOOP account is connected";
         finish(
@@ -357,10 +374,11 @@ const FILTER_SQL: &str = "(cardinality($1) = 0 OR e.id = ANY($1)) \
 
 impl WebhookEventFilter {
     fn bound(&self, sql: String) -> crate::prepared::PreparedQuery<'static> {
-        let states: Vec<&'static str> = self.states.iter().map(|state| state.as_str()).collect();
+        let state_names: Vec<&'static str> =
+            self.states.iter().map(|state| state.as_str()).collect();
         prepared(sql)
             .bind::<Array<BigInt>, _>(self.ids.clone())
-            .bind::<Array<Text>, _>(states)
+            .bind::<Array<Text>, _>(state_names)
             .bind::<Nullable<Text>, _>(self.user_id.as_ref().map(ToString::to_string))
             .bind::<Nullable<Timestamptz>, _>(self.since)
             .bind::<Nullable<Timestamptz>, _>(self.until)
@@ -450,7 +468,7 @@ pub async fn count_by_state(conn: &mut PgConnection) -> Result<Vec<EventStateCou
 ///
 /// Events received before `before` are deleted in any state. Pending events are deleted if received
 /// before `pending_before`, and events in the state [`WebhookEventState::UnknownMember`] if
-/// received before `strangers_before`. The webhook signal of a deleted pending event remains open,
+/// received before `unknown_before`. The webhook signal of a deleted pending event remains open,
 /// so the next read of the data type still finds the change.
 ///
 /// # Errors
@@ -460,7 +478,7 @@ pub async fn purge(
     conn: &mut PgConnection,
     before: DateTime<Utc>,
     pending_before: DateTime<Utc>,
-    strangers_before: DateTime<Utc>,
+    unknown_before: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     prepared(
         "DELETE FROM whoop_webhook_event WHERE received_at < $1 \
@@ -469,7 +487,7 @@ pub async fn purge(
     )
     .bind::<Timestamptz, _>(before)
     .bind::<Timestamptz, _>(pending_before)
-    .bind::<Timestamptz, _>(strangers_before)
+    .bind::<Timestamptz, _>(unknown_before)
     .execute(conn)
     .await?;
     Ok(())

@@ -5,18 +5,18 @@ use crate::sqlstate;
 
 /// Converts an error of the connection or of PostgreSQL into Diesel's type.
 pub(super) fn to_diesel_error(error: tokio_postgres::Error) -> Error {
-    let Some(said) = error.as_db_error() else {
+    let Some(db_error) = error.as_db_error() else {
         return Error::DatabaseError(
             DatabaseErrorKind::UnableToSendCommand,
             Box::new(error.to_string()),
         );
     };
-    let kind = kind_of(said.code());
-    let said = PgErrorInformation {
-        message: sqlstate::with_code(said.message(), said.code().code()),
-        error: Box::new(said.clone()),
+    let kind = kind_of(db_error.code());
+    let db_error = PgErrorInformation {
+        message: sqlstate::with_code(db_error.message(), db_error.code().code()),
+        error: Box::new(db_error.clone()),
     };
-    Error::DatabaseError(kind, Box::new(said))
+    Error::DatabaseError(kind, Box::new(db_error))
 }
 
 fn kind_of(code: &SqlState) -> DatabaseErrorKind {

@@ -74,8 +74,8 @@ impl PgConnection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (heard, notifications) = mpsc::unbounded_channel();
-        let driver = tokio::spawn(drive(connection, heard)).abort_handle();
+        let (sender, notifications) = mpsc::unbounded_channel();
+        let driver = tokio::spawn(drive(connection, sender)).abort_handle();
         let conn = Self {
             client,
             statement_cache: new_statement_cache(pooler == PoolerMode::Session),
@@ -97,32 +97,33 @@ impl PgConnection {
         self.notifications.recv().await
     }
 
-    async fn run_statement(&self, whole: BoundStatement) -> QueryResult<RowStream> {
+    async fn run_statement(&self, bound: BoundStatement) -> QueryResult<RowStream> {
         let BoundStatement {
             sql,
             types,
             values,
-            is_cacheable: is_always_the_same,
-        } = whole;
-        tracing::trace!(statement = one_line(&sql), "asks");
-        let began = Instant::now();
+            is_cacheable,
+        } = bound;
+        tracing::trace!(statement = one_line(&sql), "executing statement");
+        let started = Instant::now();
         let rows = match &self.statement_cache {
-            Some(kept) if is_always_the_same => {
-                let known = kept
+            Some(cache) if is_cacheable => {
+                let cached = cache
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .get(&sql)
-                    .filter(|known| known.params() == types)
+                    .filter(|cached| cached.params() == types)
                     .cloned();
-                let statement = match known {
+                let statement = match cached {
                     Some(statement) => statement,
                     None => {
-                        let new = self.client.prepare_typed(&sql, &types).await;
-                        let new = new.map_err(to_diesel_error)?;
-                        kept.lock()
+                        let prepared = self.client.prepare_typed(&sql, &types).await;
+                        let prepared = prepared.map_err(to_diesel_error)?;
+                        cache
+                            .lock()
                             .unwrap_or_else(PoisonError::into_inner)
-                            .insert(sql.clone(), new.clone());
-                        new
+                            .insert(sql.clone(), prepared.clone());
+                        prepared
                     }
                 };
                 self.client.query_raw(&statement, values).await
@@ -132,19 +133,19 @@ impl PgConnection {
                 self.client.query_typed_raw(&sql, values).await
             }
         };
-        log_if_slow(&sql, began.elapsed());
+        log_if_slow(&sql, started.elapsed());
         rows.map_err(to_diesel_error)
     }
 
     fn load_rows(
         &self,
-        whole: QueryResult<BoundStatement>,
+        bound: QueryResult<BoundStatement>,
     ) -> BoxFuture<'_, QueryResult<PgRowStream>> {
         async move {
-            let mut rows = RowBuilder::default();
-            let answer = self.run_statement(whole?).await?;
-            Ok(answer
-                .map(move |row| row.map(|row| rows.build(row)).map_err(to_diesel_error))
+            let mut builder = RowBuilder::default();
+            let row_stream = self.run_statement(bound?).await?;
+            Ok(row_stream
+                .map(move |row| row.map(|row| builder.build(row)).map_err(to_diesel_error))
                 .boxed())
         }
         .boxed()
@@ -152,12 +153,17 @@ impl PgConnection {
 
     fn affected_rows(
         &self,
-        whole: QueryResult<BoundStatement>,
+        bound: QueryResult<BoundStatement>,
     ) -> BoxFuture<'_, QueryResult<usize>> {
         async move {
-            let mut answer = pin!(self.run_statement(whole?).await?);
-            while answer.try_next().await.map_err(to_diesel_error)?.is_some() {}
-            let count = answer.rows_affected().unwrap_or_default();
+            let mut row_stream = pin!(self.run_statement(bound?).await?);
+            while row_stream
+                .try_next()
+                .await
+                .map_err(to_diesel_error)?
+                .is_some()
+            {}
+            let count = row_stream.rows_affected().unwrap_or_default();
             usize::try_from(count)
                 .map_err(|error| diesel::result::Error::DeserializationError(error.into()))
         }
@@ -166,17 +172,13 @@ impl PgConnection {
 }
 
 /// Logs the text of a slow statement, without its values.
-fn log_if_slow(sql: &str, took: Duration) {
-    if took < SLOW_STATEMENT {
+fn log_if_slow(sql: &str, elapsed: Duration) {
+    if elapsed < SLOW_STATEMENT {
         return;
     }
     let statement: String = one_line(sql).chars().take(LONGEST_SHOWN).collect();
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::warn!(
-        millis,
-        statement,
-        "a statement was slow, or waited for a lock"
-    );
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    tracing::warn!(millis, statement, "slow statement, or a wait for a lock");
 }
 
 fn one_line(sql: &str) -> String {
@@ -186,14 +188,14 @@ fn one_line(sql: &str) -> String {
 
 type PgRowStream = BoxStream<'static, QueryResult<PgRow>>;
 
-fn new_statement_cache(keeps: bool) -> Option<Mutex<HashMap<String, Statement>>> {
-    keeps.then(Mutex::default)
+fn new_statement_cache(is_enabled: bool) -> Option<Mutex<HashMap<String, Statement>>> {
+    is_enabled.then(Mutex::default)
 }
 
 /// Reads and writes the socket until the connection ends, and forwards notifications.
 async fn drive<S, T>(
     mut connection: tokio_postgres::Connection<S, T>,
-    heard: mpsc::UnboundedSender<PgNotification>,
+    sender: mpsc::UnboundedSender<PgNotification>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -201,12 +203,12 @@ async fn drive<S, T>(
     let mut messages = stream::poll_fn(move |cx| connection.poll_message(cx));
     // An error ends the loop; later statements on this connection then fail.
     while let Some(Ok(message)) = messages.next().await {
-        if let AsyncMessage::Notification(one) = message {
+        if let AsyncMessage::Notification(notification) = message {
             // Sending fails if the receiver was dropped, and most connections listen to no channel.
-            let _ = heard.send(PgNotification {
-                process_id: one.process_id(),
-                channel: one.channel().to_owned(),
-                payload: one.payload().to_owned(),
+            let _ = sender.send(PgNotification {
+                process_id: notification.process_id(),
+                channel: notification.channel().to_owned(),
+                payload: notification.payload().to_owned(),
             });
         }
     }

@@ -75,7 +75,10 @@ impl RowIndex<usize> for PgRow {
 
 impl<'a> RowIndex<&'a str> for PgRow {
     fn idx(&self, name: &'a str) -> Option<usize> {
-        self.row.columns().iter().position(|one| one.name() == name)
+        self.row
+            .columns()
+            .iter()
+            .position(|column| column.name() == name)
     }
 }
 

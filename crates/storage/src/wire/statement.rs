@@ -21,16 +21,16 @@ impl BoundStatement {
     pub(super) fn from_query(query: &impl QueryFragment<Pg>) -> QueryResult<Self> {
         let mut text = PgQueryBuilder::default();
         query.to_sql(&mut text, &Pg)?;
-        let mut bound = RawBytesBindCollector::<Pg>::new();
-        query.collect_binds(&mut bound, &mut BuiltInTypes, &Pg)?;
+        let mut collector = RawBytesBindCollector::<Pg>::new();
+        query.collect_binds(&mut collector, &mut BuiltInTypes, &Pg)?;
         Ok(Self {
             sql: text.finish(),
-            types: bound
+            types: collector
                 .metadata
                 .iter()
                 .map(type_of)
                 .collect::<Result<_, _>>()?,
-            values: bound.binds.into_iter().map(BoundValue).collect(),
+            values: collector.binds.into_iter().map(BoundValue).collect(),
             is_cacheable: query.is_safe_to_cache_prepared(&Pg)?,
         })
     }
@@ -73,8 +73,8 @@ impl ToSql for BoundValue {
         true
     }
 
-    fn to_sql_checked(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, BoxedError> {
-        self.to_sql(of, out)
+    fn to_sql_checked(&self, value_type: &Type, out: &mut BytesMut) -> Result<IsNull, BoxedError> {
+        self.to_sql(value_type, out)
     }
 }
 

@@ -6,23 +6,22 @@ use whoop_storage::{
     table::audit::{self, Actor, AuditFilter},
 };
 
-use crate::stand::{Stand, connect, now};
+use crate::test_env::{TestEnv, connect, now};
 
 const PSEUDONYM: &str = "erased:00112233445566778899aabbccddeeff";
 
 #[tokio::test]
-async fn a_serving_role_adds_rows_and_reads_them_and_can_neither_change_nor_delete_one() {
-    let stand = Stand::new().await;
+async fn a_serving_role_can_insert_and_read_rows_but_not_change_or_delete_them() {
+    let env = TestEnv::new().await;
     // Roles are shared by all databases of the server, so the name contains this database's name.
-    let role = format!("{}_serves", stand.db.name());
-    stand
-        .execute(&format!(
-            "CREATE ROLE {role} NOLOGIN; \
+    let role = format!("{}_serves", env.db.name());
+    env.execute(&format!(
+        "CREATE ROLE {role} NOLOGIN; \
              GRANT ALL ON whoop_audit, whoop_service_key TO {role}; \
              SELECT whoop_let_serve('{role}')"
-        ))
-        .await;
-    let serving = stand.db.client().await;
+    ))
+    .await;
+    let serving = env.db.client().await;
     serving
         .batch_execute(&format!(
             "SET ROLE {role}; \
@@ -50,88 +49,87 @@ async fn a_serving_role_adds_rows_and_reads_them_and_can_neither_change_nor_dele
         );
     }
     let count = "SELECT count(*) FROM whoop_audit";
-    assert_eq!(stand.value(count).await.as_deref(), Some("2"));
+    assert_eq!(env.value(count).await.as_deref(), Some("2"));
     serving
         .batch_execute("SELECT whoop_audit_purge(now() - interval '30 days')")
         .await
         .unwrap();
-    assert_eq!(stand.value(count).await.as_deref(), Some("1"));
+    assert_eq!(env.value(count).await.as_deref(), Some("1"));
 
     serving.batch_execute("RESET ROLE").await.unwrap();
-    stand
-        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+    env.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
         .await;
 }
 
 #[tokio::test]
-async fn nobody_else_may_call_the_functions_that_change_it() {
-    let stand = Stand::new().await;
+async fn the_public_role_cannot_call_the_functions_that_change_the_trail() {
+    let env = TestEnv::new().await;
 
     for function in [
         "whoop_audit_purge(timestamptz)",
         "whoop_audit_pseudonymise(text, text)",
     ] {
-        let open = format!(
+        let grants = format!(
             "SELECT count(*) FROM pg_proc p, aclexplode(p.proacl) a \
              WHERE p.oid = '{function}'::regprocedure AND a.grantee = 0"
         );
-        assert_eq!(stand.value(&open).await.as_deref(), Some("0"), "{function}");
+        assert_eq!(env.value(&grants).await.as_deref(), Some("0"), "{function}");
         let path =
             format!("SELECT proconfig::text FROM pg_proc WHERE oid = '{function}'::regprocedure");
-        let path = stand.value(&path).await.unwrap();
+        let path = env.value(&path).await.unwrap();
         assert!(path.contains("search_path=pg_catalog, pg_temp"), "{path}");
     }
 }
 
 #[tokio::test]
-async fn an_erased_member_has_a_pseudonym_there_and_a_stored_one_keeps_the_id() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn an_erased_member_has_a_pseudonym_and_a_stored_member_keeps_the_id() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let [mara, noa] = [
         connect(&mut conn, "mara").await,
         connect(&mut conn, "noa").await,
     ];
-    let by = Actor::key("backend").in_request("r-1");
-    let entries = [&mara, &noa].map(|one| by.entry("export", now()).about(one.as_str()));
+    let actor = Actor::key("backend").in_request("r-1");
+    let entries = [&mara, &noa].map(|member| actor.entry("export", now()).about(member.as_str()));
     audit::insert(&mut conn, &entries).await.unwrap();
 
-    let early = audit::pseudonymise(&mut conn, "mara", PSEUDONYM).await;
-    assert!(early.is_err(), "mara is stored");
+    let refused = audit::pseudonymise(&mut conn, "mara", PSEUDONYM).await;
+    assert!(refused.is_err(), "mara is still a member");
     erase::erase(&mut conn, &mara, PSEUDONYM).await.unwrap();
 
-    let of = async |user_id: &str| {
-        let mut conn = stand.connection().await;
+    let rows_of = async |user_id: &str| {
+        let mut conn = env.connection().await;
         let filter = AuditFilter {
             user_ids: vec![user_id.to_owned()],
             ..AuditFilter::default()
         };
         audit::list(&mut conn, &filter, 10).await.unwrap()
     };
-    assert_eq!(of("mara").await, []);
-    let [row] = &of(PSEUDONYM).await[..] else {
-        panic!("the row is not there");
+    assert_eq!(rows_of("mara").await, []);
+    let [row] = &rows_of(PSEUDONYM).await[..] else {
+        panic!("there is not exactly one row");
     };
     assert_eq!(
         (row.caller.as_str(), row.action.as_str()),
         ("key:backend", "export")
     );
     assert_eq!(row.request_id.as_deref(), Some("r-1"));
-    assert_eq!(of("noa").await.len(), 1);
+    assert_eq!(rows_of("noa").await.len(), 1);
 }
 
 #[tokio::test]
-async fn an_id_that_belongs_to_nobody_is_found_once_it_is_old_enough() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn an_id_without_a_member_is_found_once_it_is_old_enough() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     connect(&mut conn, "mara").await;
     let entries = ["mara", "nobody", PSEUDONYM].map(|id| {
-        let by = Actor::member();
-        by.entry("connect", now()).about(id)
+        let actor = Actor::member();
+        actor.entry("connect", now()).about(id)
     });
     audit::insert(&mut conn, &entries).await.unwrap();
 
     let before = async |at| {
-        let mut conn = stand.connection().await;
+        let mut conn = env.connection().await;
         audit::list_unknown_member_ids(&mut conn, at, 10)
             .await
             .unwrap()
@@ -141,9 +139,9 @@ async fn an_id_that_belongs_to_nobody_is_found_once_it_is_old_enough() {
 }
 
 #[tokio::test]
-async fn rows_are_found_by_caller_kind_of_caller_and_time() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn rows_are_found_by_caller_by_kind_of_caller_and_by_time() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let actors = [
         Actor::member(),
         Actor::key("a_b"),
@@ -158,7 +156,7 @@ async fn rows_are_found_by_caller_kind_of_caller_and_time() {
     }
 
     let callers = async |caller: &str| {
-        let mut conn = stand.connection().await;
+        let mut conn = env.connection().await;
         let filter = AuditFilter {
             caller: Some(caller.to_owned()),
             ..AuditFilter::default()

@@ -13,7 +13,7 @@ use whoop_core::{
 };
 use whoop_storage::day;
 
-use crate::stand::{self, Stand, at, connect, for_any, now, store};
+use crate::test_env::{self, TestEnv, at, connect, for_any, now, store};
 
 fn date() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 5, 2).unwrap()
@@ -42,15 +42,15 @@ fn number() -> impl Strategy<Value = Option<f64>> {
 fn any_sleep() -> impl Strategy<Value = Sleep> {
     let asleep = prop::option::weighted(0.7, 0..4_i64);
     (0..4_i64, 1..4_i64, 0..20_i64, 1..20_i64, any::<bool>(), (state(), asleep), number()).prop_map(
-        |(id, cycle, from, lasts, nap, (state, asleep), performance)| {
+        |(id, cycle, from, duration, nap, (state, asleep), performance)| {
             let stages = asleep.map(|hours| {
                 json!({"total_light_sleep_time_milli": hours * 3_600_000,
                        "total_slow_wave_sleep_time_milli": 7, "total_rem_sleep_time_milli": 0})
             });
-            stand::sleep(
+            test_env::sleep(
                 &format!("s{id}"),
                 cycle,
-                json!({"start": half_hour(from), "end": half_hour(from + lasts), "nap": nap,
+                json!({"start": half_hour(from), "end": half_hour(from + duration), "nap": nap,
                        "score_state": state, "score": {"stage_summary": stages, "sleep_performance_percentage": performance}}),
             )
         },
@@ -66,10 +66,10 @@ fn any_cycle() -> impl Strategy<Value = Cycle> {
         prop::option::of(prop_oneof![Just(0.0), 0.0..100.0_f64]),
         prop::option::of(1..40_i64),
     )
-        .prop_map(|(id, from, state, strain, kilojoule, lasts)| {
-            stand::cycle(
+        .prop_map(|(id, from, state, strain, kilojoule, duration)| {
+            test_env::cycle(
                 id,
-                json!({"start": half_hour(from), "end": lasts.map(|lasts| half_hour(from + lasts)),
+                json!({"start": half_hour(from), "end": duration.map(|duration| half_hour(from + duration)),
                        "score_state": state,
                        "score": {"strain": strain, "kilojoule": kilojoule.map(|kj| kj * 150.0)}}),
             )
@@ -79,7 +79,7 @@ fn any_cycle() -> impl Strategy<Value = Cycle> {
 fn any_recovery() -> impl Strategy<Value = Recovery> {
     (1..4_i64, 0..4_i64, state(), number(), number(), number()).prop_map(
         |(cycle, sleep, state, score, hrv, heart_rate)| {
-            stand::recovery(
+            test_env::recovery(
                 cycle,
                 &format!("s{sleep}"),
                 json!({"score_state": state, "score": {"recovery_score": score,
@@ -92,13 +92,13 @@ fn any_recovery() -> impl Strategy<Value = Recovery> {
 fn any_workouts() -> impl Strategy<Value = Vec<Workout>> {
     (0..4_usize).prop_map(|count| {
         (0..count)
-            .map(|id| stand::workout(&format!("w{id}"), json!({})))
+            .map(|id| test_env::workout(&format!("w{id}"), json!({})))
             .collect()
     })
 }
 
-async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
-    let conn = stand.connection().await;
+async fn day_in_rust(env: &TestEnv, member: &whoop_core::UserId) -> Day {
+    let conn = env.connection().await;
     let stored = day::read(&conn, member, date(), now()).await.unwrap();
     let query = DayQuery {
         date: date(),
@@ -121,19 +121,19 @@ async fn composed(stand: &Stand, member: &whoop_core::UserId) -> Day {
         sync: SyncOutcome::Off,
         detail: None,
     };
-    let known = DayContext {
+    let context = DayContext {
         query: &query,
         coverage: &[],
         connection: ConnectionStatus::Connected,
         quota_exhausted: false,
     };
-    assemble_day(member.clone(), &stored.records, known, meta)
+    assemble_day(member.clone(), &stored.records, context, meta)
 }
 
 /// Returns the only row of the function, with its eight values as floats.
-async fn summary(stand: &Stand, member: &str) -> Vec<Option<f64>> {
+async fn summary(env: &TestEnv, member: &str) -> Vec<Option<f64>> {
     let sql = format!("SELECT * FROM get_daily_summary('{member}', '{}')", date());
-    let mut rows = stand.rows(&sql).await;
+    let mut rows = env.rows(&sql).await;
     assert_eq!(rows.len(), 1);
     let row = rows.remove(0);
     row.into_iter()
@@ -156,16 +156,16 @@ fn the_summary_in_sql_agrees_with_the_day_in_rust() {
     for_any(
         128,
         days,
-        async |stand, member, (sleeps, cycles, recoveries, workouts)| {
-            let mut conn = stand.connection().await;
+        async |env, member, (sleeps, cycles, recoveries, workouts)| {
+            let mut conn = env.connection().await;
             store(&mut conn, member, &sleeps).await;
             store(&mut conn, member, &cycles).await;
             store(&mut conn, member, &recoveries).await;
             store(&mut conn, member, &workouts).await;
 
-            let summary = summary(stand, member.as_str()).await;
+            let summary = summary(env, member.as_str()).await;
 
-            let day = composed(stand, member).await;
+            let day = day_in_rust(env, member).await;
             let recovery = day.recovery.as_ref();
             let sleep = day.sleep.as_ref();
             let cycle = day.cycle.as_ref();
@@ -194,36 +194,36 @@ fn the_summary_in_sql_agrees_with_the_day_in_rust() {
 }
 
 #[tokio::test]
-async fn there_is_one_row_also_where_there_is_nothing() {
-    let stand = Stand::new().await;
-    connect(&mut stand.connection().await, "mara").await;
+async fn there_is_one_row_even_without_data() {
+    let env = TestEnv::new().await;
+    connect(&mut env.connection().await, "mara").await;
 
     for member in ["mara", "nobody", ""] {
-        let row = summary(&stand, member).await;
+        let row = summary(&env, member).await;
         assert_eq!(row, [None, None, None, None, None, None, None, Some(0.0)]);
     }
 }
 
 #[tokio::test]
-async fn a_cycle_whose_recovery_waits_for_its_score_gives_way_to_one_that_has_it() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_scored_recovery_is_shown_before_a_pending_one() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let scored = json!({"score": {"recovery_score": 80.0}});
     let pending = json!({"score_state": "PENDING_SCORE"});
     let page = [
-        stand::recovery(5, "a", scored),
-        stand::recovery(6, "b", pending.clone()),
+        test_env::recovery(5, "a", scored),
+        test_env::recovery(6, "b", pending.clone()),
     ];
     store(&mut conn, &member, &page).await;
 
-    assert_eq!(summary(&stand, "mara").await[0], Some(80.0));
+    assert_eq!(summary(&env, "mara").await[0], Some(80.0));
 
     // WHOOP withdraws the score.
-    let mut again = stand::recovery(5, "a", pending);
-    again.updated_at += TimeDelta::hours(1);
-    store(&mut conn, &member, &[again]).await;
+    let mut rescored = test_env::recovery(5, "a", pending);
+    rescored.updated_at += TimeDelta::hours(1);
+    store(&mut conn, &member, &[rescored]).await;
 
-    assert_eq!(composed(&stand, &member).await.recovery, None);
-    assert_eq!(summary(&stand, "mara").await[0], None);
+    assert_eq!(day_in_rust(&env, &member).await.recovery, None);
+    assert_eq!(summary(&env, "mara").await[0], None);
 }

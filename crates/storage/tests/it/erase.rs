@@ -3,12 +3,12 @@
 use serde_json::json;
 use whoop_storage::{erase, page};
 
-use crate::stand::{Stand, connect, now, recovery, sleep, store};
+use crate::test_env::{TestEnv, connect, now, recovery, sleep, store};
 
 #[tokio::test]
-async fn erasing_waits_for_the_turn_of_whoever_stores_pages() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn erasing_waits_for_the_row_lock_of_a_transaction_that_stores_pages() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let mara = connect(&mut conn, "mara").await;
     let (night, recovered) = (
         [sleep("night", 5, json!({}))],
@@ -17,16 +17,16 @@ async fn erasing_waits_for_the_turn_of_whoever_stores_pages() {
     store(&mut conn, &mara, &night).await;
     store(&mut conn, &mara, &recovered).await;
 
-    let mut pages = stand.database.begin().await.unwrap();
+    let mut pages = env.database.begin().await.unwrap();
     page::store(&mut pages, &mara, &night, &[], now())
         .await
         .unwrap();
-    let (database, leaving) = (stand.database.clone(), mara.clone());
+    let (database, erased_member) = (env.database.clone(), mara.clone());
     let erasing = tokio::spawn(async move {
         let mut transaction = database.begin().await.unwrap();
         let rows = erase::erase(
             &mut transaction,
-            &leaving,
+            &erased_member,
             "erased:00112233445566778899aabbccddeeff",
         )
         .await?;
@@ -34,7 +34,7 @@ async fn erasing_waits_for_the_turn_of_whoever_stores_pages() {
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while stand.value(waiting).await.as_deref() == Some("0") {
+    while env.value(waiting).await.as_deref() == Some("0") {
         tokio::task::yield_now().await;
     }
     page::store(&mut pages, &mara, &recovered, &[], now())

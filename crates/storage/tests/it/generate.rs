@@ -10,8 +10,8 @@ use whoop_core::{
 };
 
 use crate::{
-    stand::WHOOP_USER,
-    values::{extra, instant, number, offset, span, state, unless_empty, whole, word},
+    test_env::WHOOP_USER,
+    values::{extra, instant, integer, number, offset, span, state, unless_empty, word},
 };
 
 const LONGEST_MILLI: i64 = 8_640_000_000;
@@ -33,13 +33,13 @@ pub(crate) fn cycle() -> BoxedStrategy<Cycle> {
                 extra,
             },
         );
-    let own = (
+    let specific = (
         any::<i64>(),
         span(),
         option::of(offset()),
-        whole(0, i64::MAX),
+        integer(0, i64::MAX),
     );
-    (own, instant(), instant(), state(), score, extra())
+    (specific, instant(), instant(), state(), score, extra())
         .prop_map(
             |(
                 (id, (start, end), timezone_offset, step_count),
@@ -113,12 +113,12 @@ pub(crate) fn recovery() -> BoxedStrategy<Recovery> {
 }
 
 fn sleep_score() -> BoxedStrategy<SleepScore> {
-    let milli = || whole(0, LONGEST_MILLI);
+    let milli = || integer(0, LONGEST_MILLI);
     let stages = (
         (milli(), milli(), milli()),
         (milli(), milli(), milli()),
-        whole(0, i64::MAX),
-        whole(0, i64::MAX),
+        integer(0, i64::MAX),
+        integer(0, i64::MAX),
         extra(),
     )
         .prop_map(
@@ -136,7 +136,7 @@ fn sleep_score() -> BoxedStrategy<SleepScore> {
                 }
             },
         );
-    let change = || whole(-LONGEST_MILLI, LONGEST_MILLI);
+    let change = || integer(-LONGEST_MILLI, LONGEST_MILLI);
     let need = (milli(), change(), change(), change(), extra()).prop_map(
         |(baseline_milli, debt, strain, nap, extra)| SleepNeeded {
             baseline_milli,
@@ -173,7 +173,7 @@ fn sleep_score() -> BoxedStrategy<SleepScore> {
 }
 
 pub(crate) fn sleep() -> BoxedStrategy<Sleep> {
-    let own = (
+    let specific = (
         word(),
         option::of(any::<i64>()),
         option::of(any::<i64>()),
@@ -181,7 +181,14 @@ pub(crate) fn sleep() -> BoxedStrategy<Sleep> {
         option::of(offset()),
         option::of(any::<bool>()),
     );
-    (own, instant(), instant(), state(), sleep_score(), extra())
+    (
+        specific,
+        instant(),
+        instant(),
+        state(),
+        sleep_score(),
+        extra(),
+    )
         .prop_map(
             |(
                 (id, cycle, v1_id, (start, end), timezone_offset, nap),
@@ -214,12 +221,12 @@ pub(crate) fn sleep() -> BoxedStrategy<Sleep> {
 fn workout_score() -> BoxedStrategy<WorkoutScore> {
     let zones = (
         [
-            whole(0, i64::MAX),
-            whole(0, i64::MAX),
-            whole(0, i64::MAX),
-            whole(0, i64::MAX),
-            whole(0, i64::MAX),
-            whole(0, i64::MAX),
+            integer(0, i64::MAX),
+            integer(0, i64::MAX),
+            integer(0, i64::MAX),
+            integer(0, i64::MAX),
+            integer(0, i64::MAX),
+            integer(0, i64::MAX),
         ],
         extra(),
     )
@@ -268,7 +275,7 @@ fn workout_score() -> BoxedStrategy<WorkoutScore> {
 }
 
 pub(crate) fn workout() -> BoxedStrategy<Workout> {
-    let own = (
+    let specific = (
         word(),
         option::of(any::<i64>()),
         option::of(any::<i64>()),
@@ -276,7 +283,14 @@ pub(crate) fn workout() -> BoxedStrategy<Workout> {
         option::of(offset()),
         option::of(word()),
     );
-    (own, instant(), instant(), state(), workout_score(), extra())
+    (
+        specific,
+        instant(),
+        instant(),
+        state(),
+        workout_score(),
+        extra(),
+    )
         .prop_map(
             |(
                 (id, v1_id, sport_id, (start, end), timezone_offset, sport_name),

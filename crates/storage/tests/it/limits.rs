@@ -6,11 +6,11 @@ use diesel_async::SimpleAsyncConnection;
 use secrecy::SecretString;
 use whoop_storage::{Database, DatabaseConfig, StorageError};
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
-fn config(stand: &Stand) -> DatabaseConfig {
+fn config(env: &TestEnv) -> DatabaseConfig {
     DatabaseConfig {
-        url: SecretString::from(stand.db.direct_url()),
+        url: SecretString::from(env.db.direct_url()),
         pool_size: 1,
         pooler: whoop_storage::PoolerMode::Session,
     }
@@ -22,14 +22,14 @@ async fn sleep_in(database: &Database) -> Result<(), StorageError> {
 }
 
 #[tokio::test]
-async fn a_statement_that_takes_too_long_is_ended_and_may_be_tried_again() {
-    let stand = Stand::new().await;
+async fn a_statement_over_the_timeout_is_cancelled_with_a_transient_error() {
+    let env = TestEnv::new().await;
     let limit = Some(Duration::from_millis(50));
-    let hurried = Database::with_statement_timeout(&config(&stand), limit).unwrap();
-    let patient = Database::new(&config(&stand)).unwrap();
+    let limited = Database::with_statement_timeout(&config(&env), limit).unwrap();
+    let unlimited = Database::new(&config(&env)).unwrap();
 
-    let error = sleep_in(&hurried).await.unwrap_err();
+    let error = sleep_in(&limited).await.unwrap_err();
 
     assert!(error.is_transient(), "{error:?}");
-    sleep_in(&patient).await.unwrap();
+    sleep_in(&unlimited).await.unwrap();
 }

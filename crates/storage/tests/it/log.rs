@@ -15,7 +15,7 @@ use whoop_storage::{
     },
 };
 
-use crate::stand::{Stand, at, connect, now, user};
+use crate::test_env::{TestEnv, at, connect, now, user};
 
 fn day(day: u32) -> DateTime<Utc> {
     at(&format!("2026-05-{day:02}T00:00:00Z"))
@@ -54,8 +54,8 @@ async fn complete(conn: &mut PooledConnection, member: &UserId, span: CompletedW
 
 #[tokio::test]
 async fn a_window_that_is_rolled_back_was_never_read() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(1, 5)).await;
     let before = log_of(&mut conn, &member).await;
@@ -76,9 +76,9 @@ async fn a_window_that_is_rolled_back_was_never_read() {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_and_what_was_known_stays_known() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_failure_is_stored_and_the_coverage_is_kept() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(1, 5)).await;
     sync_log::add_written(&mut conn, &member, DataType::Sleep, 4)
@@ -119,12 +119,12 @@ async fn a_failure_is_told_and_what_was_known_stays_known() {
 }
 
 #[tokio::test]
-async fn what_is_put_off_is_no_failure_and_ends_none() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_deferred_sync_is_no_failure_and_ends_no_failure() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
-    let put_off = async |conn: &mut PooledConnection, on: u32| {
-        let (sleep, day) = (DataType::Sleep, day(on));
+    let defer = async |conn: &mut PooledConnection, day_number: u32| {
+        let (sleep, day) = (DataType::Sleep, day(day_number));
         sync_log::begin(conn, &member, sleep, day).await.unwrap();
         sync_log::note_deferred(conn, &member, sleep, "the quota is spent", day)
             .await
@@ -136,41 +136,43 @@ async fn what_is_put_off_is_no_failure_and_ends_none() {
             row.last_error_at.unwrap(),
         )
     };
-    let told = |status: &str, why: &str, on: u32| (status.to_owned(), why.to_owned(), day(on));
+    let row_with = |status: &str, error: &str, day_number: u32| {
+        (status.to_owned(), error.to_owned(), day(day_number))
+    };
 
-    let spent = "the quota is spent";
-    assert_eq!(put_off(&mut conn, 1).await, told("never", spent, 1));
+    let deferral = "the quota is spent";
+    assert_eq!(defer(&mut conn, 1).await, row_with("never", deferral, 1));
     complete(&mut conn, &member, span(1, 2)).await;
-    assert_eq!(put_off(&mut conn, 3).await, told("success", spent, 3));
+    assert_eq!(defer(&mut conn, 3).await, row_with("success", deferral, 3));
 
-    let why = "WHOOP answered 503";
-    for on in [4, 5] {
-        sync_log::begin(&mut conn, &member, DataType::Sleep, day(on))
+    let error = "WHOOP answered 503";
+    for day_number in [4, 5] {
+        sync_log::begin(&mut conn, &member, DataType::Sleep, day(day_number))
             .await
             .unwrap();
-        sync_log::fail(&mut conn, &member, DataType::Sleep, why, day(on))
+        sync_log::fail(&mut conn, &member, DataType::Sleep, error, day(day_number))
             .await
             .unwrap();
     }
-    assert_eq!(put_off(&mut conn, 6).await, told("failed", why, 5));
-    assert_eq!(put_off(&mut conn, 7).await, told("failed", why, 5));
+    assert_eq!(defer(&mut conn, 6).await, row_with("failed", error, 5));
+    assert_eq!(defer(&mut conn, 7).await, row_with("failed", error, 5));
 
     complete(&mut conn, &member, span(1, 8)).await;
-    assert_eq!(put_off(&mut conn, 9).await, told("success", spent, 9));
+    assert_eq!(defer(&mut conn, 9).await, row_with("success", deferral, 9));
 }
 
 #[tokio::test]
-async fn what_failed_before_a_new_connection_is_not_told_of_it() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn failures_of_an_earlier_connection_are_deleted_by_a_new_one() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(1, 2)).await;
     let sleep = DataType::Sleep;
-    for on in [3, 4] {
-        sync_log::begin(&mut conn, &member, sleep, day(on))
+    for day_number in [3, 4] {
+        sync_log::begin(&mut conn, &member, sleep, day(day_number))
             .await
             .unwrap();
-        sync_log::fail(&mut conn, &member, sleep, "connect again", day(on))
+        sync_log::fail(&mut conn, &member, sleep, "connect again", day(day_number))
             .await
             .unwrap();
     }
@@ -194,9 +196,9 @@ async fn what_failed_before_a_new_connection_is_not_told_of_it() {
 }
 
 #[tokio::test]
-async fn a_window_with_records_set_aside_is_a_success_that_says_so() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_window_with_rejected_records_is_a_success_with_a_note() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
 
     complete(
@@ -216,9 +218,9 @@ async fn a_window_with_records_set_aside_is_a_success_that_says_so() {
 }
 
 #[tokio::test]
-async fn a_sync_that_only_began_has_read_nothing() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_sync_that_has_only_begun_covers_nothing() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
 
     sync_log::begin(&mut conn, &member, DataType::Sleep, day(3))
@@ -237,8 +239,8 @@ async fn a_sync_that_only_began_has_read_nothing() {
 async fn covered(windows: &[CompletedWindow]) -> (u32, u32, bool, u32) {
     use chrono::Datelike;
 
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     for window in windows {
         complete(&mut conn, &member, *window).await;
@@ -254,13 +256,13 @@ async fn covered(windows: &[CompletedWindow]) -> (u32, u32, bool, u32) {
 }
 
 #[tokio::test]
-async fn windows_that_touch_grow_together_in_the_table() {
+async fn windows_that_touch_are_joined() {
     assert_eq!(covered(&[span(3, 5), span(5, 8)]).await, (3, 8, false, 8));
     assert_eq!(covered(&[span(3, 8), span(4, 5)]).await, (3, 8, false, 8));
 }
 
 #[tokio::test]
-async fn a_hole_between_two_windows_is_never_covered() {
+async fn a_gap_between_two_windows_is_not_covered() {
     assert_eq!(covered(&[span(3, 5), span(6, 8)]).await, (6, 8, false, 8));
 }
 
@@ -277,9 +279,9 @@ async fn with_gap(conn: &mut PooledConnection) -> UserId {
 }
 
 #[tokio::test]
-async fn a_gap_stays_in_the_log_until_the_windows_meet() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_gap_is_stored_until_the_windows_meet() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = with_gap(&mut conn).await;
 
     let log = log_of(&mut conn, &member).await;
@@ -289,8 +291,8 @@ async fn a_gap_stays_in_the_log_until_the_windows_meet() {
     };
     assert_eq!(earlier_of(&log), Some(earlier));
     assert_eq!(log.covered_from, Some(day(30)));
-    let whole = member_states::list(&mut conn, day(31)).await.unwrap();
-    assert!(!whole[0].history_complete);
+    let members = member_states::list(&mut conn, day(31)).await.unwrap();
+    assert!(!members[0].history_complete);
 
     complete(&mut conn, &member, span(8, 30)).await;
     assert_eq!(earlier_of(&log_of(&mut conn, &member).await), Some(earlier));
@@ -301,34 +303,34 @@ async fn a_gap_stays_in_the_log_until_the_windows_meet() {
 }
 
 #[tokio::test]
-async fn retention_cuts_both_sides_of_a_gap() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn retention_shortens_the_spans_on_both_sides_of_a_gap() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = with_gap(&mut conn).await;
-    for (kept, from, earlier) in [(3, 30, Some((3, 7))), (7, 30, None), (30, 30, None)] {
-        let kept = RetentionStart {
-            date: day(kept).date_naive(),
-            instant: day(kept),
+    for (start, from, earlier) in [(3, 30, Some((3, 7))), (7, 30, None), (30, 30, None)] {
+        let start = RetentionStart {
+            date: day(start).date_naive(),
+            instant: day(start),
         };
-        retention::purge_records(&mut conn, &member, kept, day(31))
+        retention::purge_records(&mut conn, &member, start, day(31))
             .await
             .unwrap();
 
         let log = log_of(&mut conn, &member).await;
-        assert_eq!(log.covered_from, Some(day(from)), "{kept:?}");
+        assert_eq!(log.covered_from, Some(day(from)), "{start:?}");
         assert_eq!(log.covered_until, Some(day(31)));
         let span = |(from, until)| CoveredSpan {
             from: day(from),
             until: day(until),
         };
-        assert_eq!(earlier_of(&log), earlier.map(span), "{kept:?}");
+        assert_eq!(earlier_of(&log), earlier.map(span), "{start:?}");
     }
 }
 
 #[tokio::test]
-async fn records_beyond_every_window_that_wait_for_a_score_are_counted_for_the_plan() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn pending_records_older_than_every_window_are_counted() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     connect(&mut conn, "mara").await;
     connect(&mut conn, "Noa").await;
     let sql =
@@ -338,25 +340,25 @@ async fn records_beyond_every_window_that_wait_for_a_score_are_counted_for_the_p
                    ELSE 'PENDING_SCORE' END, now(), now(), now(),
                    '2026-05-01T00:00:00Z'::timestamptz - day * interval '1 day'
                FROM generate_series(1, 50) AS day";
-    Stand::execute(&stand, sql).await;
+    TestEnv::execute(&env, sql).await;
 
     let members = member_states::list(&mut conn, day(1)).await.unwrap();
 
-    let open_of = |name: &str| {
+    let pending_counts_of = |name: &str| {
         let mut members = members.iter();
-        let member = members.find(|one| one.user_id == name).unwrap();
+        let member = members.find(|member| member.user_id == name).unwrap();
         member.sync_state.old_pending_counts
     };
     // Records of the days 23, 25, … 49 are counted; the look-back covers the later ones.
-    assert_eq!(open_of("mara"), [0, 0, 0, 14]);
-    assert_eq!(open_of("Noa"), [0; 4]);
+    assert_eq!(pending_counts_of("mara"), [0, 0, 0, 14]);
+    assert_eq!(pending_counts_of("Noa"), [0; 4]);
 }
 
 /// A process of the previous version does not know the columns of the older span.
 #[tokio::test]
-async fn a_coverage_that_a_former_version_moved_joins_the_older_span_or_drops_it() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_coverage_written_by_an_older_version_joins_or_drops_the_older_span() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = with_gap(&mut conn).await;
     for (changed, from, is_gap) in [
         ("covered_from = '2026-05-10T00:00:00Z'", Some(10), true),
@@ -367,7 +369,7 @@ async fn a_coverage_that_a_former_version_moved_joins_the_older_span_or_drops_it
             false,
         ),
     ] {
-        Stand::execute(&stand, &format!("UPDATE whoop_sync_log SET {changed}")).await;
+        TestEnv::execute(&env, &format!("UPDATE whoop_sync_log SET {changed}")).await;
 
         let coverage = log_of(&mut conn, &member).await.coverage().unwrap();
 
@@ -377,7 +379,7 @@ async fn a_coverage_that_a_former_version_moved_joins_the_older_span_or_drops_it
 }
 
 #[tokio::test]
-async fn history_grows_backwards_and_leaves_the_last_sync_where_it_was() {
+async fn a_backfill_extends_the_coverage_and_keeps_last_sync_at() {
     let history = |from, until, list_ended, read_at| CompletedWindow {
         read: WindowRead {
             list_ended,
@@ -387,14 +389,19 @@ async fn history_grows_backwards_and_leaves_the_last_sync_where_it_was() {
         up_to_now: false,
         ..span(from, until)
     };
-    let once = [
+    let seen_once = [
         span(20, 25),
         history(10, 20, false, 25),
         history(4, 10, true, 25),
     ];
-    assert_eq!(covered(&once).await, (4, 25, false, 25));
+    assert_eq!(covered(&seen_once).await, (4, 25, false, 25));
 
-    let windows = [once[0], once[1], once[2], history(4, 4, true, 26)];
+    let windows = [
+        seen_once[0],
+        seen_once[1],
+        seen_once[2],
+        history(4, 4, true, 26),
+    ];
 
     assert_eq!(covered(&windows).await, (4, 25, true, 25));
 }
@@ -405,9 +412,9 @@ async fn the_last_sync_never_moves_back() {
 }
 
 #[tokio::test]
-async fn each_type_and_each_member_has_a_log_of_their_own() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn each_data_type_of_each_member_has_its_own_row() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let mara = connect(&mut conn, "mara").await;
     connect(&mut conn, "noa").await;
     for data_type in DataType::ALL {
@@ -437,13 +444,13 @@ async fn each_type_and_each_member_has_a_log_of_their_own() {
 }
 
 #[tokio::test]
-async fn two_windows_that_end_at_the_same_time_both_count() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn two_concurrent_windows_are_both_added() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(10, 15)).await;
     let read = async |span: CompletedWindow| {
-        let mut conn = stand.connection().await;
+        let mut conn = env.connection().await;
         conn.transaction(async |conn| {
             sync_log::complete(conn, &member, DataType::Sleep, span).await
         })
@@ -461,14 +468,14 @@ async fn two_windows_that_end_at_the_same_time_both_count() {
 }
 
 #[tokio::test]
-async fn a_window_that_ends_in_the_future_of_the_databases_clock_is_refused() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_window_that_ends_in_the_future_by_the_databases_clock_is_refused() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(1, 5)).await;
     let ahead = chrono::TimeDelta::days(30);
     let clock =
-        stand.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')");
+        env.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')");
     let until = at(&clock.await.unwrap()) + ahead;
     let mut window = span(1, 5);
     window.read.until = until;
@@ -482,13 +489,13 @@ async fn a_window_that_ends_in_the_future_of_the_databases_clock_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_wrong_clock_dated_to_the_future_is_forgotten_at_the_next_sync() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_coverage_in_the_future_is_deleted_at_the_next_sync() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     complete(&mut conn, &member, span(1, 5)).await;
-    Stand::execute(
-        &stand,
+    TestEnv::execute(
+        &env,
         "UPDATE whoop_sync_log SET last_sync_at = now() + interval '30 days',
                  earlier_from = '2026-04-01', earlier_until = '2026-04-20',
                  covered_until = now() + interval '30 days', whole_history = TRUE",
@@ -508,10 +515,10 @@ async fn what_a_wrong_clock_dated_to_the_future_is_forgotten_at_the_next_sync() 
 }
 
 #[tokio::test]
-async fn a_process_that_was_killed_leaves_nothing_at_running() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
-    for (name, word) in [
+async fn the_running_status_of_a_killed_process_is_reset() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
+    for (name, status) in [
         ("read", "success"),
         ("new", "never"),
         ("broken", "failed"),
@@ -523,15 +530,15 @@ async fn a_process_that_was_killed_leaves_nothing_at_running() {
         }
         let begin = sync_log::begin(&mut conn, &member, DataType::Sleep, now());
         begin.await.unwrap();
-        if word == "failed" {
+        if status == "failed" {
             let fail = sync_log::fail(&mut conn, &member, DataType::Sleep, "no", now());
             fail.await.unwrap();
             let begin = sync_log::begin(&mut conn, &member, DataType::Sleep, now());
             begin.await.unwrap();
         }
     }
-    Stand::execute(
-            &stand,
+    TestEnv::execute(
+            &env,
             "UPDATE whoop_users SET lease_until = now() - interval '1 second';
              UPDATE whoop_users SET lease_until = now() + interval '1 hour' WHERE user_id = 'alive'",
         )
@@ -539,30 +546,30 @@ async fn a_process_that_was_killed_leaves_nothing_at_running() {
 
     sync_log::reset_interrupted(&mut conn).await.unwrap();
 
-    let words = "SELECT string_agg(user_id || ' ' || sync_status, ', ' ORDER BY user_id)
+    let sql = "SELECT string_agg(user_id || ' ' || sync_status, ', ' ORDER BY user_id)
                  FROM whoop_sync_log WHERE data_type = 'sleep'";
     assert_eq!(
-        stand.value(words).await.as_deref(),
+        env.value(sql).await.as_deref(),
         Some("alive running, broken failed, new never, read success")
     );
 }
 
 #[tokio::test]
-async fn a_run_that_gives_no_sign_of_life_was_killed() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_run_without_a_sign_of_life_counts_as_killed() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let minute = std::time::Duration::from_secs(60);
     let begin = sync_run::begin(&mut conn, Some("night"), "scheduled", now(), minute);
     let killed = begin.await.unwrap();
     let status = async || {
-        overview::last_runs(&stand.database).await.unwrap()[0]
+        overview::last_runs(&env.database).await.unwrap()[0]
             .status
             .clone()
     };
     assert_eq!(status().await, "running");
 
-    Stand::execute(
-        &stand,
+    TestEnv::execute(
+        &env,
         "UPDATE whoop_sync_run SET alive_until = now() - interval '1 second'",
     )
     .await;
@@ -573,15 +580,15 @@ async fn a_run_that_gives_no_sign_of_life_was_killed() {
     let detail =
         format!("SELECT status || ': ' || detail FROM whoop_sync_run WHERE id = '{killed}'");
     assert_eq!(
-        stand.value(&detail).await.as_deref(),
+        env.value(&detail).await.as_deref(),
         Some("failed: the process was killed")
     );
 }
 
 #[tokio::test]
-async fn the_last_sync_of_a_member_is_that_of_the_granted_types() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn the_last_sync_of_a_member_is_the_oldest_of_the_granted_types() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     for data_type in [DataType::Recovery, DataType::Sleep, DataType::Cycle] {
         let begin = sync_log::begin(&mut conn, &member, data_type, now());
@@ -590,7 +597,7 @@ async fn the_last_sync_of_a_member_is_that_of_the_granted_types() {
         let complete = sync_log::complete(&mut conn, &member, data_type, span(1, last));
         complete.await.unwrap();
     }
-    let last_sync = async || overview::list(&stand.database, None).await.unwrap()[0].last_sync_at;
+    let last_sync = async || overview::list(&env.database, None).await.unwrap()[0].last_sync_at;
     assert_eq!(last_sync().await, None, "workouts were never read");
 
     let note = sync_log::note_not_granted(&mut conn, &member, &[DataType::Workout]);
@@ -600,28 +607,28 @@ async fn the_last_sync_of_a_member_is_that_of_the_granted_types() {
 }
 
 #[tokio::test]
-async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behind() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_signal_during_a_read_stays_open_even_if_the_receivers_clock_is_behind() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let account: i64 = users::find(&mut conn, &member)
         .await
         .unwrap()
         .unwrap()
         .whoop_user_id;
-    let hears = async |conn: &mut PooledConnection, at| {
+    let open_signal = async |conn: &mut PooledConnection, at| {
         webhook_signal::open(conn, account, DataType::Sleep, at)
             .await
             .unwrap();
     };
-    hears(&mut conn, day(4)).await;
-    let begun = sync_log::begin(&mut conn, &member, DataType::Sleep, day(5))
+    open_signal(&mut conn, day(4)).await;
+    let start = sync_log::begin(&mut conn, &member, DataType::Sleep, day(5))
         .await
         .unwrap();
-    hears(&mut conn, day(3)).await;
+    open_signal(&mut conn, day(3)).await;
 
     let completed = CompletedWindow {
-        signal_at: begun.signal_at,
+        signal_at: start.signal_at,
         ..span(1, 5)
     };
     sync_log::complete(&mut conn, &member, DataType::Sleep, completed)
@@ -629,11 +636,11 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
         .unwrap();
 
     assert!(log_of(&mut conn, &member).await.signal_open);
-    let begun = sync_log::begin(&mut conn, &member, DataType::Sleep, day(6))
+    let start = sync_log::begin(&mut conn, &member, DataType::Sleep, day(6))
         .await
         .unwrap();
     let history = CompletedWindow {
-        signal_at: begun.signal_at,
+        signal_at: start.signal_at,
         up_to_now: false,
         ..span(1, 1)
     };
@@ -641,9 +648,9 @@ async fn a_webhook_during_a_read_stays_open_although_the_receivers_clock_is_behi
         .await
         .unwrap();
     let is_open = log_of(&mut conn, &member).await.signal_open;
-    assert!(is_open, "a page of history does not answer it");
+    assert!(is_open, "a backfill page does not close the signal");
     let completed = CompletedWindow {
-        signal_at: begun.signal_at,
+        signal_at: start.signal_at,
         ..span(1, 6)
     };
     sync_log::complete(&mut conn, &member, DataType::Sleep, completed)

@@ -2,19 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+mod app_open_days;
+mod assigned_dates;
 mod audit;
 mod daily_summary;
-mod days_settle;
 mod erase;
+mod full_records;
 mod generate;
-mod member_lease;
+mod legacy_tables;
 mod limits;
 mod log;
-mod member_share;
+mod member_calls;
+mod member_lease;
 mod migrations;
 mod newest_wins;
 mod odd_values;
-mod predecessor;
 mod real_shapes;
 mod round_trips;
 mod row_level_security;
@@ -23,12 +25,10 @@ mod seal;
 mod service_keys;
 mod set_aside;
 mod shared_connections;
-mod stand;
 mod table_locks;
+mod test_env;
 mod tls;
 mod transaction;
 mod translation;
 mod upgrade;
 mod values;
-mod visits;
-mod whole;

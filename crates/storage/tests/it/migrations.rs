@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use whoop_storage::{StorageError, migrate};
 
-use crate::stand::{Stand, another_pool};
+use crate::test_env::{TestEnv, another_pool};
 
 /// Returns the folders of `migrations/`, the oldest first.
 fn folders() -> Vec<String> {
@@ -23,33 +23,33 @@ fn script(folder: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn down_leaves_nothing_of_ours_and_up_brings_the_same_again() {
-    let stand = Stand::empty().await;
+async fn reverting_removes_everything_and_applying_again_restores_the_same() {
+    let env = TestEnv::empty().await;
     // The roles are created first, because the migrations grant privileges only to existing roles.
-    stand.create_supabase_roles().await;
-    let empty = stand.catalogue().await;
+    env.create_supabase_roles().await;
+    let empty = env.catalogue().await;
 
-    let first = migrate::apply(&stand.database).await.unwrap();
+    let first = migrate::apply(&env.database).await.unwrap();
     assert_eq!(first.migrations, folders());
     assert_eq!(first.renamed_objects, []);
-    let migrated = stand.catalogue().await;
-    assert!(migrated.len() > 100, "the listing sees the tables");
+    let migrated = env.catalogue().await;
+    assert!(migrated.len() > 100, "the catalogue contains the tables");
 
-    let down = migrate::revert_all(&stand.database).await.unwrap();
+    let down = migrate::revert_all(&env.database).await.unwrap();
     assert_eq!(down.migrations.len(), folders().len());
-    assert_eq!(stand.catalogue().await, empty);
+    assert_eq!(env.catalogue().await, empty);
 
-    migrate::apply(&stand.database).await.unwrap();
-    assert_eq!(stand.catalogue().await, migrated);
+    migrate::apply(&env.database).await.unwrap();
+    assert_eq!(env.catalogue().await, migrated);
 }
 
 #[tokio::test]
-async fn the_scripts_do_the_same_without_diesel() {
-    let (stand, with_diesel) = (Stand::empty().await, Stand::empty().await);
-    stand.create_supabase_roles().await;
+async fn the_scripts_do_the_same_without_the_migrator() {
+    let (env, with_diesel) = (TestEnv::empty().await, TestEnv::empty().await);
+    env.create_supabase_roles().await;
     migrate::apply(&with_diesel.database).await.unwrap();
-    let empty = stand.catalogue().await;
-    let client = stand.db.client().await;
+    let empty = env.catalogue().await;
+    let client = env.db.client().await;
 
     for folder in folders() {
         client
@@ -57,7 +57,7 @@ async fn the_scripts_do_the_same_without_diesel() {
             .await
             .unwrap();
     }
-    assert_eq!(stand.catalogue().await, with_diesel.catalogue().await);
+    assert_eq!(env.catalogue().await, with_diesel.catalogue().await);
 
     for folder in folders().iter().rev() {
         client
@@ -65,24 +65,24 @@ async fn the_scripts_do_the_same_without_diesel() {
             .await
             .unwrap();
     }
-    assert_eq!(stand.catalogue().await, empty);
+    assert_eq!(env.catalogue().await, empty);
 }
 
 #[tokio::test]
 async fn a_second_run_finds_nothing_to_do() {
-    let stand = Stand::new().await;
+    let env = TestEnv::new().await;
 
-    let again = migrate::apply(&stand.database).await.unwrap();
+    let again = migrate::apply(&env.database).await.unwrap();
 
     assert_eq!(again, migrate::MigrationReport::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_migrators_at_once_apply_each_migration_once() {
-    let stand = Stand::empty().await;
+    let env = TestEnv::empty().await;
     let migrators: Vec<_> = (0..8)
         .map(|_| {
-            let database = another_pool(&stand.db);
+            let database = another_pool(&env.db);
             tokio::spawn(async move { migrate::apply(&database).await.unwrap().migrations })
         })
         .collect();
@@ -94,69 +94,69 @@ async fn eight_migrators_at_once_apply_each_migration_once() {
 
     assert_eq!(applied.concat(), folders());
     assert_eq!(applied.iter().filter(|names| !names.is_empty()).count(), 1);
-    stand.database.check().await.unwrap();
+    env.database.check().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_check_says_what_the_database_lacks() {
-    let stand = Stand::empty().await;
-    let lacks = async || match stand.database.check().await {
-        Err(StorageError::NotMigrated(what)) => Some(what),
+async fn a_check_names_the_missing_migrations() {
+    let env = TestEnv::empty().await;
+    let missing_migrations = async || match env.database.check().await {
+        Err(StorageError::NotMigrated(missing)) => Some(missing),
         Ok(()) => None,
         Err(other) => panic!("{other}"),
     };
-    assert_eq!(lacks().await.as_deref(), Some("none is applied"));
+    assert_eq!(
+        missing_migrations().await.as_deref(),
+        Some("none is applied")
+    );
 
-    migrate::apply(&stand.database).await.unwrap();
-    assert_eq!(lacks().await, None);
+    migrate::apply(&env.database).await.unwrap();
+    assert_eq!(missing_migrations().await, None);
 
     // The database has a migration of a newer build; this build accepts that.
-    stand
-        .execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231235959')")
+    env.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231235959')")
         .await;
-    assert_eq!(lacks().await, None);
+    assert_eq!(missing_migrations().await, None);
 
     // The database lacks a migration of this build.
     let last = folders().pop().unwrap();
     let version = last.split('_').next().unwrap();
-    stand
-        .execute(&format!(
-            "DELETE FROM __diesel_schema_migrations WHERE version = '{version}'"
-        ))
-        .await;
-    assert_eq!(lacks().await, Some(last));
+    env.execute(&format!(
+        "DELETE FROM __diesel_schema_migrations WHERE version = '{version}'"
+    ))
+    .await;
+    assert_eq!(missing_migrations().await, Some(last));
 }
 
 #[tokio::test]
-async fn a_migration_that_is_refused_leaves_the_database_as_it_was() {
-    let stand = Stand::empty().await;
+async fn a_failed_migration_is_rolled_back() {
+    let env = TestEnv::empty().await;
     // A type with a name that the third migration uses and that the first one does not rename.
-    stand
-        .execute("CREATE TYPE whoop_cycle AS (anything TEXT)")
+    env.execute("CREATE TYPE whoop_cycle AS (anything TEXT)")
         .await;
-    let before = stand.catalogue().await;
+    let before = env.catalogue().await;
 
-    let refused = migrate::apply(&stand.database).await;
+    let refused = migrate::apply(&env.database).await;
 
     assert!(
         matches!(refused, Err(StorageError::Migration(_))),
         "{refused:?}"
     );
-    let left = stand.catalogue().await;
+    let after = env.catalogue().await;
     assert!(
-        left.iter().all(|line| !line.contains("whoop_workout")),
-        "{left:?}"
+        after.iter().all(|line| !line.contains("whoop_workout")),
+        "{after:?}"
     );
-    stand.execute("DROP TYPE whoop_cycle").await;
-    migrate::apply(&stand.database).await.unwrap();
-    assert_ne!(stand.catalogue().await, before);
+    env.execute("DROP TYPE whoop_cycle").await;
+    migrate::apply(&env.database).await.unwrap();
+    assert_ne!(env.catalogue().await, before);
 }
 
 #[tokio::test]
-async fn every_table_and_function_says_what_it_is_for() {
-    let stand = Stand::new().await;
+async fn every_table_and_function_has_a_comment() {
+    let env = TestEnv::new().await;
 
-    let silent = stand
+    let undocumented = env
         .rows(
             "SELECT relname FROM pg_class
              WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
@@ -169,5 +169,5 @@ async fn every_table_and_function_says_what_it_is_for() {
         )
         .await;
 
-    assert!(silent.is_empty(), "{silent:?}");
+    assert!(undocumented.is_empty(), "{undocumented:?}");
 }

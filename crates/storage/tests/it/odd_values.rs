@@ -7,7 +7,7 @@ use whoop_core::{
 };
 use whoop_storage::{PooledConnection, page::StoreCounts};
 
-use crate::stand::{self, Stand, connect, store};
+use crate::test_env::{self, TestEnv, connect, store};
 
 /// Builds `{"score": {"strain": 3}}` from `score.strain` and 3.
 fn nested(field: &str, value: Value) -> Value {
@@ -25,19 +25,19 @@ async fn stored(
     let id = number.to_string();
     let fields = nested(field, value);
     match data_type {
-        "cycle" => store::<Cycle>(conn, member, &[stand::cycle(number, fields)]).await,
+        "cycle" => store::<Cycle>(conn, member, &[test_env::cycle(number, fields)]).await,
         "recovery" => {
-            store::<Recovery>(conn, member, &[stand::recovery(number, "a", fields)]).await
+            store::<Recovery>(conn, member, &[test_env::recovery(number, "a", fields)]).await
         }
-        "sleep" => store::<Sleep>(conn, member, &[stand::sleep(&id, 1, fields)]).await,
-        _ => store::<Workout>(conn, member, &[stand::workout(&id, fields)]).await,
+        "sleep" => store::<Sleep>(conn, member, &[test_env::sleep(&id, 1, fields)]).await,
+        _ => store::<Workout>(conn, member, &[test_env::workout(&id, fields)]).await,
     }
 }
 
 #[tokio::test]
-async fn no_value_of_a_figure_costs_its_record() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_record_with_any_figure_is_stored() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let floats = [
         ("cycle", "score.strain"),
@@ -62,8 +62,8 @@ async fn no_value_of_a_figure_costs_its_record() {
         ("workout", "score.altitude_gain_meter"),
         ("workout", "score.altitude_change_meter"),
     ]
-    .map(|place| (place, [json!(-1.5), json!(101.2), json!(1.0e9)]));
-    let whole = [
+    .map(|field| (field, [json!(-1.5), json!(101.2), json!(1.0e9)]));
+    let integers = [
         ("cycle", "step_count"),
         ("sleep", "score.stage_summary.total_in_bed_time_milli"),
         ("sleep", "score.stage_summary.total_awake_time_milli"),
@@ -83,9 +83,9 @@ async fn no_value_of_a_figure_costs_its_record() {
         ("workout", "score.zone_durations.zone_zero_milli"),
         ("workout", "score.zone_durations.zone_five_milli"),
     ]
-    .map(|place| {
-        let most = i64::MAX / 4;
-        (place, [json!(-1), json!(most), json!(-most)])
+    .map(|field| {
+        let max = i64::MAX / 4;
+        (field, [json!(-1), json!(max), json!(-max)])
     });
     let text = [
         ("cycle", "score_state"),
@@ -97,7 +97,7 @@ async fn no_value_of_a_figure_costs_its_record() {
         ("sleep", "timezone_offset"),
         ("workout", "timezone_offset"),
     ]
-    .map(|place| (place, [json!(""), json!("CET"), json!("ü".repeat(1000))]));
+    .map(|field| (field, [json!(""), json!("CET"), json!("ü".repeat(1000))]));
     let early = "2026-01-01T00:00:00.000Z";
     let times = ["cycle", "sleep", "workout"].map(|data_type| {
         let ends = [json!(early), json!("2027-01-01T00:00:00Z"), Value::Null];
@@ -105,20 +105,20 @@ async fn no_value_of_a_figure_costs_its_record() {
     });
 
     let mut number = 0;
-    for (place, values) in floats.into_iter().chain(whole).chain(text).chain(times) {
+    for (field, values) in floats.into_iter().chain(integers).chain(text).chain(times) {
         for value in values {
             number += 1;
-            let stored = stored(&mut conn, &member, number, place, value.clone()).await;
-            assert_eq!(stored.inserted, 1, "{place:?} = {value}: {stored:?}");
+            let stored = stored(&mut conn, &member, number, field, value.clone()).await;
+            assert_eq!(stored.inserted, 1, "{field:?} = {value}: {stored:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_table_checks_nothing_that_a_record_could_break() {
-    let stand = Stand::new().await;
+async fn the_record_tables_have_no_check_constraints_on_figures() {
+    let env = TestEnv::new().await;
 
-    let checks = stand
+    let checks = env
         .rows(
             "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conname NOT LIKE '%_extra_check' \
                AND conrelid IN ('whoop_cycle'::regclass, 'whoop_recovery'::regclass, \
@@ -132,12 +132,12 @@ async fn a_table_checks_nothing_that_a_record_could_break() {
 /// Two naps in a real export have an efficiency above 100 %; one of them was entered by hand.
 #[tokio::test]
 async fn a_nap_with_an_efficiency_over_100_replaces_its_older_version() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let nap = |efficiency: f64, updated_at: &str| {
         let score = json!({"sleep_efficiency_percentage": efficiency});
-        stand::sleep(
+        test_env::sleep(
             "nap",
             1,
             json!({"nap": true, "score": score, "updated_at": updated_at}),
@@ -152,7 +152,7 @@ async fn a_nap_with_an_efficiency_over_100_replaces_its_older_version() {
     )
     .await;
 
-    let row = stand
+    let row = env
         .rows("SELECT sleep_efficiency_percentage::text FROM whoop_sleep WHERE id = 'nap'")
         .await;
     assert_eq!(row, [[Some("101.2".to_owned())]]);

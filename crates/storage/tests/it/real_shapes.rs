@@ -10,11 +10,11 @@ use whoop_core::{
 };
 use whoop_storage::{day, day_range, reassign_local_dates::reassign_local_dates, remove};
 
-use crate::stand::{self, Stand, connect, now, store};
+use crate::test_env::{self, TestEnv, connect, now, store};
 
 /// Returns a day as an app receives it. All data types count as read.
-async fn day_of(stand: &Stand, member: &UserId, date: &str) -> Value {
-    let conn = stand.connection().await;
+async fn day_of(env: &TestEnv, member: &UserId, date: &str) -> Value {
+    let conn = env.connection().await;
     let date: NaiveDate = date.parse().unwrap();
     let stored = day::read(&conn, member, date, now()).await.unwrap();
     let query = DayQuery {
@@ -38,18 +38,18 @@ async fn day_of(stand: &Stand, member: &UserId, date: &str) -> Value {
         sync: SyncOutcome::Off,
         detail: None,
     };
-    let known = DayContext {
+    let context = DayContext {
         query: &query,
         coverage: &stored.coverage,
         connection: ConnectionStatus::Connected,
         quota_exhausted: false,
     };
-    serde_json::to_value(assemble_day(member.clone(), &stored.records, known, meta)).unwrap()
+    serde_json::to_value(assemble_day(member.clone(), &stored.records, context, meta)).unwrap()
 }
 
 /// Returns the dates of a range as charts show them: date, recovery, hours asleep and strain.
-async fn chart(stand: &Stand, member: &UserId, from: &str, to: &str) -> Vec<Value> {
-    let conn = stand.connection().await;
+async fn chart(env: &TestEnv, member: &UserId, from: &str, to: &str) -> Vec<Value> {
+    let conn = env.connection().await;
     let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
     let days = day_range::read(&conn, member, from, to).await.unwrap();
     days.into_iter()
@@ -66,25 +66,24 @@ fn stages(light_minutes: i64) -> Value {
 }
 
 #[tokio::test]
-async fn a_cycle_that_was_closed_after_24_hours_and_those_from_midnight_are_dated_by_their_middle()
-{
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn cycles_closed_after_24_hours_or_begun_at_midnight_are_dated_by_their_middle() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     // The strap was taken off at 23:05 in New York. The cycle after the return, eight days later,
     // begins at local midnight, has zeros as values and an id greater than that of the next cycle.
     let page = [
-        stand::cycle(
+        test_env::cycle(
             7,
             json!({"start": "2026-03-02T04:05:12.480Z", "end": "2026-03-03T04:05:12.480Z",
                                "timezone_offset": "-05:00", "score": {"strain": 4.1, "kilojoule": 7800.0}}),
         ),
-        stand::cycle(
+        test_env::cycle(
             12,
             json!({"start": "2026-03-11T04:00:00.000Z", "end": "2026-03-12T04:00:00.000Z",
                                 "timezone_offset": "-04:00", "score": {"strain": 0.0, "kilojoule": 0.0}}),
         ),
-        stand::cycle(
+        test_env::cycle(
             11,
             json!({"start": "2026-03-12T04:00:00.000Z", "end": "2026-03-13T02:40:00.000Z",
                                 "timezone_offset": "-04:00", "score": {"strain": 9.5, "kilojoule": 9100.0}}),
@@ -93,7 +92,7 @@ async fn a_cycle_that_was_closed_after_24_hours_and_those_from_midnight_are_date
 
     store(&mut conn, &member, &page).await;
 
-    let chart = chart(&stand, &member, "2026-03-01", "2026-03-12").await;
+    let chart = chart(&env, &member, "2026-03-01", "2026-03-12").await;
     let with_strain: Vec<_> = chart.into_iter().filter(|day| !day[3].is_null()).collect();
     assert_eq!(
         with_strain,
@@ -107,43 +106,40 @@ async fn a_cycle_that_was_closed_after_24_hours_and_those_from_midnight_are_date
 
 #[tokio::test]
 async fn a_cycle_of_twelve_hours_without_a_sleep_belongs_to_the_date_of_its_middle() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let running = json!({"start": "2026-03-07T12:26:00.000Z", "score_state": "PENDING_SCORE"});
-    store(&mut conn, &member, &[stand::cycle(7, running)]).await;
+    store(&mut conn, &member, &[test_env::cycle(7, running)]).await;
     // The cycle is still running, so it may become as long as other cycles.
-    assert_eq!(
-        day_of(&stand, &member, "2026-03-08").await["cycle"]["id"],
-        7
-    );
+    assert_eq!(day_of(&env, &member, "2026-03-08").await["cycle"]["id"], 7);
 
     let closed = json!({"start": "2026-03-07T12:26:00.000Z", "end": "2026-03-08T00:26:00.000Z",
                         "updated_at": "2026-05-03T00:00:00.000Z", "score": {"strain": 5.2}});
-    store(&mut conn, &member, &[stand::cycle(7, closed)]).await;
+    store(&mut conn, &member, &[test_env::cycle(7, closed)]).await;
 
     assert_eq!(
-        day_of(&stand, &member, "2026-03-07").await["cycle"]["strain"],
+        day_of(&env, &member, "2026-03-07").await["cycle"]["strain"],
         5.2
     );
     assert_eq!(
-        day_of(&stand, &member, "2026-03-08").await["cycle"],
+        day_of(&env, &member, "2026-03-08").await["cycle"],
         Value::Null
     );
 }
 
 #[tokio::test]
 async fn a_nap_with_an_efficiency_over_100_is_stored_and_shown() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let by_hand = json!({"start": "2026-03-07T16:30:00.000Z", "end": "2026-03-07T17:30:00.000Z", "nap": true,
                          "score": {"stage_summary": stages(60), "sleep_performance_percentage": 9.0,
                                    "sleep_efficiency_percentage": 101.3}});
 
-    store(&mut conn, &member, &[stand::sleep("nap", 7, by_hand)]).await;
+    store(&mut conn, &member, &[test_env::sleep("nap", 7, by_hand)]).await;
 
-    let day = day_of(&stand, &member, "2026-03-07").await;
+    let day = day_of(&env, &member, "2026-03-07").await;
     assert_eq!(day["naps"][0]["efficiency"], 101.3);
     assert_eq!(day["naps"][0]["consistency"], Value::Null);
     assert_eq!(day["sleep"], Value::Null);
@@ -151,20 +147,20 @@ async fn a_nap_with_an_efficiency_over_100_is_stored_and_shown() {
 
 /// Stores a night that ends in the morning, and a half-hour evening sleep that WHOOP treated as the
 /// next night: two nights end on the 8th, none on the 9th.
-async fn an_evening_sleep_taken_for_the_night(stand: &Stand) -> UserId {
-    let mut conn = stand.connection().await;
+async fn store_evening_sleep_as_night(env: &TestEnv) -> UserId {
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let at =
         |from: &str, until: &str| json!({"start": from, "end": until, "timezone_offset": "-04:00"});
     let cycles = [
-        stand::cycle(
+        test_env::cycle(
             61,
             merged(
                 at("2026-04-07T23:00:00.000Z", "2026-04-08T23:40:00.000Z"),
                 json!({"score": {"strain": 6.5}}),
             ),
         ),
-        stand::cycle(
+        test_env::cycle(
             62,
             merged(
                 at("2026-04-08T23:40:00.000Z", "2026-04-10T02:20:00.000Z"),
@@ -173,7 +169,7 @@ async fn an_evening_sleep_taken_for_the_night(stand: &Stand) -> UserId {
         ),
     ];
     let sleeps = [
-        stand::sleep(
+        test_env::sleep(
             "night",
             61,
             merged(
@@ -181,7 +177,7 @@ async fn an_evening_sleep_taken_for_the_night(stand: &Stand) -> UserId {
                 json!({"score": {"stage_summary": stages(600)}}),
             ),
         ),
-        stand::sleep(
+        test_env::sleep(
             "evening",
             62,
             merged(
@@ -191,8 +187,8 @@ async fn an_evening_sleep_taken_for_the_night(stand: &Stand) -> UserId {
         ),
     ];
     let recoveries = [
-        stand::recovery(61, "night", json!({"score": {"recovery_score": 74.0}})),
-        stand::recovery(62, "evening", json!({"score": {"recovery_score": 1.0}})),
+        test_env::recovery(61, "night", json!({"score": {"recovery_score": 74.0}})),
+        test_env::recovery(62, "evening", json!({"score": {"recovery_score": 1.0}})),
     ];
     store(&mut conn, &member, &recoveries).await;
     store(&mut conn, &member, &sleeps).await;
@@ -200,27 +196,27 @@ async fn an_evening_sleep_taken_for_the_night(stand: &Stand) -> UserId {
     member
 }
 
-fn merged(mut one: Value, other: Value) -> Value {
-    let more = other.as_object().unwrap().clone();
-    one.as_object_mut().unwrap().extend(more);
-    one
+fn merged(mut base: Value, overrides: Value) -> Value {
+    let fields = overrides.as_object().unwrap().clone();
+    base.as_object_mut().unwrap().extend(fields);
+    base
 }
 
 #[tokio::test]
-async fn an_evening_sleep_that_was_taken_for_the_night_is_the_night_of_the_next_date() {
-    let stand = Stand::new().await;
-    let member = an_evening_sleep_taken_for_the_night(&stand).await;
+async fn an_evening_sleep_that_whoop_treats_as_a_night_is_the_night_of_the_next_date() {
+    let env = TestEnv::new().await;
+    let member = store_evening_sleep_as_night(&env).await;
 
     assert_eq!(
-        chart(&stand, &member, "2026-04-08", "2026-04-09").await,
+        chart(&env, &member, "2026-04-08", "2026-04-09").await,
         [
             json!(["2026-04-08", 74.0, 600, 6.5]),
             json!(["2026-04-09", 1.0, 31, 6.2])
         ]
     );
     let (first, second) = (
-        day_of(&stand, &member, "2026-04-08").await,
-        day_of(&stand, &member, "2026-04-09").await,
+        day_of(&env, &member, "2026-04-08").await,
+        day_of(&env, &member, "2026-04-09").await,
     );
     assert_eq!(
         (&first["sleep"]["id"], &first["others"]),
@@ -233,45 +229,45 @@ async fn an_evening_sleep_that_was_taken_for_the_night_is_the_night_of_the_next_
     assert_eq!(second["cycle"]["id"], 62);
 
     // WHOOP deletes the first night, so only one cycle claims the date.
-    let mut conn = stand.connection().await;
+    let mut conn = env.connection().await;
     for (data_type, id) in [("sleep", "night"), ("cycle", "61")] {
         remove::remove_record(&mut conn, &member, data_type.parse().unwrap(), id, now())
             .await
             .unwrap();
     }
-    let first = day_of(&stand, &member, "2026-04-08").await;
+    let first = day_of(&env, &member, "2026-04-08").await;
     assert_eq!(
         (&first["sleep"]["id"], &first["cycle"]["id"]),
         (&json!("evening"), &json!(62))
     );
     assert_eq!(
-        day_of(&stand, &member, "2026-04-09").await["cycle"],
+        day_of(&env, &member, "2026-04-09").await["cycle"],
         Value::Null
     );
 }
 
 #[tokio::test]
 async fn two_main_sleeps_of_one_cycle_are_one_night_in_every_reader() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let night = json!({"start": "2026-07-19T23:40:00.000Z", "end": "2026-07-20T07:55:00.000Z",
                        "score": {"stage_summary": stages(459), "sleep_performance_percentage": 92.0}});
-    let again = json!({"start": "2026-07-20T09:03:00.000Z", "end": "2026-07-20T10:06:00.000Z",
+    let second_sleep = json!({"start": "2026-07-20T09:03:00.000Z", "end": "2026-07-20T10:06:00.000Z",
                        "score": {"stage_summary": stages(45)}});
     store(
         &mut conn,
         &member,
         &[
-            stand::sleep("again", 7, again),
-            stand::sleep("night", 7, night),
+            test_env::sleep("again", 7, second_sleep),
+            test_env::sleep("night", 7, night),
         ],
     )
     .await;
     store(
         &mut conn,
         &member,
-        &[stand::cycle(
+        &[test_env::cycle(
             7,
             json!({"start": "2026-07-19T23:40:00.000Z"}),
         )],
@@ -280,11 +276,11 @@ async fn two_main_sleeps_of_one_cycle_are_one_night_in_every_reader() {
     store(
         &mut conn,
         &member,
-        &[stand::recovery(7, "night", json!({}))],
+        &[test_env::recovery(7, "night", json!({}))],
     )
     .await;
 
-    let day = day_of(&stand, &member, "2026-07-20").await;
+    let day = day_of(&env, &member, "2026-07-20").await;
     assert_eq!(day["sleep"]["duration"], "8h 24m");
     assert_eq!(day["sleep"]["parts"], json!(["night", "again"]));
     assert_eq!(day["sleep"]["start"], "2026-07-19T23:40:00.000Z");
@@ -292,17 +288,17 @@ async fn two_main_sleeps_of_one_cycle_are_one_night_in_every_reader() {
     assert_eq!(day["sleep"]["performance"], 92.0);
     assert_eq!(day["others"], Value::Null);
     assert_eq!(
-        chart(&stand, &member, "2026-07-20", "2026-07-20").await[0][2],
+        chart(&env, &member, "2026-07-20", "2026-07-20").await[0][2],
         504
     );
     let summary = "SELECT sleep_performance || ' ' || sleep_duration_hours FROM get_daily_summary('mara', '2026-07-20')";
-    assert_eq!(stand.value(summary).await.as_deref(), Some("92 8.4"));
+    assert_eq!(env.value(summary).await.as_deref(), Some("92 8.4"));
 }
 
 #[tokio::test]
-async fn what_whoop_leaves_out_is_absent_and_stages_need_not_fill_the_night() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn values_that_whoop_omits_are_absent_and_stages_may_be_shorter_than_the_night() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     // 22 minutes without data do not count as time in bed; the first nights have no sleep
     // consistency.
@@ -311,12 +307,17 @@ async fn what_whoop_leaves_out_is_absent_and_stages_need_not_fill_the_night() {
                                  "total_light_sleep_time_milli": 14_400_000, "total_slow_wave_sleep_time_milli": 5_400_000,
                                  "total_rem_sleep_time_milli": 5_880_000},
                                  "sleep_performance_percentage": 88.0, "sleep_consistency_percentage": null}});
-    store(&mut conn, &member, &[stand::sleep("night", 7, night)]).await;
+    store(&mut conn, &member, &[test_env::sleep("night", 7, night)]).await;
     // Older straps send no blood oxygen and no skin temperature.
-    let older = json!({"score": {"recovery_score": 55.0, "resting_heart_rate": 51.0, "hrv_rmssd_milli": 48.123_456}});
-    store(&mut conn, &member, &[stand::recovery(7, "night", older)]).await;
+    let from_older_strap = json!({"score": {"recovery_score": 55.0, "resting_heart_rate": 51.0, "hrv_rmssd_milli": 48.123_456}});
+    store(
+        &mut conn,
+        &member,
+        &[test_env::recovery(7, "night", from_older_strap)],
+    )
+    .await;
 
-    let day = day_of(&stand, &member, "2026-07-20").await;
+    let day = day_of(&env, &member, "2026-07-20").await;
 
     assert_eq!(day["sleep"]["duration_milli"], 25_680_000);
     assert_eq!(day["sleep"]["consistency"], Value::Null);
@@ -329,21 +330,21 @@ async fn what_whoop_leaves_out_is_absent_and_stages_need_not_fill_the_night() {
 
 #[tokio::test]
 async fn workouts_of_a_minute_and_of_half_a_day_are_shown_as_sent() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let page = [
-        stand::workout(
+        test_env::workout(
             "long",
             json!({"start": "2026-07-20T06:00:00.000Z", "end": "2026-07-20T17:31:00.000Z",
             "score": {"strain": 20.4, "kilojoule": 29_700.0, "altitude_change_meter": -12.5, "distance_meter": 0.0, "zone_durations": {}}}),
         ),
-        stand::workout(
+        test_env::workout(
             "short",
             json!({"start": "2026-07-20T18:00:00.000Z", "end": "2026-07-20T18:01:00.000Z",
             "score": {"strain": 0.0, "kilojoule": 11.0, "zone_durations": {"zone_zero_milli": 60_000}}}),
         ),
-        stand::workout(
+        test_env::workout(
             "unscored",
             json!({"start": "2026-07-20T19:00:00.000Z", "end": "2026-07-20T19:30:00.000Z",
             "score_state": "UNSCORABLE"}),
@@ -352,7 +353,7 @@ async fn workouts_of_a_minute_and_of_half_a_day_are_shown_as_sent() {
 
     store(&mut conn, &member, &page).await;
 
-    let day = day_of(&stand, &member, "2026-07-20").await;
+    let day = day_of(&env, &member, "2026-07-20").await;
     let workouts = day["workouts"].as_array().unwrap();
     let shown = |key: &str| {
         workouts
@@ -374,27 +375,37 @@ async fn workouts_of_a_minute_and_of_half_a_day_are_shown_as_sent() {
         ]
     );
     let stored = "SELECT altitude_change_meter FROM whoop_workout WHERE id = 'long'";
-    assert_eq!(stand.value(stored).await.as_deref(), Some("-12.5"));
+    assert_eq!(env.value(stored).await.as_deref(), Some("-12.5"));
 }
 
 #[tokio::test]
-async fn a_score_of_a_record_that_is_not_scored_is_kept_and_shown_by_no_reader() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn the_score_of_an_unscored_record_is_stored_and_never_shown() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let at = json!({"start": "2026-07-19T23:00:00.000Z", "end": "2026-07-20T07:00:00.000Z"});
     let unscorable = merged(
         at.clone(),
         json!({"score_state": "UNSCORABLE", "score": {"stage_summary": stages(0), "sleep_performance_percentage": 0.0}}),
     );
-    store(&mut conn, &member, &[stand::sleep("night", 7, unscorable)]).await;
+    store(
+        &mut conn,
+        &member,
+        &[test_env::sleep("night", 7, unscorable)],
+    )
+    .await;
     let pending = json!({"start": "2026-07-19T23:00:00.000Z", "end": "2026-07-20T23:00:00.000Z", "score_state": "PENDING_SCORE",
                          "score": {"strain": 0.0, "kilojoule": 0.0}});
-    store(&mut conn, &member, &[stand::cycle(7, pending)]).await;
-    let former = json!({"score_state": "PENDING_SCORE", "score": {"recovery_score": 61.0}});
-    store(&mut conn, &member, &[stand::recovery(7, "night", former)]).await;
+    store(&mut conn, &member, &[test_env::cycle(7, pending)]).await;
+    let earlier = json!({"score_state": "PENDING_SCORE", "score": {"recovery_score": 61.0}});
+    store(
+        &mut conn,
+        &member,
+        &[test_env::recovery(7, "night", earlier)],
+    )
+    .await;
 
-    let day = day_of(&stand, &member, "2026-07-20").await;
+    let day = day_of(&env, &member, "2026-07-20").await;
     assert_eq!(
         day["missing"],
         json!({"recovery": "pending_score", "sleep": "unscorable", "cycle": "pending_score", "workouts": "not_synced"})
@@ -404,12 +415,11 @@ async fn a_score_of_a_record_that_is_not_scored_is_kept_and_shown_by_no_reader()
         (&Value::Null, &Value::Null)
     );
     assert_eq!(
-        chart(&stand, &member, "2026-07-20", "2026-07-20").await,
+        chart(&env, &member, "2026-07-20", "2026-07-20").await,
         [json!(["2026-07-20", null, null, null])]
     );
     assert_eq!(
-        stand
-            .value("SELECT recovery_score FROM whoop_recovery")
+        env.value("SELECT recovery_score FROM whoop_recovery")
             .await
             .as_deref(),
         Some("61")
@@ -417,74 +427,66 @@ async fn a_score_of_a_record_that_is_not_scored_is_kept_and_shown_by_no_reader()
 }
 
 #[tokio::test]
-async fn days_that_an_older_version_settled_are_settled_again() {
-    let stand = Stand::new().await;
-    let member = an_evening_sleep_taken_for_the_night(&stand).await;
-    stand
-        .execute(
-            "UPDATE whoop_cycle SET local_date = '2026-04-08', in_others = FALSE;
+async fn dates_that_an_older_version_assigned_are_assigned_again() {
+    let env = TestEnv::new().await;
+    let member = store_evening_sleep_as_night(&env).await;
+    env.execute(
+        "UPDATE whoop_cycle SET local_date = '2026-04-08', in_others = FALSE;
                  UPDATE whoop_recovery SET local_date = '2026-04-08', in_others = FALSE;
                  UPDATE whoop_sleep SET night_date = NULL, in_others = FALSE;
                  UPDATE whoop_users SET settled_seq = 0",
-        )
-        .await;
+    )
+    .await;
     let seq = "SELECT max(seq)::text FROM whoop_change WHERE user_id = 'mara'";
-    let before: i64 = stand.value(seq).await.unwrap().parse().unwrap();
+    let before: i64 = env.value(seq).await.unwrap().parse().unwrap();
 
-    let members_settled = reassign_local_dates(&stand.database).await.unwrap();
+    let reassigned = reassign_local_dates(&env.database).await.unwrap();
 
-    assert!(members_settled >= 1);
-    assert_eq!(
-        day_of(&stand, &member, "2026-04-09").await["cycle"]["id"],
-        62
-    );
+    assert!(reassigned >= 1);
+    assert_eq!(day_of(&env, &member, "2026-04-09").await["cycle"]["id"], 62);
     // The change feed contains the moved records.
     let moved = format!(
         "SELECT string_agg(data_type || ' ' || record_id, ', ' ORDER BY seq)
              FROM whoop_change WHERE user_id = 'mara' AND seq > {before}"
     );
     assert_eq!(
-        stand.value(&moved).await.as_deref(),
+        env.value(&moved).await.as_deref(),
         Some("cycle 62, recovery 62, sleep evening")
     );
-    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 0);
+    assert_eq!(reassign_local_dates(&env.database).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn what_an_older_version_changes_is_settled_again_and_what_this_one_changes_is_not() {
-    let stand = Stand::new().await;
-    let member = an_evening_sleep_taken_for_the_night(&stand).await;
-    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 0);
+async fn only_dates_changed_by_an_older_version_are_assigned_again() {
+    let env = TestEnv::new().await;
+    let member = store_evening_sleep_as_night(&env).await;
+    assert_eq!(reassign_local_dates(&env.database).await.unwrap(), 0);
 
     // A process of the earlier version deletes the cycle that a date shows, without updating the
     // other cycle.
-    stand
-        .execute(
-            "UPDATE whoop_cycle SET in_others = TRUE WHERE id = '62';
+    env.execute(
+        "UPDATE whoop_cycle SET in_others = TRUE WHERE id = '62';
              UPDATE whoop_users SET change_seq = change_seq + 1",
-        )
-        .await;
+    )
+    .await;
     assert_eq!(
-        day_of(&stand, &member, "2026-04-09").await["cycle"],
+        day_of(&env, &member, "2026-04-09").await["cycle"],
         Value::Null
     );
 
-    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 1);
-    assert_eq!(
-        day_of(&stand, &member, "2026-04-09").await["cycle"]["id"],
-        62
-    );
-    assert_eq!(reassign_local_dates(&stand.database).await.unwrap(), 0);
+    assert_eq!(reassign_local_dates(&env.database).await.unwrap(), 1);
+    assert_eq!(day_of(&env, &member, "2026-04-09").await["cycle"]["id"], 62);
+    assert_eq!(reassign_local_dates(&env.database).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn the_change_of_a_main_sleep_names_the_date_of_its_night() {
-    let stand = Stand::new().await;
-    let member = an_evening_sleep_taken_for_the_night(&stand).await;
+async fn the_change_of_a_main_sleep_has_the_date_of_its_night() {
+    let env = TestEnv::new().await;
+    let member = store_evening_sleep_as_night(&env).await;
     let last = "SELECT local_date::text FROM whoop_change WHERE record_id = 'evening' ORDER BY seq DESC LIMIT 1";
-    assert_eq!(stand.value(last).await.as_deref(), Some("2026-04-09"));
+    assert_eq!(env.value(last).await.as_deref(), Some("2026-04-09"));
 
-    let mut conn = stand.connection().await;
+    let mut conn = env.connection().await;
     remove::remove_record(
         &mut conn,
         &member,
@@ -494,5 +496,5 @@ async fn the_change_of_a_main_sleep_names_the_date_of_its_night() {
     )
     .await
     .unwrap();
-    assert_eq!(stand.value(last).await.as_deref(), Some("2026-04-09"));
+    assert_eq!(env.value(last).await.as_deref(), Some("2026-04-09"));
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use whoop_storage::{Database, DatabaseConfig, day};
 
-use crate::stand::{self, Stand, connect, now, store, user};
+use crate::test_env::{self, TestEnv, connect, now, store, user};
 
 /// Proxy to PostgreSQL that counts round trips.
 ///
@@ -22,56 +22,56 @@ use crate::stand::{self, Stand, connect, now, store, user};
 /// query.
 struct SlowLine {
     port: u16,
-    turns: Arc<AtomicUsize>,
+    round_trips: Arc<AtomicUsize>,
 }
 
 impl SlowLine {
-    async fn to(server: u16) -> Self {
+    async fn start(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let turns = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&turns);
+        let round_trips = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&round_trips);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                tokio::spawn(pass(client, server, Arc::clone(&counted)));
+                tokio::spawn(forward(client, server, Arc::clone(&counted)));
             }
         });
-        Self { port, turns }
+        Self { port, round_trips }
     }
 
-    fn turns(&self) -> usize {
-        self.turns.load(Ordering::SeqCst)
+    fn round_trips(&self) -> usize {
+        self.round_trips.load(Ordering::SeqCst)
     }
 }
 
-async fn pass(client: TcpStream, server: TcpStream, turns: Arc<AtomicUsize>) {
+async fn forward(client: TcpStream, server: TcpStream, round_trips: Arc<AtomicUsize>) {
     let silence = std::time::Duration::from_millis(40);
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let mut held = Vec::new();
-    let (mut asked, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut held_back = Vec::new();
+    let (mut request, mut answer) = (vec![0; 65_536], vec![0; 65_536]);
     loop {
         tokio::select! {
             biased;
-            read = from_client.read(&mut asked) => match read {
+            read = from_client.read(&mut request) => match read {
                 Ok(0) | Err(_) => return,
                 Ok(length) => {
-                    if to_server.write_all(&asked[..length]).await.is_err() {
+                    if to_server.write_all(&request[..length]).await.is_err() {
                         return;
                     }
                 }
             },
             read = from_server.read(&mut answer) => match read {
                 Ok(0) | Err(_) => return,
-                Ok(length) => held.extend_from_slice(&answer[..length]),
+                Ok(length) => held_back.extend_from_slice(&answer[..length]),
             },
-            () = tokio::time::sleep(silence), if !held.is_empty() => {
-                turns.fetch_add(1, Ordering::SeqCst);
-                if to_client.write_all(&held).await.is_err() {
+            () = tokio::time::sleep(silence), if !held_back.is_empty() => {
+                round_trips.fetch_add(1, Ordering::SeqCst);
+                if to_client.write_all(&held_back).await.is_err() {
                     return;
                 }
-                held.clear();
+                held_back.clear();
             }
         }
     }
@@ -79,34 +79,39 @@ async fn pass(client: TcpStream, server: TcpStream, turns: Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn a_stored_day_is_read_in_one_round_trip() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
-    store(&mut conn, &member, &[stand::cycle(5, json!({}))]).await;
-    store(&mut conn, &member, &[stand::sleep("night", 5, json!({}))]).await;
-    let date = stand.value("SELECT local_date FROM whoop_sleep").await;
+    store(&mut conn, &member, &[test_env::cycle(5, json!({}))]).await;
+    store(
+        &mut conn,
+        &member,
+        &[test_env::sleep("night", 5, json!({}))],
+    )
+    .await;
+    let date = env.value("SELECT local_date FROM whoop_sleep").await;
     let date = date.unwrap().parse().unwrap();
 
-    let mut url = url::Url::parse(stand.db.url()).unwrap();
-    let line = SlowLine::to(url.port().unwrap()).await;
+    let mut url = url::Url::parse(env.db.url()).unwrap();
+    let line = SlowLine::start(url.port().unwrap()).await;
     url.set_port(Some(line.port)).unwrap();
-    let far_away = Database::new(&DatabaseConfig {
+    let database = Database::new(&DatabaseConfig {
         url: SecretString::from(url.as_str()),
         pool_size: 1,
-        pooler: stand.db.pooler(),
+        pooler: env.db.pooler(),
     })
     .unwrap();
     // The first read on a connection prepares its statements, so it is not counted.
-    day::read(&far_away.get().await.unwrap(), &member, date, now())
+    day::read(&database.get().await.unwrap(), &member, date, now())
         .await
         .unwrap();
-    let before = line.turns();
+    let before = line.round_trips();
 
-    let conn = far_away.get().await.unwrap();
+    let conn = database.get().await.unwrap();
     let day = day::read(&conn, &member, date, now()).await.unwrap();
 
     assert_eq!(day.records.sleeps.len(), 1);
-    assert_eq!(line.turns() - before, 1);
+    assert_eq!(line.round_trips() - before, 1);
     assert!(
         day::read(&conn, &user("nobody"), date, now())
             .await
@@ -114,5 +119,5 @@ async fn a_stored_day_is_read_in_one_round_trip() {
             .member
             .is_none()
     );
-    assert_eq!(line.turns() - before, 2);
+    assert_eq!(line.round_trips() - before, 2);
 }

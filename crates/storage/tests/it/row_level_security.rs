@@ -11,7 +11,7 @@ use whoop_storage::{
     },
 };
 
-use crate::stand::{self, Stand, connect, now, store_with, texts};
+use crate::test_env::{self, TestEnv, connect, now, store_with, texts};
 
 /// Tables in which a member may read their own rows.
 const READABLE: [&str; 7] = [
@@ -26,10 +26,10 @@ const READABLE: [&str; 7] = [
 
 /// Creates a database like Supabase: both roles exist, and by default get all privileges on every
 /// new object.
-async fn supabase() -> Stand {
-    let stand = Stand::empty().await;
-    stand.create_supabase_roles().await;
-    stand
+async fn supabase() -> TestEnv {
+    let env = TestEnv::empty().await;
+    env.create_supabase_roles().await;
+    env
         .execute(
             "GRANT USAGE ON SCHEMA public TO anon, authenticated;
              ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anon, authenticated;
@@ -37,26 +37,38 @@ async fn supabase() -> Stand {
              ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO anon, authenticated;",
         )
         .await;
-    migrate::apply(&stand.database).await.unwrap();
-    stand
+    migrate::apply(&env.database).await.unwrap();
+    env
 }
 
 /// Creates two members with a row in every table that has rows of members.
-async fn with_two_members(stand: &Stand) {
+async fn with_two_members(env: &TestEnv) {
     let keys = secrecy::SecretString::from("k:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
     let keys = whoop_storage::seal::TokenKeys::parse(&keys).unwrap();
-    let mut conn = stand.connection().await;
+    let mut conn = env.connection().await;
     for name in ["mara", "noa"] {
         let member = connect(&mut conn, name).await;
         let scored = json!({"score": {"recovery_score": 50.0}});
-        let not_theirs = stand::workout("of somebody else", json!({"user_id": 1}));
-        store_with(&mut conn, &member, &[stand::sleep("s", 5, json!({}))], &[]).await;
-        store_with(&mut conn, &member, &[stand::cycle(5, json!({}))], &[]).await;
-        store_with(&mut conn, &member, &[stand::recovery(5, "s", scored)], &[]).await;
+        let foreign_workout = test_env::workout("of somebody else", json!({"user_id": 1}));
         store_with(
             &mut conn,
             &member,
-            &[stand::workout("w", json!({})), not_theirs],
+            &[test_env::sleep("s", 5, json!({}))],
+            &[],
+        )
+        .await;
+        store_with(&mut conn, &member, &[test_env::cycle(5, json!({}))], &[]).await;
+        store_with(
+            &mut conn,
+            &member,
+            &[test_env::recovery(5, "s", scored)],
+            &[],
+        )
+        .await;
+        store_with(
+            &mut conn,
+            &member,
+            &[test_env::workout("w", json!({})), foreign_workout],
             &[],
         )
         .await;
@@ -94,8 +106,8 @@ async fn with_two_members(stand: &Stand) {
 }
 
 /// Opens a connection like Supabase's gateway does for a signed-in member.
-async fn signed_in(stand: &Stand, claims: &str) -> Client {
-    let client = stand.db.client().await;
+async fn signed_in(env: &TestEnv, claims: &str) -> Client {
+    let client = env.db.client().await;
     client
         .batch_execute(&format!(
             "SET ROLE authenticated; SELECT set_config('request.jwt.claims', '{claims}', FALSE)"
@@ -106,8 +118,8 @@ async fn signed_in(stand: &Stand, claims: &str) -> Client {
 }
 
 /// Returns every table in the schema `public`, including Diesel's.
-async fn our_tables(stand: &Stand) -> Vec<String> {
-    let rows = stand
+async fn our_tables(env: &TestEnv) -> Vec<String> {
+    let rows = env
         .rows(
             "SELECT table_name FROM information_schema.tables
              WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY table_name",
@@ -127,18 +139,18 @@ async fn members_in(client: &Client, table: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_member_sees_their_own_rows_and_no_others() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
+async fn a_member_can_read_only_their_own_rows() {
+    let env = supabase().await;
+    with_two_members(&env).await;
 
-    let mara = signed_in(&stand, r#"{"sub": "mara", "role": "authenticated"}"#).await;
-    let nobody = signed_in(&stand, r#"{"sub": "somebody new"}"#).await;
+    let mara = signed_in(&env, r#"{"sub": "mara", "role": "authenticated"}"#).await;
+    let stranger = signed_in(&env, r#"{"sub": "somebody new"}"#).await;
 
     for table in READABLE {
         assert_eq!(members_in(&mara, table).await, ["mara"], "{table}");
-        assert!(members_in(&nobody, table).await.is_empty(), "{table}");
+        assert!(members_in(&stranger, table).await.is_empty(), "{table}");
         // The table really contains rows of both members.
-        let all = stand
+        let all = env
             .value(&format!("SELECT count(DISTINCT user_id) FROM {table}"))
             .await;
         assert_eq!(all.as_deref(), Some("2"), "{table}");
@@ -146,12 +158,12 @@ async fn a_member_sees_their_own_rows_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_member_sees_nothing_of_tokens_connects_runs_and_what_was_set_aside() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
-    let mara = signed_in(&stand, r#"{"sub": "mara"}"#).await;
+async fn a_member_cannot_read_tokens_connects_runs_and_rejected_records() {
+    let env = supabase().await;
+    with_two_members(&env).await;
+    let mara = signed_in(&env, r#"{"sub": "mara"}"#).await;
 
-    for table in our_tables(&stand).await {
+    for table in our_tables(&env).await {
         let read = mara.simple_query(&format!("SELECT * FROM {table}")).await;
         let is_readable = READABLE.contains(&table.as_str());
         assert_eq!(read.is_ok(), is_readable, "{table}");
@@ -159,10 +171,10 @@ async fn a_member_sees_nothing_of_tokens_connects_runs_and_what_was_set_aside() 
 }
 
 #[tokio::test]
-async fn neither_a_member_nor_an_anonymous_caller_may_write_anything() {
-    let stand = supabase().await;
+async fn neither_a_member_nor_an_anonymous_caller_can_write() {
+    let env = supabase().await;
 
-    for table in our_tables(&stand).await {
+    for table in our_tables(&env).await {
         for role in ["anon", "authenticated"] {
             for privilege in [
                 "INSERT",
@@ -172,17 +184,21 @@ async fn neither_a_member_nor_an_anonymous_caller_may_write_anything() {
                 "REFERENCES",
                 "TRIGGER",
             ] {
-                let may = stand
+                let has_privilege = env
                     .value(&format!(
                         "SELECT has_table_privilege('{role}', '{table}', '{privilege}')"
                     ))
                     .await;
-                assert_eq!(may.as_deref(), Some("f"), "{role} may {privilege} {table}");
+                assert_eq!(
+                    has_privilege.as_deref(),
+                    Some("f"),
+                    "{role} has {privilege} on {table}"
+                );
             }
         }
     }
-    with_two_members(&stand).await;
-    let mara = signed_in(&stand, r#"{"sub": "mara"}"#).await;
+    with_two_members(&env).await;
+    let mara = signed_in(&env, r#"{"sub": "mara"}"#).await;
     for table in READABLE {
         for attempt in [
             format!("DELETE FROM {table}"),
@@ -195,26 +211,26 @@ async fn neither_a_member_nor_an_anonymous_caller_may_write_anything() {
 }
 
 #[tokio::test]
-async fn only_the_owner_may_let_a_role_serve() {
-    let stand = supabase().await;
+async fn only_the_owner_can_grant_serving_to_a_role() {
+    let env = supabase().await;
 
     for role in ["anon", "authenticated"] {
         let sql =
             format!("SELECT has_function_privilege('{role}', 'whoop_let_serve(text)', 'EXECUTE')");
-        assert_eq!(stand.value(&sql).await.as_deref(), Some("f"), "{role}");
+        assert_eq!(env.value(&sql).await.as_deref(), Some("f"), "{role}");
     }
 }
 
 #[tokio::test]
-async fn an_anonymous_caller_sees_nothing() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
-    let anon = stand.db.client().await;
+async fn an_anonymous_caller_can_read_nothing() {
+    let env = supabase().await;
+    with_two_members(&env).await;
+    let anon = env.db.client().await;
     anon.batch_execute("SET ROLE anon; SELECT set_config('whoop.user_id', 'mara', FALSE)")
         .await
         .unwrap();
 
-    for table in our_tables(&stand).await {
+    for table in our_tables(&env).await {
         let read = anon.simple_query(&format!("SELECT 1 FROM {table}")).await;
         assert!(read.is_err(), "{table}");
     }
@@ -225,12 +241,12 @@ async fn an_anonymous_caller_sees_nothing() {
 }
 
 #[tokio::test]
-async fn the_summary_of_another_member_says_nothing() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
-    let mara = signed_in(&stand, r#"{"sub": "mara"}"#).await;
-    let summary = async |of: &str| {
-        let sql = format!("SELECT * FROM get_daily_summary('{of}', '2026-05-02')");
+async fn the_summary_of_another_member_is_empty() {
+    let env = supabase().await;
+    with_two_members(&env).await;
+    let mara = signed_in(&env, r#"{"sub": "mara"}"#).await;
+    let summary = async |member: &str| {
+        let sql = format!("SELECT * FROM get_daily_summary('{member}', '2026-05-02')");
         let mut rows = texts(&mara, &sql).await;
         assert_eq!(rows.len(), 1);
         rows.remove(0)
@@ -249,9 +265,9 @@ async fn the_summary_of_another_member_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_setting_that_anybody_may_change_never_beats_a_token() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
+async fn a_session_setting_never_overrides_the_token() {
+    let env = supabase().await;
+    with_two_members(&env).await;
     let claims = [
         (r#"{"sub": "mara"}"#, vec!["mara".to_owned()]),
         // A token without a member's id gives access to no rows.
@@ -260,7 +276,7 @@ async fn a_setting_that_anybody_may_change_never_beats_a_token() {
         (r#"{"sub": ""}"#, vec![]),
     ];
     for (claims, expected) in claims {
-        let client = signed_in(&stand, claims).await;
+        let client = signed_in(&env, claims).await;
         client
             .batch_execute(
                 "SELECT set_config('whoop.user_id', 'noa', FALSE),
@@ -278,11 +294,11 @@ async fn a_setting_that_anybody_may_change_never_beats_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_of_a_third_party_client_shows_nothing_unless_the_client_is_listed() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
-    let of = async |claims: &str| {
-        let client = signed_in(&stand, claims).await;
+async fn a_token_of_a_third_party_client_reads_nothing_unless_the_client_is_listed() {
+    let env = supabase().await;
+    with_two_members(&env).await;
+    let visible_members = async |claims: &str| {
+        let client = signed_in(&env, claims).await;
         let mut members = Vec::new();
         for table in READABLE {
             members.extend(members_in(&client, table).await);
@@ -298,31 +314,33 @@ async fn a_token_of_a_third_party_client_shows_nothing_unless_the_client_is_list
         r#"{"sub": "mara", "client_id": ["partner"]}"#,
         r#"{"sub": "mara", "client_id": false}"#,
     ] {
-        assert_eq!(of(claims).await, [""; 0], "{claims}");
+        assert_eq!(visible_members(claims).await, [""; 0], "{claims}");
     }
-    assert_eq!(of(r#"{"sub": "mara", "client_id": null}"#).await, ["mara"]);
-
-    stand
-        .execute(
-            "CREATE OR REPLACE FUNCTION whoop_accepted_client_ids() RETURNS TEXT[] LANGUAGE sql STABLE
-             AS $$ SELECT ARRAY['partner', 'other'] $$",
-        )
-        .await;
     assert_eq!(
-        of(r#"{"sub": "mara", "client_id": "partner"}"#).await,
+        visible_members(r#"{"sub": "mara", "client_id": null}"#).await,
+        ["mara"]
+    );
+
+    env.execute(
+        "CREATE OR REPLACE FUNCTION whoop_accepted_client_ids() RETURNS TEXT[] LANGUAGE sql STABLE
+             AS $$ SELECT ARRAY['partner', 'other'] $$",
+    )
+    .await;
+    assert_eq!(
+        visible_members(r#"{"sub": "mara", "client_id": "partner"}"#).await,
         ["mara"]
     );
     assert_eq!(
-        of(r#"{"sub": "mara", "client_id": "stranger"}"#).await,
+        visible_members(r#"{"sub": "mara", "client_id": "stranger"}"#).await,
         [""; 0]
     );
 }
 
 #[tokio::test]
-async fn the_claims_of_an_older_gateway_are_held_to_the_same() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
-    let client = signed_in(&stand, "").await;
+async fn the_claims_of_an_older_gateway_have_the_same_effect() {
+    let env = supabase().await;
+    with_two_members(&env).await;
+    let client = signed_in(&env, "").await;
     let set = async |name: &str, value: &str| {
         let sql = format!("SELECT set_config('request.jwt.claim.{name}', '{value}', FALSE)");
         client.batch_execute(&sql).await.unwrap();
@@ -335,9 +353,9 @@ async fn the_claims_of_an_older_gateway_are_held_to_the_same() {
 }
 
 #[tokio::test]
-async fn only_the_owner_may_list_third_party_clients() {
-    let stand = supabase().await;
-    let mara = signed_in(&stand, r#"{"sub": "mara", "client_id": "partner"}"#).await;
+async fn only_the_owner_can_list_third_party_clients() {
+    let env = supabase().await;
+    let mara = signed_in(&env, r#"{"sub": "mara", "client_id": "partner"}"#).await;
 
     let replaced = mara
         .batch_execute(
@@ -350,12 +368,12 @@ async fn only_the_owner_may_list_third_party_clients() {
 }
 
 #[tokio::test]
-async fn claims_that_cannot_be_read_show_nothing() {
-    let stand = supabase().await;
-    with_two_members(&stand).await;
+async fn invalid_claims_read_nothing() {
+    let env = supabase().await;
+    with_two_members(&env).await;
 
     for claims in ["", "{}", "[]", "null", "not json", "\"mara\""] {
-        let client = signed_in(&stand, claims).await;
+        let client = signed_in(&env, claims).await;
 
         let read = client.simple_query("SELECT user_id FROM whoop_sleep").await;
 
@@ -369,12 +387,12 @@ async fn claims_that_cannot_be_read_show_nothing() {
 }
 
 #[tokio::test]
-async fn on_plain_postgresql_a_reader_is_held_to_the_member_that_is_set() {
-    let stand = Stand::new().await;
-    with_two_members(&stand).await;
+async fn on_plain_postgresql_a_reader_sees_only_the_member_that_is_set() {
+    let env = TestEnv::new().await;
+    with_two_members(&env).await;
     // Roles are shared by all databases of the server, so the name contains this database's name.
-    let role = format!("{}_reader", stand.db.name());
-    let reader = stand.db.client().await;
+    let role = format!("{}_reader", env.db.name());
+    let reader = env.db.client().await;
     reader
         .batch_execute(&format!(
             "CREATE ROLE {role} NOLOGIN; GRANT SELECT ON whoop_sleep TO {role}; SET ROLE {role}"
@@ -399,9 +417,9 @@ async fn on_plain_postgresql_a_reader_is_held_to_the_member_that_is_set() {
 
 #[tokio::test]
 async fn every_table_of_ours_has_row_level_security() {
-    let stand = Stand::new().await;
+    let env = TestEnv::new().await;
 
-    let open = stand
+    let unprotected = env
         .rows(
             "SELECT c.relname FROM pg_class c
              WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
@@ -409,14 +427,14 @@ async fn every_table_of_ours_has_row_level_security() {
         )
         .await;
 
-    assert!(open.is_empty(), "{open:?}");
+    assert!(unprotected.is_empty(), "{unprotected:?}");
 }
 
 #[tokio::test]
 async fn every_table_of_member_data_has_the_member_first_in_its_key() {
-    let stand = Stand::new().await;
+    let env = TestEnv::new().await;
 
-    let rows = stand
+    let rows = env
         .rows(
             "SELECT c.table_name, (
                  SELECT a.attname FROM pg_index i JOIN pg_attribute a

@@ -1,9 +1,9 @@
 //! Diesel's table definitions match the tables in the database.
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
 /// Returns the columns in Diesel's definitions: table, column, type.
-fn believed() -> Vec<(String, String, String)> {
+fn diesel_columns() -> Vec<(String, String, String)> {
     let source = include_str!("../../src/schema.rs");
     let mut table = String::new();
     let mut columns = Vec::new();
@@ -30,7 +30,7 @@ fn believed() -> Vec<(String, String, String)> {
     columns
 }
 
-fn in_diesels_words(data_type: &str, is_nullable: &str) -> String {
+fn diesel_type(data_type: &str, is_nullable: &str) -> String {
     let kind = match data_type {
         "text" => "Text",
         "bigint" => "BigInt",
@@ -42,7 +42,7 @@ fn in_diesels_words(data_type: &str, is_nullable: &str) -> String {
         "jsonb" => "Jsonb",
         "bytea" => "Bytea",
         "uuid" => "Uuid",
-        other => panic!("no table of ours should have a column of type {other}"),
+        other => panic!("unexpected column type {other}"),
     };
     match is_nullable {
         "YES" => format!("Nullable<{kind}>"),
@@ -51,52 +51,46 @@ fn in_diesels_words(data_type: &str, is_nullable: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_column_that_diesel_names_is_there_with_its_type() {
-    let stand = Stand::new().await;
-    let rows = stand
+async fn every_column_that_diesel_names_exists_with_its_type() {
+    let env = TestEnv::new().await;
+    let rows = env
         .rows(
             "SELECT table_name, column_name, data_type, is_nullable
              FROM information_schema.columns WHERE table_schema = 'public'",
         )
         .await;
-    let there: Vec<(String, String, String)> = rows
+    let database_columns: Vec<(String, String, String)> = rows
         .into_iter()
         .filter_map(|row| match row.as_slice() {
             [Some(table), Some(column), Some(kind), Some(nullable)] => {
                 let is_ours = table.starts_with("whoop_");
-                is_ours.then(|| {
-                    (
-                        table.clone(),
-                        column.clone(),
-                        in_diesels_words(kind, nullable),
-                    )
-                })
+                is_ours.then(|| (table.clone(), column.clone(), diesel_type(kind, nullable)))
             }
             _ => None,
         })
         .collect();
 
-    let believed = believed();
+    let diesel_columns = diesel_columns();
 
     assert!(
-        believed.len() > 100,
+        diesel_columns.len() > 100,
         "the source was read: {}",
-        believed.len()
+        diesel_columns.len()
     );
-    for column in believed {
+    for column in diesel_columns {
         assert!(
-            there.contains(&column),
-            "{column:?} is not so in PostgreSQL"
+            database_columns.contains(&column),
+            "PostgreSQL has no such column: {column:?}"
         );
     }
 }
 
 /// A column that no insert names needs a default value.
 #[tokio::test]
-async fn every_column_that_diesel_does_not_name_fills_itself() {
-    let stand = Stand::new().await;
-    let believed = believed();
-    let rows = stand
+async fn every_column_that_diesel_does_not_name_has_a_default() {
+    let env = TestEnv::new().await;
+    let diesel_columns = diesel_columns();
+    let rows = env
         .rows(
             "SELECT table_name, column_name FROM information_schema.columns
              WHERE table_schema = 'public' AND is_nullable = 'NO'
@@ -108,13 +102,13 @@ async fn every_column_that_diesel_does_not_name_fills_itself() {
         let [Some(table), Some(column)] = row.as_slice() else {
             unreachable!("neither name is ever null");
         };
-        let is_known = believed
+        let is_known = diesel_columns
             .iter()
             .any(|one| one.0 == *table && one.1 == *column);
         let is_written_in_sql = matches!(
             table.as_str(),
             "__diesel_schema_migrations" | "predecessor_set_aside"
-        ) || !believed.iter().any(|one| one.0 == *table);
+        ) || !diesel_columns.iter().any(|one| one.0 == *table);
         assert!(is_known || is_written_in_sql, "{table}.{column}");
     }
 }

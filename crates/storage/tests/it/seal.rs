@@ -7,7 +7,7 @@ use whoop_storage::{
     table::tokens::{self, OAuthTokens},
 };
 
-use crate::stand::{Stand, at, connect, now};
+use crate::test_env::{TestEnv, at, connect, now};
 
 const ACCESS: &str = "an-access-token-that-nobody-may-read";
 const REFRESH: &str = "a-refresh-token-that-nobody-may-read";
@@ -30,15 +30,15 @@ fn pair() -> OAuthTokens {
 }
 
 #[tokio::test]
-async fn a_dump_of_the_table_holds_no_token_in_any_writing() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_dump_of_the_table_contains_no_token_in_any_encoding() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     tokens::upsert(&mut conn, &first_key(), &member, &pair(), now())
         .await
         .unwrap();
 
-    let dump = stand
+    let dump = env
         .value(
             "SELECT to_jsonb(t)::text || encode(t.sealed, 'escape') || encode(t.sealed, 'base64')
              FROM whoop_tokens t",
@@ -56,9 +56,9 @@ async fn a_dump_of_the_table_holds_no_token_in_any_writing() {
 }
 
 #[tokio::test]
-async fn what_was_sealed_opens_again_and_a_refresh_replaces_it() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn sealed_tokens_can_be_opened_and_a_refresh_replaces_them() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let both = keys(
         "two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=,\
@@ -79,12 +79,12 @@ async fn what_was_sealed_opens_again_and_a_refresh_replaces_it() {
         (pair().scope, pair().expires_at)
     );
 
-    let fresh = OAuthTokens {
+    let refreshed = OAuthTokens {
         access_token: SecretString::from("fresh"),
         refresh_token: None,
         ..pair()
     };
-    tokens::upsert(&mut conn, &both, &member, &fresh, now())
+    tokens::upsert(&mut conn, &both, &member, &refreshed, now())
         .await
         .unwrap();
 
@@ -94,23 +94,21 @@ async fn what_was_sealed_opens_again_and_a_refresh_replaces_it() {
         .unwrap();
     assert_eq!(read.access_token.expose_secret(), "fresh");
     assert!(read.refresh_token.is_none());
-    let key = stand.value("SELECT key_id FROM whoop_tokens").await;
+    let key = env.value("SELECT key_id FROM whoop_tokens").await;
     assert_eq!(key.as_deref(), Some("two"));
 }
 
 #[tokio::test]
-async fn sealed_tokens_moved_to_another_members_row_do_not_open() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn sealed_tokens_moved_to_another_members_row_cannot_be_opened() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let mara = connect(&mut conn, "mara").await;
     let noa = connect(&mut conn, "noa").await;
     tokens::upsert(&mut conn, &first_key(), &mara, &pair(), now())
         .await
         .unwrap();
 
-    stand
-        .execute("UPDATE whoop_tokens SET user_id = 'noa'")
-        .await;
+    env.execute("UPDATE whoop_tokens SET user_id = 'noa'").await;
 
     let opened = tokens::find(&mut conn, &first_key(), &noa).await;
     assert!(matches!(
@@ -126,9 +124,9 @@ async fn sealed_tokens_moved_to_another_members_row_do_not_open() {
 }
 
 #[tokio::test]
-async fn the_same_tokens_never_look_the_same_twice() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn the_same_tokens_are_sealed_differently_each_time() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     for name in ["mara", "noa", "mara"] {
         let member = connect(&mut conn, name).await;
         tokens::upsert(&mut conn, &first_key(), &member, &pair(), now())
@@ -136,16 +134,16 @@ async fn the_same_tokens_never_look_the_same_twice() {
             .unwrap();
     }
 
-    let different = stand
+    let different = env
         .value("SELECT count(DISTINCT sealed) FROM whoop_tokens")
         .await;
     assert_eq!(different.as_deref(), Some("2"));
 }
 
 #[tokio::test]
-async fn tokens_go_with_their_member_and_print_as_nothing() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn tokens_are_deleted_with_their_member_and_never_printed() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     tokens::upsert(&mut conn, &first_key(), &member, &pair(), now())
         .await
@@ -162,6 +160,6 @@ async fn tokens_go_with_their_member_and_print_as_nothing() {
 
     assert_eq!(deleted.unwrap(), 2, "the member and the tokens");
 
-    let left = stand.value("SELECT count(*) FROM whoop_tokens").await;
-    assert_eq!(left.as_deref(), Some("0"));
+    let remaining = env.value("SELECT count(*) FROM whoop_tokens").await;
+    assert_eq!(remaining.as_deref(), Some("0"));
 }

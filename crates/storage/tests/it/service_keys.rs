@@ -7,9 +7,9 @@ use whoop_storage::{
     table::service_key::{KeyState, NewKey, find, insert, list, note_use, revoke},
 };
 
-use crate::stand::{Stand, now};
+use crate::test_env::{TestEnv, now};
 
-fn named(name: &str) -> (NewKey, String, KeyDigest) {
+fn new_key(name: &str) -> (NewKey, String, KeyDigest) {
     let (key, digest) = service_key::generate().unwrap();
     let new = NewKey {
         name: name.parse().unwrap(),
@@ -23,10 +23,10 @@ fn named(name: &str) -> (NewKey, String, KeyDigest) {
 
 #[tokio::test]
 async fn a_name_is_free_again_once_its_key_is_revoked() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
-    let (first, _, digest) = named("backend");
-    let (second, ..) = named("backend");
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
+    let (first, _, digest) = new_key("backend");
+    let (second, ..) = new_key("backend");
 
     assert!(insert(&mut conn, &first).await.unwrap());
     assert!(!insert(&mut conn, &second).await.unwrap());
@@ -40,10 +40,10 @@ async fn a_name_is_free_again_once_its_key_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_key_is_good_until_the_moment_it_expires() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
-    let (key, _, digest) = named("backend");
+async fn a_key_is_active_until_it_expires() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
+    let (key, _, digest) = new_key("backend");
     insert(&mut conn, &key).await.unwrap();
 
     let row = find(&mut conn, digest).await.unwrap().unwrap();
@@ -58,13 +58,13 @@ async fn a_key_is_good_until_the_moment_it_expires() {
 }
 
 #[tokio::test]
-async fn the_key_itself_is_stored_nowhere() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
-    let (key, text, _) = named("backend");
+async fn the_key_itself_is_not_stored() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
+    let (key, text, _) = new_key("backend");
     insert(&mut conn, &key).await.unwrap();
 
-    let stored = stand
+    let stored = env
         .value("SELECT string_agg(k::text, '') FROM whoop_service_key k")
         .await
         .unwrap();
@@ -78,9 +78,9 @@ async fn the_key_itself_is_stored_nowhere() {
 
 #[tokio::test]
 async fn a_use_is_recorded_once_a_minute() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
-    let (key, _, digest) = named("backend");
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
+    let (key, _, digest) = new_key("backend");
     insert(&mut conn, &key).await.unwrap();
 
     for (seconds, recorded) in [(0, 0), (59, 0), (60, 60)] {

@@ -18,7 +18,7 @@ use whoop_storage::{
     table::tokens::{self, OAuthTokens},
 };
 
-use crate::stand::{self, Stand, another_pool, connect, now, store, user};
+use crate::test_env::{self, TestEnv, another_pool, connect, now, store, user};
 
 #[derive(QueryableByName)]
 struct Setting {
@@ -35,7 +35,7 @@ async fn setting(conn: &mut PooledConnection, name: &str) -> String {
 }
 
 /// Runs a typical sequence of statements of one process, some of them in a transaction.
-async fn works(database: Database, member: UserId, name: String) -> Result<(), StorageError> {
+async fn run_process(database: Database, member: UserId, name: String) -> Result<(), StorageError> {
     let date = "2026-05-02".parse().unwrap();
     for _ in 0..10 {
         let mut conn = database.get().await?;
@@ -44,7 +44,7 @@ async fn works(database: Database, member: UserId, name: String) -> Result<(), S
         member_lease::claim(&mut conn, &member, &name, true, Duration::from_secs(1)).await?;
         drop(conn);
         let mut transaction = database.begin().await?;
-        let cycle = stand::cycle(5, json!({}));
+        let cycle = test_env::cycle(5, json!({}));
         page::store(&mut transaction, &member, &[cycle], &[], now()).await?;
         transaction.commit().await?;
         let mut conn = database.get().await?;
@@ -54,31 +54,36 @@ async fn works(database: Database, member: UserId, name: String) -> Result<(), S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_clients_on_few_connections_do_not_meet_each_others_statements() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn many_clients_on_few_connections_do_not_share_statements() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
-    store(&mut conn, &member, &[stand::sleep("night", 5, json!({}))]).await;
+    store(
+        &mut conn,
+        &member,
+        &[test_env::sleep("night", 5, json!({}))],
+    )
+    .await;
     drop(conn);
 
-    let pools: Vec<Database> = (0..4).map(|_| another_pool(&stand.db)).collect();
+    let pools: Vec<Database> = (0..4).map(|_| another_pool(&env.db)).collect();
     let clients = pools.iter().enumerate().flat_map(|(process, pool)| {
         let member = &member;
         (0..6).map(move |client| {
             let name = format!("client {client} of process {process}");
-            tokio::spawn(works(pool.clone(), member.clone(), name))
+            tokio::spawn(run_process(pool.clone(), member.clone(), name))
         })
     });
 
-    for worked in join_all(clients.collect::<Vec<_>>()).await {
-        worked.unwrap().unwrap();
+    for result in join_all(clients.collect::<Vec<_>>()).await {
+        result.unwrap().unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_setting_of_one_piece_of_work_is_not_the_next_ones() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_setting_of_one_transaction_does_not_affect_other_clients() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let [before, after] = [format!("k1:{key}"), format!("k2:{key},k1:{key}")]
@@ -93,19 +98,19 @@ async fn a_setting_of_one_piece_of_work_is_not_the_next_ones() {
         .await
         .unwrap();
     drop(conn);
-    let old = rotate::list_outdated(&stand.database, &after, None)
+    let outdated = rotate::list_outdated(&env.database, &after, None)
         .await
         .unwrap();
 
     // This transaction sets a lock timeout in PostgreSQL, which must not affect other clients.
-    let done = rotate::reseal(&stand.database, &after, &old[0])
+    let done = rotate::reseal(&env.database, &after, &outdated[0])
         .await
         .unwrap();
 
     assert!(matches!(done, rotate::ResealOutcome::Done), "{done:?}");
     let mut clients = Vec::new();
     for _ in 0..8 {
-        clients.push(stand.connection().await);
+        clients.push(env.connection().await);
     }
     for client in &mut clients {
         assert_eq!(setting(client, "lock_timeout").await, "0");
@@ -113,17 +118,17 @@ async fn a_setting_of_one_piece_of_work_is_not_the_next_ones() {
 }
 
 #[tokio::test]
-async fn whichever_connection_answers_it_is_in_utc() {
-    let stand = Stand::new().await;
-    let name = stand.db.name();
-    let elsewhere = format!("ALTER DATABASE {name} SET timezone = 'Asia/Tokyo'");
-    stand.execute(&elsewhere).await;
+async fn every_connection_uses_utc() {
+    let env = TestEnv::new().await;
+    let name = env.db.name();
+    let set_time_zone = format!("ALTER DATABASE {name} SET timezone = 'Asia/Tokyo'");
+    env.execute(&set_time_zone).await;
     // Another client that changes a setting of its session.
-    let mut other = another_pool(&stand.db).get().await.unwrap();
+    let mut other = another_pool(&env.db).get().await.unwrap();
 
     let mut clients = Vec::new();
     for _ in 0..8 {
-        clients.push(stand.connection().await);
+        clients.push(env.connection().await);
     }
     for _ in 0..3 {
         other
@@ -137,15 +142,15 @@ async fn whichever_connection_answers_it_is_in_utc() {
 }
 
 #[tokio::test]
-async fn a_pooler_that_nobody_told_about_is_named_with_what_to_do() {
-    let stand = Stand::new().await;
-    if stand.db.pooler() == PoolerMode::Session {
-        println!("skipped: no pooler stands in front, and it takes one to be wrong about it");
+async fn an_undeclared_pooler_is_reported_with_the_remedy() {
+    let env = TestEnv::new().await;
+    if env.db.pooler() == PoolerMode::Session {
+        println!("skipped: the test needs a pooler in transaction mode");
         return;
     }
-    connect(&mut stand.connection().await, "mara").await;
+    connect(&mut env.connection().await, "mara").await;
     let wrong = Database::new(&DatabaseConfig {
-        url: SecretString::from(stand.db.url()),
+        url: SecretString::from(env.db.url()),
         pool_size: 2,
         pooler: PoolerMode::Session,
     })
@@ -155,7 +160,7 @@ async fn a_pooler_that_nobody_told_about_is_named_with_what_to_do() {
     // The statement is prepared on one server connection, which is then in use by another client.
     let prepared = member_lease::is_held(&mut conn, &user("mara")).await;
     assert!(prepared.is_ok(), "{prepared:?}");
-    let busy = stand.database.begin().await.unwrap();
+    let busy = env.database.begin().await.unwrap();
 
     let error = member_lease::is_held(&mut conn, &user("mara"))
         .await
@@ -170,10 +175,10 @@ async fn a_pooler_that_nobody_told_about_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn connections_of_ones_own_are_known_as_such() {
-    let stand = Stand::new().await;
+async fn separate_connections_are_recognized() {
+    let env = TestEnv::new().await;
     let direct = Database::new(&DatabaseConfig {
-        url: SecretString::from(stand.db.direct_url()),
+        url: SecretString::from(env.db.direct_url()),
         pool_size: 2,
         pooler: PoolerMode::Session,
     })

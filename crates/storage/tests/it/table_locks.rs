@@ -6,15 +6,15 @@ use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::Client;
 use whoop_storage::{Database, StorageError, migrate, serving_role};
 
-use crate::stand::{Stand, another_pool};
+use crate::test_env::{TestEnv, another_pool};
 
 /// Timeout for reads during a migration: longer than the lock timeout of a migration, with a margin
 /// for slow machines.
 const LONGEST_READ: Duration = Duration::from_secs(8);
 
 /// Opens a transaction that has read every table and does not end, like a running `pg_dump`.
-async fn backup(stand: &Stand) -> Client {
-    let client = stand.db.client().await;
+async fn backup(env: &TestEnv) -> Client {
+    let client = env.db.client().await;
     client.batch_execute("BEGIN").await.unwrap();
     let sql = "SELECT c.relname::TEXT FROM pg_class c \
                WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'";
@@ -27,32 +27,32 @@ async fn backup(stand: &Stand) -> Client {
 }
 
 /// Waits until a step is blocked by the backup.
-async fn is_stuck(stand: &Stand) {
-    let client = stand.db.client().await;
+async fn wait_until_blocked(env: &TestEnv) {
+    let client = env.db.client().await;
     let sql = "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' \
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    let waits = async {
+    let blocked = async {
         while client.query(sql, &[]).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(30), waits).await.unwrap();
+    timeout(Duration::from_secs(30), blocked).await.unwrap();
 }
 
 /// Creates a serving role. Roles are shared by all databases of the server, so the name contains
 /// this database's name.
-async fn serving(stand: &Stand) -> String {
-    let role = format!("{}_serves", stand.db.name());
-    stand.execute(&format!("CREATE ROLE {role}")).await;
+async fn create_serving_role(env: &TestEnv) -> String {
+    let role = format!("{}_serves", env.db.name());
+    env.execute(&format!("CREATE ROLE {role}")).await;
     role
 }
 
-async fn drop_role(stand: &Stand, role: &str) {
+async fn drop_role(env: &TestEnv, role: &str) {
     let sql = format!("DROP OWNED BY {role}; DROP ROLE {role}");
-    stand.execute(&sql).await;
+    env.execute(&sql).await;
 }
 
-fn let_serve(
+fn spawn_grant_serving(
     database: &Database,
     role: &str,
 ) -> JoinHandle<Result<Vec<serving_role::ServingRole>, StorageError>> {
@@ -61,17 +61,17 @@ fn let_serve(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rollout_with_nothing_to_migrate_takes_no_lock() {
-    let stand = Stand::new().await;
-    let role = serving(&stand).await;
-    serving_role::grant_serving(&stand.database, Some(&role))
+async fn a_rollout_without_new_migrations_takes_no_lock() {
+    let env = TestEnv::new().await;
+    let role = create_serving_role(&env).await;
+    serving_role::grant_serving(&env.database, Some(&role))
         .await
         .unwrap();
-    let backup = backup(&stand).await;
+    let backup = backup(&env).await;
 
     let rollout = async {
-        migrate::apply(&stand.database).await.unwrap();
-        serving_role::grant_serving(&stand.database, None)
+        migrate::apply(&env.database).await.unwrap();
+        serving_role::grant_serving(&env.database, None)
             .await
             .unwrap()
     };
@@ -79,18 +79,18 @@ async fn a_rollout_with_nothing_to_migrate_takes_no_lock() {
 
     assert_eq!(serving.unwrap()[0].name, role);
     backup.batch_execute("ROLLBACK").await.unwrap();
-    drop_role(&stand, &role).await;
+    drop_role(&env, &role).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_go_on_while_a_new_role_waits_for_a_backup_to_end() {
-    let stand = Stand::new().await;
-    let role = serving(&stand).await;
-    let backup = backup(&stand).await;
+async fn reads_continue_while_a_new_role_waits_for_a_backup() {
+    let env = TestEnv::new().await;
+    let role = create_serving_role(&env).await;
+    let backup = backup(&env).await;
 
-    let waiting = let_serve(&another_pool(&stand.db), &role);
-    is_stuck(&stand).await;
-    let reader = stand.db.client().await;
+    let waiting = spawn_grant_serving(&another_pool(&env.db), &role);
+    wait_until_blocked(&env).await;
+    let reader = env.db.client().await;
     for table in ["whoop_call_budget", "whoop_users", "whoop_sleep"] {
         let sql = format!("SELECT count(*) FROM {table}");
         let read = timeout(LONGEST_READ, reader.query(&sql, &[])).await;
@@ -104,18 +104,18 @@ async fn reads_go_on_while_a_new_role_waits_for_a_backup_to_end() {
     let tables = "SELECT count(*)::TEXT FROM whoop_serving_tables()";
     let tables = reader.query_one(tables, &[]).await.unwrap();
     assert_eq!(policies.get::<_, String>(0), tables.get::<_, String>(0));
-    drop_role(&stand, &role).await;
+    drop_role(&env, &role).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_go_on_while_a_migration_waits_for_a_backup_to_end() {
-    let stand = Stand::new().await;
-    let backup = backup(&stand).await;
+async fn reads_continue_while_a_migration_waits_for_a_backup() {
+    let env = TestEnv::new().await;
+    let backup = backup(&env).await;
 
-    let database = another_pool(&stand.db);
+    let database = another_pool(&env.db);
     let waiting = tokio::spawn(async move { migrate::revert_all(&database).await });
-    is_stuck(&stand).await;
-    let reader = stand.db.client().await;
+    wait_until_blocked(&env).await;
+    let reader = env.db.client().await;
     let read = reader.query("SELECT count(*) FROM whoop_cycle", &[]);
     let read = timeout(LONGEST_READ, read).await;
     assert!(read.is_ok_and(|rows| rows.is_ok()), "cycles can be read");

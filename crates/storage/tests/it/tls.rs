@@ -28,14 +28,14 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
 
 impl TlsServer {
     async fn start() -> Self {
-        let (right, unrelated) = (authority(), authority());
+        let (trusted, unrelated) = (authority(), authority());
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new([NAME.to_owned()])
             .unwrap()
-            .signed_by(&key, &right)
+            .signed_by(&key, &trusted)
             .unwrap();
         let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join("right.pem"), right.pem()).unwrap();
+        fs::write(folder.path().join("right.pem"), trusted.pem()).unwrap();
         fs::write(folder.path().join("unrelated.pem"), unrelated.pem()).unwrap();
         fs::write(folder.path().join("empty.pem"), "").unwrap();
         let server = Self {
@@ -43,12 +43,12 @@ impl TlsServer {
             folder,
         };
         let admin = server.admin().await;
-        put(&admin, "server.crt", &certificate.pem()).await;
-        put(&admin, "server.key", &key.serialize_pem()).await;
+        write_server_file(&admin, "server.crt", &certificate.pem()).await;
+        write_server_file(&admin, "server.key", &key.serialize_pem()).await;
         for statement in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
             admin.batch_execute(statement).await.unwrap();
         }
-        server.until_tls_is_on().await;
+        server.wait_for_tls().await;
         server
     }
 
@@ -61,15 +61,15 @@ impl TlsServer {
     }
 
     /// Waits until new connections use TLS. The server applies the new settings with a short delay.
-    async fn until_tls_is_on(&self) {
-        let began = Instant::now();
-        while began.elapsed().as_secs() < 30 {
+    async fn wait_for_tls(&self) {
+        let started = Instant::now();
+        while started.elapsed().as_secs() < 30 {
             let row = self.admin().await.query_one("SHOW ssl", &[]).await.unwrap();
             if row.get::<_, &str>(0) == "on" {
                 return;
             }
         }
-        panic!("the server did not turn TLS on");
+        panic!("the server did not enable TLS");
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -100,7 +100,7 @@ impl TlsServer {
 
 /// Writes a file into the server's data directory with the server's own account, because the server
 /// rejects a key file of another owner.
-async fn put(admin: &Client, name: &str, pem: &str) {
+async fn write_server_file(admin: &Client, name: &str, pem: &str) {
     let lines: Vec<String> = pem.lines().map(|line| format!("('{line}')")).collect();
     let sql = format!(
         "COPY (VALUES {}) TO PROGRAM 'umask 077; cat >{name}'",
@@ -110,7 +110,7 @@ async fn put(admin: &Client, name: &str, pem: &str) {
 }
 
 #[tokio::test]
-async fn a_root_certificate_lets_only_servers_pass_that_it_vouches_for() {
+async fn only_servers_with_a_certificate_of_the_given_authority_are_accepted() {
     let server = TlsServer::start().await;
     for mode in [
         "sslmode=require&",
@@ -118,17 +118,17 @@ async fn a_root_certificate_lets_only_servers_pass_that_it_vouches_for() {
         "sslmode=verify-full&",
         "",
     ] {
-        let right = format!("{mode}sslrootcert=FOLDER/right.pem");
+        let trusted = format!("{mode}sslrootcert=FOLDER/right.pem");
         let unrelated = format!("{mode}sslrootcert=FOLDER/unrelated.pem");
 
-        assert_eq!(server.connect(NAME, &right).await, Ok(()), "{mode}");
-        let refusal = server.connect(NAME, &unrelated).await.unwrap_err();
-        assert!(refusal.contains("certificate"), "{mode}: {refusal}");
+        assert_eq!(server.connect(NAME, &trusted).await, Ok(()), "{mode}");
+        let error = server.connect(NAME, &unrelated).await.unwrap_err();
+        assert!(error.contains("certificate"), "{mode}: {error}");
     }
 }
 
 #[tokio::test]
-async fn another_hosts_certificate_passes_where_only_the_authority_is_checked() {
+async fn a_certificate_for_another_host_is_accepted_if_only_the_authority_is_checked() {
     let server = TlsServer::start().await;
     for mode in ["require", "verify-ca"] {
         let parameters = format!("sslmode={mode}&sslrootcert=FOLDER/right.pem");
@@ -142,21 +142,21 @@ async fn another_hosts_certificate_passes_where_only_the_authority_is_checked() 
         "sslmode=verify-full&sslrootcert=FOLDER/right.pem",
         "sslrootcert=FOLDER/right.pem",
     ] {
-        let refusal = server.connect("127.0.0.1", parameters).await.unwrap_err();
-        assert!(refusal.contains("certificate"), "{parameters}: {refusal}");
+        let error = server.connect("127.0.0.1", parameters).await.unwrap_err();
+        assert!(error.contains("certificate"), "{parameters}: {error}");
     }
 }
 
 #[tokio::test]
-async fn a_made_up_authority_is_none_of_the_systems() {
+async fn an_unknown_authority_is_not_accepted_by_the_systems_certificates() {
     let server = TlsServer::start().await;
     for parameters in [
         "sslrootcert=system",
         "sslmode=verify-full",
         "sslmode=verify-ca",
     ] {
-        let refusal = server.connect(NAME, parameters).await.unwrap_err();
-        assert!(refusal.contains("certificate"), "{parameters}: {refusal}");
+        let error = server.connect(NAME, parameters).await.unwrap_err();
+        assert!(error.contains("certificate"), "{parameters}: {error}");
     }
     for parameters in ["sslmode=require", "sslmode=prefer", "sslmode=disable"] {
         assert_eq!(
@@ -173,9 +173,9 @@ async fn a_file_without_a_certificate_is_refused_with_its_path() {
     for name in ["empty.pem", "missing.pem"] {
         let parameters = format!("sslmode=require&sslrootcert=FOLDER/{name}");
 
-        let refusal = server.connect(NAME, &parameters).await.unwrap_err();
+        let error = server.connect(NAME, &parameters).await.unwrap_err();
 
         let path = server.file(name);
-        assert!(refusal.contains(path.to_str().unwrap()), "{refusal}");
+        assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
 }

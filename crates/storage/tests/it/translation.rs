@@ -8,19 +8,18 @@ use whoop_core::{
 use whoop_storage::records::{self, DateRange};
 
 use crate::{
-    generate,
-    stand::{self, Stand, WHOOP_USER, connect, for_any, store},
-    whole,
+    full_records, generate,
+    test_env::{self, TestEnv, WHOOP_USER, connect, for_any, store},
 };
 
 /// Stores one record of each data type and reads all records, grouped by data type, in WHOOP's
 /// format.
-async fn through_the_tables(
-    stand: &Stand,
+async fn store_and_read_back(
+    env: &TestEnv,
     member: &UserId,
     (cycle, recovery, sleep, workout): (&Cycle, &Recovery, &Sleep, &Workout),
 ) -> Vec<Vec<Value>> {
-    let mut conn = stand.connection().await;
+    let mut conn = env.connection().await;
     for written in [
         store(&mut conn, member, std::slice::from_ref(sleep)).await,
         store(&mut conn, member, std::slice::from_ref(cycle)).await,
@@ -38,21 +37,21 @@ async fn through_the_tables(
     ] {
         let span = DateRange::default();
         let rows = records::page(&mut conn, member, data_type, &span, None, 10).await;
-        let whole = rows.unwrap().into_iter().map(|row| {
-            let whole = row.into_record(WHOOP_USER).unwrap();
-            serde_json::to_value(whole).unwrap()
+        let records = rows.unwrap().into_iter().map(|row| {
+            let record = row.into_record(WHOOP_USER).unwrap();
+            serde_json::to_value(record).unwrap()
         });
-        all.push(whole.collect());
+        all.push(records.collect());
     }
     all
 }
 
 async fn assert_survives(
-    stand: &Stand,
+    env: &TestEnv,
     member: &UserId,
     sent: (&Cycle, &Recovery, &Sleep, &Workout),
 ) {
-    let read = through_the_tables(stand, member, sent).await;
+    let read = store_and_read_back(env, member, sent).await;
 
     let (cycle, recovery, sleep, workout) = sent;
     assert_eq!(
@@ -66,44 +65,44 @@ async fn assert_survives(
     );
 }
 
-fn holds_null(json: &Value) -> bool {
+fn contains_null(json: &Value) -> bool {
     match json {
         Value::Null => true,
         Value::Object(map) => map
             .iter()
-            .any(|(name, inner)| name != "added" && holds_null(inner)),
+            .any(|(name, inner)| name != "added" && contains_null(inner)),
         _ => false,
     }
 }
 
 #[tokio::test]
-async fn a_record_with_every_field_comes_back_as_it_was_sent() {
-    let stand = Stand::new().await;
-    let member = connect(&mut stand.connection().await, "mara").await;
-    let (cycle, recovery, sleep, workout) = whole::records();
+async fn a_record_with_every_field_is_read_back_as_it_was_sent() {
+    let env = TestEnv::new().await;
+    let member = connect(&mut env.connection().await, "mara").await;
+    let (cycle, recovery, sleep, workout) = full_records::records();
     // A field that is added to the types later has to be set in these records too.
-    for whole in [json!(cycle), json!(recovery), json!(sleep), json!(workout)] {
-        assert!(!holds_null(&whole), "a field is not set: {whole}");
+    for record in [json!(cycle), json!(recovery), json!(sleep), json!(workout)] {
+        assert!(!contains_null(&record), "a field is not set: {record}");
     }
 
-    assert_survives(&stand, &member, (&cycle, &recovery, &sleep, &workout)).await;
+    assert_survives(&env, &member, (&cycle, &recovery, &sleep, &workout)).await;
 }
 
 #[tokio::test]
-async fn what_is_absent_comes_back_absent_and_never_as_zero() {
-    let stand = Stand::new().await;
-    let member = connect(&mut stand.connection().await, "mara").await;
+async fn an_absent_value_is_read_back_as_absent_and_never_as_zero() {
+    let env = TestEnv::new().await;
+    let member = connect(&mut env.connection().await, "mara").await;
     let common = json!({
         "user_id": WHOOP_USER, "created_at": "2026-05-02T06:31:00.000Z",
         "updated_at": "2026-05-02T06:31:00.000Z", "score_state": "PENDING_SCORE",
     });
-    let with = |own: Value| {
-        let mut whole = common.clone();
-        whole
+    let with = |specific: Value| {
+        let mut record = common.clone();
+        record
             .as_object_mut()
             .unwrap()
-            .extend(own.as_object().unwrap().clone());
-        whole
+            .extend(specific.as_object().unwrap().clone());
+        record
     };
     let start = "2026-05-01T22:00:00.000Z";
     let cycle: Cycle = serde_json::from_value(with(json!({"id": 5, "start": start}))).unwrap();
@@ -113,7 +112,7 @@ async fn what_is_absent_comes_back_absent_and_never_as_zero() {
     let workout: Workout =
         serde_json::from_value(with(json!({"id": "b", "start": start}))).unwrap();
 
-    assert_survives(&stand, &member, (&cycle, &recovery, &sleep, &workout)).await;
+    assert_survives(&env, &member, (&cycle, &recovery, &sleep, &workout)).await;
 
     // No column contains an invented value either, except the local date and the time of storing.
     for table in [
@@ -122,11 +121,11 @@ async fn what_is_absent_comes_back_absent_and_never_as_zero() {
         "whoop_sleep",
         "whoop_workout",
     ] {
-        let row = stand
+        let row = env
             .value(&format!("SELECT to_jsonb({table})::text FROM {table}"))
             .await;
         let row: Value = serde_json::from_str(&row.unwrap()).unwrap();
-        let set: Vec<&str> = row
+        let non_null: Vec<&str> = row
             .as_object()
             .unwrap()
             .iter()
@@ -135,31 +134,31 @@ async fn what_is_absent_comes_back_absent_and_never_as_zero() {
             // This column is set by the service: whether the date shows another cycle.
             .filter(|column| *column != "in_others")
             .collect();
-        assert!(set.is_empty(), "{table}: {set:?}");
+        assert!(non_null.is_empty(), "{table}: {non_null:?}");
     }
 }
 
 #[tokio::test]
-async fn fields_that_whoop_added_come_back_at_the_depth_where_they_were() {
-    let stand = Stand::new().await;
-    let member = connect(&mut stand.connection().await, "mara").await;
+async fn unknown_fields_are_read_back_at_the_same_depth() {
+    let env = TestEnv::new().await;
+    let member = connect(&mut env.connection().await, "mara").await;
     let names = json!({"": 1, "a b": {"": {}}, "score ": [[]], "{\"": "\\u0001\u{1}", "é": null});
     let score = json!({"added": names});
-    let cycle = stand::cycle(5, json!({"score": score, "x": names}));
-    let recovery = stand::recovery(5, "a", json!({"score": score, "x": names}));
+    let cycle = test_env::cycle(5, json!({"score": score, "x": names}));
+    let recovery = test_env::recovery(5, "a", json!({"score": score, "x": names}));
     // Objects in which only the added fields have values.
-    let sleep = stand::sleep(
+    let sleep = test_env::sleep(
         "a",
         5,
         json!({"score": {"stage_summary": score, "sleep_needed": score}}),
     );
-    let workout = stand::workout("b", json!({"score": {"zone_durations": score}}));
+    let workout = test_env::workout("b", json!({"score": {"zone_durations": score}}));
 
-    assert_survives(&stand, &member, (&cycle, &recovery, &sleep, &workout)).await;
+    assert_survives(&env, &member, (&cycle, &recovery, &sleep, &workout)).await;
 }
 
 #[test]
-fn any_record_comes_back_value_for_value() {
+fn any_record_is_read_back_unchanged() {
     let records = (
         generate::cycle(),
         generate::recovery(),
@@ -169,8 +168,8 @@ fn any_record_comes_back_value_for_value() {
     for_any(
         96,
         records,
-        async |stand, member, (cycle, recovery, sleep, workout)| {
-            assert_survives(stand, member, (&cycle, &recovery, &sleep, &workout)).await;
+        async |env, member, (cycle, recovery, sleep, workout)| {
+            assert_survives(env, member, (&cycle, &recovery, &sleep, &workout)).await;
         },
     );
 }
@@ -189,11 +188,11 @@ fn leaves(json: &Value, into: &mut Vec<(String, Value)>) {
 /// The round-trip tests would not detect two columns that are swapped both on writing and on
 /// reading.
 #[tokio::test]
-async fn each_column_holds_the_field_that_it_is_named_for() {
-    let stand = Stand::new().await;
-    let member = connect(&mut stand.connection().await, "mara").await;
-    let (cycle, recovery, sleep, workout) = whole::records();
-    through_the_tables(&stand, &member, (&cycle, &recovery, &sleep, &workout)).await;
+async fn each_column_contains_the_field_that_it_is_named_for() {
+    let env = TestEnv::new().await;
+    let member = connect(&mut env.connection().await, "mara").await;
+    let (cycle, recovery, sleep, workout) = full_records::records();
+    store_and_read_back(&env, &member, (&cycle, &recovery, &sleep, &workout)).await;
 
     for (table, sent, strain) in [
         ("whoop_cycle", json!(cycle), "day_strain"),
@@ -201,7 +200,7 @@ async fn each_column_holds_the_field_that_it_is_named_for() {
         ("whoop_sleep", json!(sleep), ""),
         ("whoop_workout", json!(workout), "strain_score"),
     ] {
-        let row = stand
+        let row = env
             .value(&format!("SELECT to_jsonb({table})::text FROM {table}"))
             .await;
         let row: Value = serde_json::from_str(&row.unwrap()).unwrap();
@@ -220,7 +219,7 @@ async fn each_column_holds_the_field_that_it_is_named_for() {
                 (Value::String(kept), Value::Number(sent)) => *kept == sent.to_string(),
                 (Value::Number(kept), Value::Number(sent)) => kept.as_f64() == sent.as_f64(),
                 (Value::String(kept), Value::String(sent)) => {
-                    kept == sent || stand::at(kept) == stand::at(sent)
+                    kept == sent || test_env::at(kept) == test_env::at(sent)
                 }
                 (kept, sent) => kept == sent,
             };
@@ -231,11 +230,11 @@ async fn each_column_holds_the_field_that_it_is_named_for() {
             );
         }
     }
-    let kcal = stand
+    let kcal = env
         .value("SELECT calories_burned::text FROM whoop_cycle")
         .await;
     assert_eq!(kcal.unwrap().parse::<f64>().unwrap(), 10_237.812_5 / 4.184);
-    let asleep = stand
+    let asleep = env
         .value("SELECT total_sleep_time_milli::text FROM whoop_sleep")
         .await;
     assert_eq!(asleep.as_deref(), Some("27155015"));

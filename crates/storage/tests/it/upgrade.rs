@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use futures::{StreamExt, stream};
 use whoop_storage::migrate;
 
-use crate::stand::Stand;
+use crate::test_env::TestEnv;
 
 /// Returns the name and the SQL of each migration, in order.
 fn migrations() -> Vec<(String, String)> {
@@ -24,28 +24,28 @@ fn migrations() -> Vec<(String, String)> {
 }
 
 /// Creates a database in which only these migrations were applied and recorded.
-async fn at_state(migrations: &[(String, String)]) -> Stand {
-    let stand = Stand::empty().await;
-    stand.create_supabase_roles().await;
-    stand
-        .execute(
-            "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL,
+async fn at_state(migrations: &[(String, String)]) -> TestEnv {
+    let env = TestEnv::empty().await;
+    env.create_supabase_roles().await;
+    env.execute(
+        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL,
                  run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)",
-        )
-        .await;
+    )
+    .await;
     for (name, sql) in migrations {
-        stand.execute(sql).await;
+        env.execute(sql).await;
         let version = name.split('_').next().unwrap();
-        let note = format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')");
-        stand.execute(&note).await;
+        let record_version =
+            format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')");
+        env.execute(&record_version).await;
     }
-    stand
+    env
 }
 
 /// Rows of a member as a process of the first version writes them: the table and the values.
-fn written_of(user: &str) -> [(&'static str, String); 7] {
+fn rows_of_first_version(user: &str) -> [(&'static str, String); 7] {
     let when = "'2026-01-02 03:04:05.678+00'";
-    let of_all = format!("'{user}', '9', '2026-01-02', '+01:00', 'SCORED', {when}, {when}, {when}");
+    let common = format!("'{user}', '9', '2026-01-02', '+01:00', 'SCORED', {when}, {when}, {when}");
     let columns =
         "(user_id, id, local_date, timezone_offset, score_state, created_at, updated_at, synced_at";
     [
@@ -64,25 +64,25 @@ fn written_of(user: &str) -> [(&'static str, String); 7] {
         (
             "whoop_cycle",
             format!(
-                "{columns}, start_time, day_strain, kilojoule) VALUES ({of_all}, {when}, 12.970561234, 8000.25)"
+                "{columns}, start_time, day_strain, kilojoule) VALUES ({common}, {when}, 12.970561234, 8000.25)"
             ),
         ),
         (
             "whoop_recovery",
             format!(
-                "{columns}, cycle_id, sleep_id, recovery_score) VALUES ({of_all}, '9', 's', 66)"
+                "{columns}, cycle_id, sleep_id, recovery_score) VALUES ({common}, '9', 's', 66)"
             ),
         ),
         (
             "whoop_sleep",
             format!(
-                "{columns}, cycle_id, start_time, end_time, nap, total_rem_sleep_time_milli) VALUES ({of_all}, '9', {when}, {when}, FALSE, 5400000)"
+                "{columns}, cycle_id, start_time, end_time, nap, total_rem_sleep_time_milli) VALUES ({common}, '9', {when}, {when}, FALSE, 5400000)"
             ),
         ),
         (
             "whoop_workout",
             format!(
-                "{columns}, sport_name, start_time, end_time) VALUES ({of_all}, 'running', {when}, {when})"
+                "{columns}, sport_name, start_time, end_time) VALUES ({common}, 'running', {when}, {when})"
             ),
         ),
         (
@@ -94,12 +94,12 @@ fn written_of(user: &str) -> [(&'static str, String); 7] {
     ]
 }
 
-async fn write(stand: &Stand, user: &str) -> Vec<&'static str> {
+async fn write(env: &TestEnv, user: &str) -> Vec<&'static str> {
     let mut written = Vec::new();
-    for (table, row) in written_of(user) {
-        let there = format!("SELECT to_regclass('public.{table}')::text");
-        if stand.value(&there).await.is_some() {
-            stand.execute(&format!("INSERT INTO {table} {row}")).await;
+    for (table, row) in rows_of_first_version(user) {
+        let exists = format!("SELECT to_regclass('public.{table}')::text");
+        if env.value(&exists).await.is_some() {
+            env.execute(&format!("INSERT INTO {table} {row}")).await;
             written.push(table);
         }
     }
@@ -107,74 +107,74 @@ async fn write(stand: &Stand, user: &str) -> Vec<&'static str> {
 }
 
 /// Returns the row of a member with only the given columns, which existed before the upgrade.
-async fn row_of(stand: &Stand, table: &str, user: &str, columns: &str) -> String {
+async fn row_of(env: &TestEnv, table: &str, user: &str, columns: &str) -> String {
     let sql = format!("SELECT concat_ws(' | ', {columns}) FROM {table} WHERE user_id = '{user}'");
-    stand.value(&sql).await.unwrap()
+    env.value(&sql).await.unwrap()
 }
 
-async fn columns_of(stand: &Stand, table: &str) -> String {
+async fn columns_of(env: &TestEnv, table: &str) -> String {
     let sql = format!(
         "SELECT string_agg(format('coalesce(%I::text, ''null'')', attname), ', ' ORDER BY attname)
          FROM pg_attribute WHERE attrelid = 'public.{table}'::regclass AND attnum > 0 AND NOT attisdropped"
     );
-    stand.value(&sql).await.unwrap()
+    env.value(&sql).await.unwrap()
 }
 
 #[tokio::test]
-async fn every_earlier_state_goes_up_with_its_data_and_its_processes() {
+async fn every_earlier_state_can_be_upgraded_while_older_processes_write() {
     let all = migrations();
-    let fresh = Stand::empty().await;
+    let fresh = TestEnv::empty().await;
     fresh.create_supabase_roles().await;
     migrate::apply(&fresh.database).await.unwrap();
-    let wanted = fresh.catalogue().await;
+    let expected = fresh.catalogue().await;
 
     // Each state uses a separate database. The upgrades run concurrently, because PostgreSQL does
     // most of the work.
     stream::iter(1..all.len())
-        .map(|state| goes_up(&all, state, &wanted))
+        .map(|state| assert_upgrade(&all, state, &expected))
         .buffer_unordered(4)
         .collect::<()>()
         .await;
 }
 
-async fn goes_up(all: &[(String, String)], state: usize, wanted: &[String]) {
+async fn assert_upgrade(all: &[(String, String)], state: usize, expected: &[String]) {
     let name = &all[state - 1].0;
-    let stand = at_state(&all[..state]).await;
+    let env = at_state(&all[..state]).await;
     let mut before = Vec::new();
-    for table in write(&stand, "mara").await {
-        let columns = columns_of(&stand, table).await;
-        let row = row_of(&stand, table, "mara", &columns).await;
+    for table in write(&env, "mara").await {
+        let columns = columns_of(&env, table).await;
+        let row = row_of(&env, table, "mara", &columns).await;
         before.push((table, columns, row));
     }
 
-    let applied = migrate::apply(&stand.database).await.unwrap();
+    let applied = migrate::apply(&env.database).await.unwrap();
 
     assert_eq!(applied.migrations.len(), all.len() - state, "after {name}");
-    assert_eq!(stand.catalogue().await, *wanted, "after {name}");
+    assert_eq!(env.catalogue().await, *expected, "after {name}");
     for (table, columns, row) in before {
         assert_eq!(
-            row_of(&stand, table, "mara", &columns).await,
+            row_of(&env, table, "mara", &columns).await,
             row,
             "{table} of {name}"
         );
     }
     // A process of the earlier version continues to write: its columns are still there, and new
     // columns need no value.
-    assert_eq!(write(&stand, "noa").await.len(), 7, "after {name}");
-    assert!(stand.database.check().await.is_ok());
+    assert_eq!(write(&env, "noa").await.len(), 7, "after {name}");
+    assert!(env.database.check().await.is_ok());
 }
 
 /// A history that was closed wrongly because of a single 404 is repaired: spans that were closed
 /// without evidence are read again.
 #[tokio::test]
-async fn spans_that_were_closed_without_proof_are_open_again() {
+async fn spans_that_were_closed_without_evidence_are_reopened() {
     let all = migrations();
     let before = all
         .iter()
         .position(|(name, _)| name.ends_with("absence_needs_proof"))
         .unwrap();
-    let stand = at_state(&all[..before]).await;
-    stand
+    let env = at_state(&all[..before]).await;
+    env
         .execute(
             "INSERT INTO whoop_users (user_id, whoop_user_id, status, connected_at, updated_at)
              VALUES ('mara', 7, 'connected', now(), now());
@@ -196,9 +196,9 @@ async fn spans_that_were_closed_without_proof_are_open_again() {
         )
         .await;
 
-    migrate::apply(&stand.database).await.unwrap();
+    migrate::apply(&env.database).await.unwrap();
 
-    let healed = stand
+    let repaired = env
         .rows(
             "SELECT data_type, (covered_from AT TIME ZONE 'UTC')::date::text, whole_history::text
              FROM whoop_sync_log ORDER BY data_type",
@@ -210,7 +210,7 @@ async fn spans_that_were_closed_without_proof_are_open_again() {
             .to_vec()
     };
     assert_eq!(
-        healed,
+        repaired,
         [
             // No record is stored between 31 January and 20 February.
             row("cycle", "2026-02-20"),

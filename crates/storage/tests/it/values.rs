@@ -7,15 +7,17 @@ use whoop_core::record::{ExtraFields, ScoreState};
 
 /// Generates instants from 1970 to 2100 in microseconds, which is PostgreSQL's precision.
 pub(crate) fn instant() -> impl Strategy<Value = DateTime<Utc>> {
-    (86_400_000_000_i64..4_102_444_800_000_000, any::<bool>()).prop_map(|(micros, is_whoops)| {
-        // WHOOP sends milliseconds.
-        let micros = if is_whoops {
-            micros / 1000 * 1000
-        } else {
-            micros
-        };
-        DateTime::from_timestamp_micros(micros).unwrap()
-    })
+    (86_400_000_000_i64..4_102_444_800_000_000, any::<bool>()).prop_map(
+        |(micros, has_milliseconds)| {
+            // WHOOP sends milliseconds.
+            let micros = if has_milliseconds {
+                micros / 1000 * 1000
+            } else {
+                micros
+            };
+            DateTime::from_timestamp_micros(micros).unwrap()
+        },
+    )
 }
 
 /// Generates offsets from −12:00 to +14:00 in steps of 15 minutes, and `Z`.
@@ -93,7 +95,7 @@ pub(crate) fn number(low: f64, high: f64) -> BoxedStrategy<Option<f64>> {
     option::weighted(0.8, prop_oneof![low..=high, Just(low), Just(high)]).boxed()
 }
 
-pub(crate) fn whole(low: i64, high: i64) -> BoxedStrategy<Option<i64>> {
+pub(crate) fn integer(low: i64, high: i64) -> BoxedStrategy<Option<i64>> {
     option::weighted(0.8, prop_oneof![low..=high, Just(low), Just(high)]).boxed()
 }
 
@@ -104,10 +106,10 @@ pub(crate) fn unless_empty<T: Default + PartialEq>(part: T) -> Option<T> {
 
 pub(crate) fn span() -> BoxedStrategy<(DateTime<Utc>, Option<DateTime<Utc>>)> {
     (instant(), option::weighted(0.8, 0_i64..400_000_000))
-        .prop_map(|(start, lasts)| {
+        .prop_map(|(start, duration)| {
             (
                 start,
-                lasts.map(|milli| start + TimeDelta::milliseconds(milli)),
+                duration.map(|milli| start + TimeDelta::milliseconds(milli)),
             )
         })
         .boxed()

@@ -67,7 +67,7 @@ struct Pair {
 }
 
 /// Creates a database of the legacy service, before this service has created any table in it.
-async fn left_behind(shape: &str) -> House {
+async fn legacy_database(shape: &str) -> House {
     let house = House {
         db: TestDb::empty().await,
         sim: SimServer::start(SimConfig {
@@ -126,7 +126,7 @@ impl House {
     /// Adds a user of the older shape: the tokens are in a separate table, without a WHOOP user id.
     async fn older_user(&self, user: &str, pair: &Pair) {
         self.execute(&format!(
-            "INSERT INTO whoop_users VALUES ('{user}', 'somebody@mail.example');
+            "INSERT INTO whoop_users VALUES ('{user}', 'member@mail.example');
              INSERT INTO whoop_oauth_tokens (user_id, access_token, refresh_token, expires_at, scope)
              VALUES ('{user}', '{}', '{}', now() + interval '1 hour', '{}')",
             pair.access,
@@ -175,7 +175,7 @@ impl House {
     }
 }
 
-fn of<'a>(report: &'a Value, user: &str) -> &'a Value {
+fn member_report<'a>(report: &'a Value, user: &str) -> &'a Value {
     let members = report["members"].as_array().unwrap();
     members
         .iter()
@@ -183,7 +183,7 @@ fn of<'a>(report: &'a Value, user: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("no {user} in {report}"))
 }
 
-fn taken(member: &Value) -> u64 {
+fn imported_count(member: &Value) -> u64 {
     member["records"]
         .as_object()
         .unwrap()
@@ -193,8 +193,8 @@ fn taken(member: &Value) -> u64 {
 }
 
 #[tokio::test]
-async fn a_living_connection_goes_on_without_a_refresh_and_the_rest_is_read() {
-    let house = left_behind(NEWER).await;
+async fn a_valid_connection_is_imported_without_a_refresh_and_the_next_run_reads_the_rest() {
+    let house = legacy_database(NEWER).await;
     let person = house.person(0);
     let pair = house.tokens(person).await;
     house
@@ -212,15 +212,15 @@ async fn a_living_connection_goes_on_without_a_refresh_and_the_rest_is_read() {
 
     let dry = house.worker(&["adopt", "--dry-run", "--json"]).await;
     let dry = dry.expect_code(0).json();
-    assert_eq!(of(&dry, MARA)["outcome"], "connected");
+    assert_eq!(member_report(&dry, MARA)["outcome"], "connected");
     assert_eq!(house.count("SELECT count(*) FROM whoop_users").await, 0);
     house.world().reset_calls();
     let report = house.adopt(0).await;
 
-    let mara = of(&report, MARA);
+    let mara = member_report(&report, MARA);
     assert_eq!(mara["outcome"], "connected");
-    assert_eq!(taken(mara), rows as u64);
-    assert_eq!(mara["records"], of(&dry, MARA)["records"]);
+    assert_eq!(imported_count(mara), rows as u64);
+    assert_eq!(mara["records"], member_report(&dry, MARA)["records"]);
     assert_eq!(mara["read_again"], json!({"sleep": 4}));
     assert_eq!(report["of_nobody"], 1);
     assert_eq!(
@@ -239,8 +239,8 @@ async fn a_living_connection_goes_on_without_a_refresh_and_the_rest_is_read() {
 }
 
 #[tokio::test]
-async fn twice_changes_nothing_and_brings_nothing_back() {
-    let house = left_behind(NEWER).await;
+async fn a_second_import_changes_nothing_and_restores_nothing() {
+    let house = legacy_database(NEWER).await;
     let person = house.person(0);
     let pair = house.tokens(person).await;
     house
@@ -263,30 +263,33 @@ async fn twice_changes_nothing_and_brings_nothing_back() {
 
     let again = house.adopt(0).await;
 
-    assert_eq!(of(&again, MARA)["outcome"], "already");
+    assert_eq!(member_report(&again, MARA)["outcome"], "already");
     assert_eq!(again["calls"], 0);
     assert_eq!(house.row_versions().await, before);
-    let gone = format!("SELECT count(*) FROM whoop_workout WHERE id = '{workout}'");
-    assert_eq!(house.count(&gone).await, 0);
+    let deleted = format!("SELECT count(*) FROM whoop_workout WHERE id = '{workout}'");
+    assert_eq!(house.count(&deleted).await, 0);
 
     house
         .worker(&["users", "erase", MARA, "--yes"])
         .await
         .expect_code(0);
-    assert_eq!(of(&house.adopt(0).await, MARA)["outcome"], "already");
+    assert_eq!(
+        member_report(&house.adopt(0).await, MARA)["outcome"],
+        "already"
+    );
     assert_eq!(house.count("SELECT count(*) FROM whoop_users").await, 0);
 }
 
 #[tokio::test]
-async fn an_older_shape_costs_one_refresh_and_tells_whose_it_is() {
-    let house = left_behind(OLDER).await;
+async fn an_older_shape_takes_one_refresh_and_identifies_the_member() {
+    let house = legacy_database(OLDER).await;
     let person = house.person(1);
     let pair = house.tokens(person).await;
     house
         .execute(&format!(
             "INSERT INTO whoop_users VALUES ('{NOA}', 'noa@mail.example'), ('{ADA}', 'ada@mail.example');
              INSERT INTO whoop_oauth_tokens (user_id, access_token, refresh_token, expires_at, scope) VALUES
-                 ('{NOA}', 'an older one', 'spent', '2024-01-01', 'offline'),
+                 ('{NOA}', 'an older access token', 'used', '2024-01-01', 'offline'),
                  ('{NOA}', '{}', '{}', '2025-01-01', '{}')",
             pair.access, pair.refresh, SCOPES.join(" ")
         ))
@@ -295,13 +298,13 @@ async fn an_older_shape_costs_one_refresh_and_tells_whose_it_is() {
 
     let report = house.adopt(0).await;
 
-    assert_eq!(of(&report, NOA)["outcome"], "connected");
-    assert_eq!(of(&report, ADA)["outcome"], "nothing");
+    assert_eq!(member_report(&report, NOA)["outcome"], "connected");
+    assert_eq!(member_report(&report, ADA)["outcome"], "nothing");
     assert_eq!(house.world().refresh_count(person), 1);
-    let known =
+    let account =
         format!("SELECT whoop_user_id || ' ' || email FROM whoop_users WHERE user_id = '{NOA}'");
     assert_eq!(
-        house.texts(&known).await,
+        house.texts(&account).await,
         [format!("{person} member2@example.test")]
     );
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
@@ -310,8 +313,8 @@ async fn an_older_shape_costs_one_refresh_and_tells_whose_it_is() {
 }
 
 #[tokio::test]
-async fn the_stores_of_the_oldest_versions_are_read_page_by_page() {
-    let house = left_behind(NEWER).await;
+async fn the_json_tables_of_the_oldest_versions_are_imported() {
+    let house = legacy_database(NEWER).await;
     house.execute(STORES).await;
     let (person, other) = (house.person(0), house.person(1));
     let pair = house.tokens(person).await;
@@ -326,7 +329,7 @@ async fn the_stores_of_the_oldest_versions_are_read_page_by_page() {
             .cloned()
             .collect()
     };
-    let strange = &house.world().truth(other)["sleeps"][0];
+    let foreign = &house.world().truth(other)["sleeps"][0];
     let client = house.db.client().await;
     for (table, owner, raw) in [
         (
@@ -335,7 +338,7 @@ async fn the_stores_of_the_oldest_versions_are_read_page_by_page() {
             json!({"records": first("cycles", 25), "next_token": "x"}),
         ),
         ("whoop_raw_data", Some(MARA), json!(first("sleeps", 25))),
-        ("whoop_raw_data", Some(MARA), json!([strange])),
+        ("whoop_raw_data", Some(MARA), json!([foreign])),
         (
             "whoop_raw_data",
             Some(MARA),
@@ -359,7 +362,7 @@ async fn the_stores_of_the_oldest_versions_are_read_page_by_page() {
 
     let report = house.adopt(0).await;
 
-    let mara = of(&report, MARA);
+    let mara = member_report(&report, MARA);
     assert_eq!(mara["outcome"], "connected");
     // The table without user ids is read only if the member's WHOOP user id is known. Here most of
     // the records show it, although the stranger's night is among them.
@@ -368,19 +371,21 @@ async fn the_stores_of_the_oldest_versions_are_read_page_by_page() {
     assert_eq!(mara["records"]["workout"], 1);
     assert_eq!(mara["set_aside"], 1);
     assert_eq!(mara["read_again"], json!({"unknown": 1}));
-    let whose =
+    let reasons =
         format!("SELECT DISTINCT reason FROM whoop_rejected_record WHERE user_id = '{MARA}'");
     assert_eq!(
-        house.texts(&whose).await,
-        [format!("user_id: it belongs to WHOOP member {other}")]
+        house.texts(&reasons).await,
+        [format!(
+            "user_id: the record belongs to WHOOP member {other}"
+        )]
     );
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(MARA, person).await;
 }
 
 #[tokio::test]
-async fn who_cannot_be_connected_keeps_the_records_and_is_named() {
-    let house = left_behind(NEWER).await;
+async fn a_member_that_cannot_be_connected_keeps_the_records_and_is_named() {
+    let house = legacy_database(NEWER).await;
     let (one, two, three) = (house.person(0), house.person(1), house.person(2));
     let dead = Pair {
         access: "dead".to_owned(),
@@ -390,9 +395,15 @@ async fn who_cannot_be_connected_keeps_the_records_and_is_named() {
         .newer_user(MARA, Some(one), &dead, "now() - interval '1 day'", true)
         .await;
     house.records_of(MARA, one, 10).await;
-    let left = house.tokens(two).await;
+    let inactive = house.tokens(two).await;
     house
-        .newer_user(NOA, Some(two), &left, "now() + interval '1 hour'", false)
+        .newer_user(
+            NOA,
+            Some(two),
+            &inactive,
+            "now() + interval '1 hour'",
+            false,
+        )
         .await;
     house.records_of(NOA, two, 10).await;
     // Tokens of one account in a row with the WHOOP user id of another.
@@ -408,7 +419,7 @@ async fn who_cannot_be_connected_keeps_the_records_and_is_named() {
     assert!(
         ended
             .stdout
-            .contains("2 are here, and have to connect again"),
+            .contains("2 member(s) were imported, and have to connect again"),
         "{ended:#?}"
     );
     assert!(
@@ -432,8 +443,8 @@ async fn who_cannot_be_connected_keeps_the_records_and_is_named() {
 }
 
 #[tokio::test]
-async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
-    let house = left_behind(NEWER).await;
+async fn an_outage_of_whoop_defers_the_import_and_loses_no_token() {
+    let house = legacy_database(NEWER).await;
     let person = house.person(0);
     let pair = house.tokens(person).await;
     house
@@ -449,16 +460,16 @@ async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
     house.migrated().await.expect_code(0);
     // The refresh succeeds, but the call with the new token fails.
     house.world().add_fault(Fault::status("profile", 503));
-    let put_off =
+    let deferred =
         tokio::time::timeout(Duration::from_secs(300), house.worker(&["adopt", "--json"]));
-    let report = put_off.await.unwrap().expect_code(4).json();
-    assert_eq!(of(&report, MARA)["outcome"], "put_off");
+    let report = deferred.await.unwrap().expect_code(4).json();
+    assert_eq!(member_report(&report, MARA)["outcome"], "put_off");
     house.world().clear_faults();
 
     let report = house.adopt(0).await;
 
-    assert_eq!(of(&report, MARA)["outcome"], "connected");
-    assert!(taken(of(&report, MARA)) > 0);
+    assert_eq!(member_report(&report, MARA)["outcome"], "connected");
+    assert!(imported_count(member_report(&report, MARA)) > 0);
     assert_eq!(house.world().refresh_count(person), 1);
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(MARA, person).await;
@@ -467,7 +478,7 @@ async fn a_whoop_that_is_away_puts_it_off_and_loses_no_token() {
 /// Prepares the import of two members with expired access tokens. Returns the number of their
 /// records as well.
 async fn two_with_expired_tokens() -> (House, i64) {
-    let house = left_behind(NEWER).await;
+    let house = legacy_database(NEWER).await;
     let mut rows = 0;
     for (user, index) in [(MARA, 0), (NOA, 1)] {
         let person = house.person(index);
@@ -483,7 +494,7 @@ async fn two_with_expired_tokens() -> (House, i64) {
 }
 
 #[tokio::test]
-async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
+async fn two_concurrent_imports_refresh_once_and_store_everything_once() {
     let (house, rows) = two_with_expired_tokens().await;
     house.world().set_reuse_mode(ReuseMode::FamilyRevoked);
     house.world().add_fault(slow());
@@ -492,7 +503,7 @@ async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
 
     for (user, index) in [(MARA, 0), (NOA, 1)] {
         for report in [&one, &other] {
-            let outcome = &of(report, user)["outcome"];
+            let outcome = &member_report(report, user)["outcome"];
             assert!(outcome == "connected" || outcome == "already", "{report}");
         }
         assert_eq!(house.world().refresh_count(house.person(index)), 1);
@@ -504,7 +515,7 @@ async fn two_that_take_over_at_once_refresh_once_and_store_everything_once() {
 }
 
 #[tokio::test]
-async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
+async fn an_import_that_was_killed_is_completed_by_the_next_one() {
     // Progress at which the process is killed, and the member that may be in a refresh then.
     for (progress, wanted, refreshing) in [
         ("SELECT count(*) FROM whoop_tokens", 1, MARA),
@@ -540,7 +551,7 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
             assert!(is_lost || status == "connected", "{progress}: {ended:#?}");
             if is_lost {
                 let report = ended.expect_code(3).json();
-                assert_eq!(of(&report, user)["outcome"], "reauth_required");
+                assert_eq!(member_report(&report, user)["outcome"], "reauth_required");
             }
             let refreshes = house.world().refresh_count(house.person(index));
             assert_eq!(refreshes, 1, "{progress}: {ended:#?}");
@@ -550,28 +561,28 @@ async fn whoever_is_killed_while_taking_over_is_made_good_by_the_next() {
 }
 
 #[tokio::test]
-async fn without_an_older_service_there_is_nothing_to_do() {
+async fn without_a_legacy_service_there_is_nothing_to_import() {
     let house = House::new(plenty()).await;
 
     let ended = house.worker(&["adopt"]).await;
 
     ended.expect_code(0);
     assert!(
-        ended.stdout.contains("no tables of an older service"),
+        ended.stdout.contains("no tables of the legacy service"),
         "{ended:#?}"
     );
 }
 
 #[tokio::test]
-async fn nothing_is_read_of_somebody_before_whoop_says_who_they_are() {
-    let house = left_behind(OLDER).await;
+async fn no_record_is_read_before_whoop_has_identified_the_member() {
+    let house = legacy_database(OLDER).await;
     let person = house.person(0);
     let pair = house.tokens(person).await;
     house.older_user(NOA, &pair).await;
     house.migrated().await.expect_code(0);
     house.world().add_fault(Fault::status("profile", 503));
     let report = house.adopt(4).await;
-    assert_eq!(of(&report, NOA)["outcome"], "put_off");
+    assert_eq!(member_report(&report, NOA)["outcome"], "put_off");
 
     let night = house.worker(&["run", "--slot=night", "--json"]).await;
 
@@ -585,13 +596,16 @@ async fn nothing_is_read_of_somebody_before_whoop_says_who_they_are() {
     house.world().clear_faults();
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(NOA, person).await;
-    assert_eq!(of(&house.adopt(0).await, NOA)["outcome"], "connected");
+    assert_eq!(
+        member_report(&house.adopt(0).await, NOA)["outcome"],
+        "connected"
+    );
     house.expect_truth(NOA, person).await;
 }
 
 #[tokio::test]
-async fn somebody_of_whom_only_dead_tokens_are_left_can_connect_again() {
-    let house = left_behind(OLDER).await;
+async fn a_member_with_only_dead_tokens_can_connect_again() {
+    let house = legacy_database(OLDER).await;
     let dead = Pair {
         access: "dead".to_owned(),
         refresh: "dead too".to_owned(),
@@ -599,7 +613,7 @@ async fn somebody_of_whom_only_dead_tokens_are_left_can_connect_again() {
     house.older_user(NOA, &dead).await;
     house.migrated().await.expect_code(0);
     let report = house.adopt(3).await;
-    assert_eq!(of(&report, NOA)["outcome"], "reauth_required");
+    assert_eq!(member_report(&report, NOA)["outcome"], "reauth_required");
 
     let person = house.connect(NOA, 0).await;
 
@@ -608,8 +622,8 @@ async fn somebody_of_whom_only_dead_tokens_are_left_can_connect_again() {
 }
 
 #[tokio::test]
-async fn somebody_who_was_erased_is_not_taken_over_afterwards() {
-    let house = left_behind(NEWER).await;
+async fn an_erased_member_is_not_imported_afterwards() {
+    let house = legacy_database(NEWER).await;
     let person = house.person(0);
     let pair = house.tokens(person).await;
     house
@@ -618,7 +632,10 @@ async fn somebody_who_was_erased_is_not_taken_over_afterwards() {
     house.records_of(MARA, person, 10).await;
     house.migrated().await.expect_code(0);
     house.world().add_fault(Fault::status("profile", 503));
-    assert_eq!(of(&house.adopt(4).await, MARA)["outcome"], "put_off");
+    assert_eq!(
+        member_report(&house.adopt(4).await, MARA)["outcome"],
+        "put_off"
+    );
     house.world().clear_faults();
     house
         .worker(&["users", "erase", MARA, "--yes"])
@@ -627,14 +644,14 @@ async fn somebody_who_was_erased_is_not_taken_over_afterwards() {
 
     let report = house.adopt(0).await;
 
-    assert_eq!(of(&report, MARA)["outcome"], "already");
+    assert_eq!(member_report(&report, MARA)["outcome"], "already");
     assert_eq!(house.count("SELECT count(*) FROM whoop_users").await, 0);
     assert_eq!(house.count("SELECT count(*) FROM whoop_cycle").await, 0);
 }
 
 #[tokio::test]
-async fn a_store_that_names_whoops_number_is_read_by_it() {
-    let house = left_behind(NEWER).await;
+async fn a_json_table_with_whoop_user_ids_is_imported_by_them() {
+    let house = legacy_database(NEWER).await;
     house
         .execute(
             "CREATE TABLE whoop_raw_data (id SERIAL PRIMARY KEY, whoop_user_id INTEGER,
@@ -667,6 +684,9 @@ async fn a_store_that_names_whoops_number_is_read_by_it() {
 
     let report = house.adopt(0).await;
 
-    assert_eq!(of(&report, MARA)["records"], json!({"sleep": 25}));
-    assert_eq!(of(&report, MARA)["read_again"], json!({}));
+    assert_eq!(
+        member_report(&report, MARA)["records"],
+        json!({"sleep": 25})
+    );
+    assert_eq!(member_report(&report, MARA)["read_again"], json!({}));
 }

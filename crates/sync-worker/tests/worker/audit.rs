@@ -75,7 +75,7 @@ async fn commands_that_change_something_are_found_by_caller_member_and_time() {
 }
 
 #[tokio::test]
-async fn the_night_deletes_what_is_too_old_and_forgets_ids_of_nobody() {
+async fn the_night_run_deletes_old_rows_and_pseudonymizes_ids_of_unknown_members() {
     let house = House::new(plenty()).await;
     house.connect("mara", 0).await;
     house
@@ -94,17 +94,17 @@ async fn the_night_deletes_what_is_too_old_and_forgets_ids_of_nobody() {
         .expect_code(0);
 
     let sql = "SELECT user_id FROM whoop_audit WHERE action <> 'connect' ORDER BY at";
-    let left = house.texts(sql).await;
-    assert_eq!(left.len(), 2, "{left:?}");
-    assert_eq!(left[0], "mara");
-    assert!(left[1].starts_with("erased:"), "{left:?}");
+    let remaining = house.texts(sql).await;
+    assert_eq!(remaining.len(), 2, "{remaining:?}");
+    assert_eq!(remaining[0], "mara");
+    assert!(remaining[1].starts_with("erased:"), "{remaining:?}");
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_wrong_usage() {
+async fn an_invalid_filter_is_wrong_usage() {
     let house = House::new(plenty()).await;
 
-    for (arg, said) in [
+    for (arg, expected) in [
         ("--user=", "must not be empty"),
         ("--since=2999-01-01", "in the future"),
         ("--since=soon", "2026-01-31"),
@@ -114,7 +114,7 @@ async fn a_question_that_makes_no_sense_is_wrong_usage() {
         ("--limit=0", "1..=100000"),
     ] {
         let ended = house.worker(&["audit", arg]).await;
-        ended.expect_code(2).expect_in_stderr(said);
+        ended.expect_code(2).expect_in_stderr(expected);
     }
     for days in ["29", "3651", "long"] {
         let mut command = house.command(&["run", "--slot=night"]);

@@ -7,7 +7,7 @@ use crate::house::{House, plenty};
 const WHOLE: &str = "SELECT count(*) FROM whoop_sync_log WHERE whole_history";
 
 #[tokio::test]
-async fn a_back_fill_reads_everything_once_and_then_has_nothing_to_do() {
+async fn a_backfill_reads_everything_once_and_then_has_nothing_to_do() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
@@ -34,7 +34,7 @@ async fn a_back_fill_reads_everything_once_and_then_has_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn a_back_fill_stops_where_it_was_told_and_goes_on_later() {
+async fn a_backfill_stops_at_the_given_date_and_continues_later() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     let from = SystemClock.now().date_naive() - chrono::Days::new(60);
@@ -56,7 +56,7 @@ async fn a_back_fill_stops_where_it_was_told_and_goes_on_later() {
 }
 
 #[tokio::test]
-async fn a_back_fill_in_pieces_reads_no_page_twice() {
+async fn a_backfill_in_pieces_reads_no_page_twice() {
     let whole = House::new(plenty()).await;
     whole.connect("alice", 0).await;
     whole.worker(&["backfill"]).await.expect_code(0);
@@ -88,7 +88,7 @@ async fn a_back_fill_in_pieces_reads_no_page_twice() {
 }
 
 #[tokio::test]
-async fn a_back_fill_from_tomorrow_is_told_what_would_be_right() {
+async fn a_backfill_from_a_future_date_is_wrong_usage() {
     let house = House::new(plenty()).await;
     let tomorrow = SystemClock.now().date_naive() + chrono::Days::new(3);
 
@@ -97,5 +97,5 @@ async fn a_back_fill_from_tomorrow_is_told_what_would_be_right() {
         .await;
     future
         .expect_code(2)
-        .expect_in_stderr("--from: it lies in the future");
+        .expect_in_stderr("--from: this time is in the future");
 }

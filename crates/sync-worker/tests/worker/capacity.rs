@@ -1,7 +1,7 @@
 use crate::house::bare_worker;
 
 #[tokio::test]
-async fn capacity_needs_neither_a_database_nor_whoop_and_is_the_same_for_the_same_seed() {
+async fn capacity_needs_neither_a_database_nor_whoop_and_repeats_for_the_same_seed() {
     let args = [
         "capacity",
         "--users=40",
@@ -23,7 +23,7 @@ async fn capacity_needs_neither_a_database_nor_whoop_and_is_the_same_for_the_sam
 }
 
 #[tokio::test]
-async fn a_crowd_that_the_quota_cannot_carry_is_1_and_the_goal_is_named() {
+async fn a_quota_that_does_not_suffice_is_1_and_the_missed_goal_is_named() {
     let ended = bare_worker(&[
         "capacity",
         "--users=100",
@@ -34,8 +34,8 @@ async fn a_crowd_that_the_quota_cannot_carry_is_1_and_the_goal_is_named() {
     .await;
 
     ended.expect_code(1);
-    assert!(ended.stdout.contains("NOT HELD"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("in any 24 hours at most 200"));
+    assert!(ended.stdout.contains("GOAL MISSED"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("maximum in any 24 hours: 200"));
 }
 
 #[tokio::test]
@@ -64,8 +64,8 @@ async fn a_launch_and_an_outage_are_reported() {
 }
 
 #[tokio::test]
-async fn shares_and_numbers_that_cannot_be_are_2() {
-    for (args, said) in [
+async fn invalid_shares_and_numbers_are_2() {
+    for (args, expected) in [
         (vec!["capacity"], "--users"),
         (vec!["capacity", "--users=0"], "1..=200000"),
         (
@@ -83,11 +83,14 @@ async fn shares_and_numbers_that_cannot_be_are_2() {
         ),
         (vec!["capacity", "--users=9", "--launch=5"], "--within"),
         (vec!["capacity", "--users=9", "--within=5"], "--launch"),
-        (vec!["capacity", "--users=9", "--outage=2:24"], "as 2:18"),
+        (
+            vec!["capacity", "--users=9", "--outage=2:24"],
+            "such as 2:18",
+        ),
     ] {
         bare_worker(&args)
             .await
             .expect_code(2)
-            .expect_in_stderr(said);
+            .expect_in_stderr(expected);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::house::{House, plenty};
 
 #[tokio::test]
-async fn after_a_restart_no_number_is_one_that_an_app_was_told() {
+async fn after_a_restart_no_sequence_number_is_used_twice() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.connect("bob", 1).await;
@@ -13,7 +13,7 @@ async fn after_a_restart_no_number_is_one_that_an_app_was_told() {
         .worker(&["run", "--slot=morning"])
         .await
         .expect_code(0);
-    let told = house.count("SELECT max(seq) FROM whoop_change").await;
+    let highest = house.count("SELECT max(seq) FROM whoop_change").await;
     let records = house.count("SELECT count(*) FROM whoop_cycle").await;
 
     house
@@ -34,5 +34,5 @@ async fn after_a_restart_no_number_is_one_that_an_app_was_told() {
     );
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     let next = house.count("SELECT min(seq) FROM whoop_change").await;
-    assert!(next > told + 1000, "{next} after {told}");
+    assert!(next > highest + 1000, "{next} after {highest}");
 }

@@ -5,7 +5,7 @@ use whoop_sim::{Fault, FaultKind};
 use crate::house::{DEADLINE, House, plenty};
 
 #[tokio::test]
-async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
+async fn after_kill_9_at_any_moment_the_next_run_stores_every_record() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
@@ -47,7 +47,7 @@ async fn kill_9_at_any_moment_and_a_run_after_it_leave_the_truth() {
 }
 
 #[tokio::test]
-async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_the_truth() {
+async fn after_fifty_workers_are_killed_between_calls_the_next_run_stores_every_record() {
     if whoop_devkit::pooler_mode() == whoop_storage::PoolerMode::Transaction {
         println!("skipped: a pooler keeps the connections that tell whether a worker is dead");
         return;
@@ -75,13 +75,13 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
         let calls = house.world().call_count() + 1 + (round * 17) % most;
         let mut running = house.start(&["run", "--slot=night", "--parallel=2"]);
         let mut is_done = false;
-        let dies_at = async {
+        let last_call = async {
             while house.world().call_count() < calls {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
         tokio::select! {
-            () = dies_at => {
+            () = last_call => {
                 running.kill().await.unwrap();
                 killed += 1;
             }
@@ -90,12 +90,12 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
                 assert!(ended.unwrap().success());
                 is_done = true;
             }
-            () = tokio::time::sleep(DEADLINE) => panic!("round {round} came to nothing"),
+            () = tokio::time::sleep(DEADLINE) => panic!("round {round} did not end in time"),
         }
         // A statement of the killed process may still be running and could take a lease.
-        let of_the_dead = "SELECT count(*) FROM pg_stat_activity
+        let killed_sessions = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'whoop'";
-        while house.count(of_the_dead).await > 0 {
+        while house.count(killed_sessions).await > 0 {
             tokio::task::yield_now().await;
         }
         house
@@ -120,7 +120,7 @@ async fn fifty_workers_killed_after_any_number_of_calls_and_one_more_run_leave_t
 }
 
 #[tokio::test]
-async fn a_run_that_was_killed_does_not_run_for_ever_in_the_log() {
+async fn a_killed_run_is_recorded_as_failed_by_a_later_run() {
     let house = House::new(plenty()).await;
     house
         .execute(
@@ -135,10 +135,10 @@ async fn a_run_that_was_killed_does_not_run_for_ever_in_the_log() {
         .await
         .expect_code(0);
 
-    let told =
+    let query =
         "SELECT concat_ws(' ', slot, status, detail) FROM whoop_sync_run ORDER BY started_at";
     assert_eq!(
-        house.texts(told).await,
+        house.texts(query).await,
         [
             "night failed the process was killed",
             "morning running",

@@ -58,7 +58,7 @@ async fn a_healthy_service_has_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn each_illness_is_named_with_what_to_do_about_it() {
+async fn each_problem_is_named_with_what_to_do_about_it() {
     let house = after_a_night().await;
     let other_key = "k9:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     house
@@ -93,7 +93,7 @@ async fn each_illness_is_named_with_what_to_do_about_it() {
 }
 
 #[tokio::test]
-async fn a_client_secret_that_whoop_does_not_know_is_found() {
+async fn a_wrong_client_secret_is_found() {
     let house = after_a_night().await;
 
     let ended = house
@@ -134,13 +134,13 @@ async fn a_connection_that_is_not_verified_is_named_by_the_doctor_and_in_the_log
 }
 
 #[tokio::test]
-async fn without_settings_or_a_database_the_doctor_says_so_and_ends_with_1() {
+async fn without_settings_or_a_database_the_doctor_ends_with_1() {
     let bare = bare_worker(&["doctor", "--json"]).await;
     bare.expect_code(1);
     // All problems are reported at once, and not one per attempt.
     let report = bare.json();
-    let told = report["checks"].as_array().unwrap();
-    let names = told.iter().map(|one| {
+    let checks = report["checks"].as_array().unwrap();
+    let names = checks.iter().map(|one| {
         assert_eq!(one["check"], "settings");
         assert_eq!(one["state"], "problem");
         one["detail"].as_str().unwrap().split(' ').next().unwrap()
@@ -171,7 +171,7 @@ async fn without_settings_or_a_database_the_doctor_says_so_and_ends_with_1() {
 }
 
 #[tokio::test]
-async fn status_is_the_service_on_one_page() {
+async fn status_shows_the_service_on_one_page() {
     let house = after_a_night().await;
 
     let ended = house.worker(&["status", "--json"]).await;
@@ -186,10 +186,10 @@ async fn status_is_the_service_on_one_page() {
         .values()
         .filter_map(Value::as_u64)
         .sum();
-    let left = status["quota"]["left_in_day"].as_u64().unwrap();
+    let remaining = status["quota"]["left_in_day"].as_u64().unwrap();
     assert!(spent > 0);
     assert_eq!(
-        spent + left,
+        spent + remaining,
         status["quota"]["calls_per_day"].as_u64().unwrap()
     );
 
@@ -199,7 +199,7 @@ async fn status_is_the_service_on_one_page() {
 }
 
 #[tokio::test]
-async fn completions_and_the_manual_know_every_command() {
+async fn completions_and_the_manual_contain_every_command() {
     let commands = [
         "run", "backfill", "capacity", "status", "doctor", "users", "keys", "migrate",
     ];

@@ -11,7 +11,7 @@ const STATE: &str = "
     ORDER BY 1";
 
 #[tokio::test]
-async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
+async fn a_dry_run_prints_the_number_of_calls_and_calls_and_changes_nothing() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.connect("bob", 1).await;
@@ -29,7 +29,7 @@ async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
         .await;
 
     table.expect_code(0);
-    for expected in ["alice", "bob", "recovery", "history", "about 8 call(s)"] {
+    for expected in ["alice", "bob", "recovery", "backfill", "about 8 call(s)"] {
         assert!(
             table.stdout.contains(expected),
             "no {expected} in {table:#?}"
@@ -46,7 +46,7 @@ async fn a_dry_run_tells_the_cost_and_calls_nothing_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn whose_history_is_left_is_told_though_nobody_has_a_turn() {
+async fn a_dry_run_counts_backfills_even_if_no_member_is_due() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house
@@ -59,13 +59,14 @@ async fn whose_history_is_left_is_told_though_nobody_has_a_turn() {
         .worker(&["run", "--slot=night", "--dry-run", "--json"])
         .await;
 
-    let told = "0 member(s), about 0 call(s) to WHOOP, and the calls for the older history of 1";
-    assert!(table.expect_code(0).stdout.contains(told), "{table:#?}");
+    let expected =
+        "0 member(s), about 0 call(s) to WHOOP, and the calls for the backfill of 1 member(s)";
+    assert!(table.expect_code(0).stdout.contains(expected), "{table:#?}");
     assert_eq!(json.expect_code(0).json()["histories"], 1);
 }
 
 #[tokio::test]
-async fn the_planned_cost_of_a_slot_is_what_the_run_then_costs() {
+async fn a_run_makes_as_many_calls_as_its_dry_run_planned() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
@@ -85,7 +86,7 @@ async fn the_planned_cost_of_a_slot_is_what_the_run_then_costs() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_who_could_not_be_read() {
+async fn a_dry_run_names_members_that_cannot_be_read() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
 
@@ -102,7 +103,7 @@ async fn a_dry_run_tells_who_could_not_be_read() {
     assert!(
         ended
             .stdout
-            .contains("alice: no member of this id is connected to WHOOP"),
+            .contains("alice: no member with this id is connected to WHOOP"),
         "{ended:#?}"
     );
 }

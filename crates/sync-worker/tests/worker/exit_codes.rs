@@ -3,10 +3,10 @@ use whoop_sim::SimConfig;
 use crate::house::{House, bare_worker, ended, plenty};
 
 #[tokio::test]
-async fn all_done_is_0_also_where_nobody_is_connected() {
+async fn all_done_is_0_even_if_no_member_is_connected() {
     let house = House::new(plenty()).await;
-    let nobody = house.worker(&["run", "--slot", "morning"]).await;
-    nobody.expect_code(0);
+    let empty = house.worker(&["run", "--slot", "morning"]).await;
+    empty.expect_code(0);
 
     house.connect("alice", 0).await;
     let one = house.worker(&["run", "--slot", "morning"]).await;
@@ -22,7 +22,7 @@ async fn all_done_is_0_also_where_nobody_is_connected() {
 }
 
 #[tokio::test]
-async fn postgresql_away_is_1_and_names_the_server_but_not_the_password() {
+async fn an_unreachable_postgresql_is_1_and_names_the_server_but_not_the_password() {
     // A port that was free a moment ago, so that no server listens on it.
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -56,7 +56,7 @@ async fn postgresql_away_is_1_and_names_the_server_but_not_the_password() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_not_encoded_is_told_as_such_and_not_as_a_host() {
+async fn a_password_that_is_not_url_encoded_is_not_printed_as_a_host() {
     for password in ["hunter@zq/2", "hunter/2", "hunter#2"] {
         let url = format!("postgres://whoop:{password}@127.0.0.1/whoop");
 
@@ -89,7 +89,7 @@ async fn a_missing_setting_is_1_and_named() {
 }
 
 #[tokio::test]
-async fn a_database_without_the_tables_is_1_and_says_what_to_do() {
+async fn a_database_without_the_tables_is_1_and_names_the_remedy() {
     let house = House {
         db: whoop_devkit::TestDb::empty().await,
         sim: whoop_sim::SimServer::start(plenty()).await.unwrap(),
@@ -118,12 +118,12 @@ async fn a_member_who_revoked_is_3_and_the_other_is_synced() {
         (&1.into(), &1.into())
     );
     let reports = report["reports"].as_array().unwrap();
-    let of = |user: &str| reports.iter().find(|one| one["user_id"] == user).unwrap();
-    assert_eq!(of("alice")["outcome"], "failed");
-    assert_eq!(of("alice")["reauth_required"], true);
-    let why = of("alice")["error"].as_str().unwrap();
-    assert!(why.contains("connect WHOOP again"), "{why}");
-    assert_eq!(of("bob")["outcome"], "done");
+    let report_of = |user: &str| reports.iter().find(|one| one["user_id"] == user).unwrap();
+    assert_eq!(report_of("alice")["outcome"], "failed");
+    assert_eq!(report_of("alice")["reauth_required"], true);
+    let error = report_of("alice")["error"].as_str().unwrap();
+    assert!(error.contains("connect WHOOP again"), "{error}");
+    assert_eq!(report_of("bob")["outcome"], "done");
     house.expect_truth("bob", bob).await;
     assert_eq!(
         house
@@ -146,7 +146,7 @@ async fn a_member_who_revoked_is_3_and_the_other_is_synced() {
 }
 
 #[tokio::test]
-async fn an_unknown_member_is_2_and_nobody_is_read() {
+async fn an_unknown_member_is_2_and_no_member_is_read() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
 
@@ -156,7 +156,7 @@ async fn an_unknown_member_is_2_and_nobody_is_read() {
 
         ended
             .expect_code(2)
-            .expect_in_stderr("--user alcie: nobody of this id ever connected WHOOP")
+            .expect_in_stderr("--user alcie: there is no member with this id")
             .expect_in_stderr("users list");
     }
     assert_eq!(house.world().call_count(), 0);
@@ -185,8 +185,8 @@ async fn a_quota_that_is_used_up_is_4_with_the_reason() {
     assert_eq!(report["deferred"], 3);
     for one in report["reports"].as_array().unwrap() {
         assert_eq!(one["outcome"], "deferred");
-        let why = one["error"].as_str().unwrap();
-        assert!(why.contains("daily limit is used up"), "{why}");
+        let error = one["error"].as_str().unwrap();
+        assert!(error.contains("daily limit is used up"), "{error}");
         assert!(one["retry_after_seconds"].as_u64() > Some(3600), "{one}");
     }
     ended.expect_in_stderr("daily limit is used up");
@@ -201,7 +201,7 @@ async fn a_quota_that_is_used_up_is_4_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_day_that_the_app_has_spent_is_4_before_whoop_has_to_refuse() {
+async fn a_used_up_day_window_is_4_before_whoop_refuses_a_call() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.connect("bob", 1).await;
@@ -225,7 +225,7 @@ async fn a_day_that_the_app_has_spent_is_4_before_whoop_has_to_refuse() {
 }
 
 #[tokio::test]
-async fn the_calls_that_a_run_may_make_are_not_passed_and_the_rest_is_4() {
+async fn a_run_makes_at_most_max_calls_and_defers_the_rest_with_4() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.connect("bob", 1).await;
@@ -249,11 +249,11 @@ async fn the_calls_that_a_run_may_make_are_not_passed_and_the_rest_is_4() {
     // No failure is reported, neither in the sync log nor by the doctor.
     let failed = "SELECT count(*) FROM whoop_sync_log WHERE sync_status IN ('failed', 'running')";
     assert_eq!(house.count(failed).await, 0);
-    assert!(!ended.stderr.contains("the sync failed"), "{ended:#?}");
+    assert!(!ended.stderr.contains("sync failed"), "{ended:#?}");
 }
 
 #[tokio::test]
-async fn a_failure_beside_put_off_work_is_3() {
+async fn a_failure_beside_deferred_work_is_3() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     house.connect("bob", 1).await;

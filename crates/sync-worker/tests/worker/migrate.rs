@@ -3,7 +3,7 @@ use whoop_devkit::TestDb;
 use crate::house::bare_worker;
 
 #[tokio::test]
-async fn migrate_tells_what_it_applied_and_then_that_there_is_nothing_to_do() {
+async fn migrate_lists_the_applied_migrations_and_then_has_nothing_to_do() {
     let db = TestDb::empty().await;
 
     let first = bare_worker(&["migrate", "--database-url", db.url()]).await;
@@ -21,27 +21,27 @@ async fn migrate_tells_what_it_applied_and_then_that_there_is_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn nothing_is_migrated_for_a_role_that_is_not_there() {
+async fn nothing_is_migrated_if_the_serving_role_does_not_exist() {
     let db = TestDb::empty().await;
     let url = db.url();
 
     let refused = bare_worker(&[
         "migrate",
-        "--serving-role=nobody_at_all",
+        "--serving-role=missing_role",
         "--database-url",
         url,
     ])
     .await;
 
     refused.expect_code(1);
-    assert!(refused.stderr.contains("nobody_at_all"), "{refused:#?}");
+    assert!(refused.stderr.contains("missing_role"), "{refused:#?}");
     let tables = "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'whoop%'";
     let found = db.client().await.query_one(tables, &[]).await.unwrap();
     assert_eq!(found.get::<_, i64>(0), 0);
 }
 
 #[tokio::test]
-async fn migrate_tells_what_of_an_older_service_was_moved_aside() {
+async fn migrate_lists_the_renamed_objects_of_the_legacy_service() {
     let db = TestDb::empty().await;
     db.client()
         .await
@@ -68,7 +68,7 @@ async fn migrate_tells_what_of_an_older_service_was_moved_aside() {
 }
 
 #[tokio::test]
-async fn several_migrators_at_once_apply_everything_once() {
+async fn concurrent_migrations_apply_each_migration_once() {
     let db = TestDb::empty().await;
     let args = ["migrate", "--json", "--database-url", db.url()];
 

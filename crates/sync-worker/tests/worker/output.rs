@@ -3,7 +3,7 @@ use serde_json::Value;
 use crate::house::{House, plenty};
 
 #[tokio::test]
-async fn json_is_one_object_with_all_that_happened() {
+async fn json_output_is_one_object_with_all_counts() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
 
@@ -64,7 +64,7 @@ async fn a_record_that_cannot_be_read_is_set_aside_and_counted() {
 }
 
 #[tokio::test]
-async fn a_log_in_json_has_one_line_a_member_and_one_for_the_run() {
+async fn a_json_log_has_one_line_for_each_member_and_one_for_the_run() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.connect("bob", 1).await;
@@ -86,12 +86,12 @@ async fn a_log_in_json_has_one_line_a_member_and_one_for_the_run() {
             .filter(|line| line["message"] == message)
             .count()
     };
-    assert_eq!(count("synced"), 2, "{lines:#?}");
-    assert_eq!(count("the run ended"), 1, "{lines:#?}");
+    assert_eq!(count("member synced"), 2, "{lines:#?}");
+    assert_eq!(count("run finished"), 1, "{lines:#?}");
 }
 
 #[tokio::test]
-async fn a_run_leaves_its_metrics_in_a_file_and_nothing_beside_it() {
+async fn a_run_writes_its_metrics_file_and_no_other_file() {
     let house = House::new(plenty()).await;
     house.connect("ann", 0).await;
     let directory = tempfile::tempdir().unwrap();
@@ -127,7 +127,7 @@ async fn a_run_leaves_its_metrics_in_a_file_and_nothing_beside_it() {
 /// A script that stores the result has to notice that there is none.
 #[cfg(target_os = "linux")] // Only Linux has a device that is always full.
 #[tokio::test]
-async fn a_result_that_a_full_disk_takes_is_1_and_said() {
+async fn a_result_that_cannot_be_written_because_the_disk_is_full_ends_with_1() {
     use crate::house::{bare_command, ended};
 
     for args in [

@@ -75,7 +75,7 @@ async fn a_run_waits_for_a_database_that_is_restarted() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_not_told_to_wait_ends_at_once_with_1() {
+async fn a_run_without_a_waiting_time_ends_at_once_with_1() {
     let house = House::new(plenty()).await;
     let door = Door::shut(&house).await;
 
@@ -88,7 +88,7 @@ async fn a_run_that_was_not_told_to_wait_ends_at_once_with_1() {
 }
 
 #[tokio::test]
-async fn what_no_waiting_changes_is_not_waited_for() {
+async fn a_database_that_does_not_exist_is_not_waited_for() {
     let house = House::new(plenty()).await;
     let mut url: Url = house.db.direct_url().parse().unwrap();
     url.set_path("no_such_database");
@@ -105,7 +105,7 @@ async fn what_no_waiting_changes_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_run_that_waits_hears_that_it_is_to_stop() {
+async fn a_run_that_waits_for_the_database_can_be_stopped() {
     let house = House::new(plenty()).await;
     let door = Door::shut(&house).await;
 

@@ -18,7 +18,7 @@ const LOSE: &str = "DELETE FROM whoop_sleep WHERE (user_id, id) = \
     (SELECT user_id, id FROM whoop_sleep WHERE user_id = 'alice' AND NOT nap ORDER BY start_time DESC OFFSET 9 LIMIT 1)";
 
 #[tokio::test]
-async fn differences_are_told_as_json_and_as_a_table_and_are_healed() {
+async fn differences_are_reported_as_json_and_in_the_log_and_are_repaired() {
     let (house, alice) = with_everything().await;
     house.execute(ALTER).await;
     house.execute(LOSE).await;
@@ -86,7 +86,7 @@ async fn a_record_that_cannot_be_read_is_counted_and_does_not_fail_the_run() {
 }
 
 #[tokio::test]
-async fn a_span_is_read_and_not_more() {
+async fn only_the_given_span_is_compared() {
     let (house, _) = with_everything().await;
     house.execute("DELETE FROM whoop_workout").await;
     let dates = house
@@ -110,7 +110,7 @@ async fn a_span_is_read_and_not_more() {
 }
 
 #[tokio::test]
-async fn calls_that_are_not_allowed_are_put_off() {
+async fn members_beyond_max_calls_are_deferred() {
     let (house, _) = with_everything().await;
 
     let ended = house

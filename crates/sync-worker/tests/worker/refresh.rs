@@ -3,7 +3,7 @@ use whoop_sim::{Fault, FaultKind, SimConfig};
 use crate::house::{House, plenty};
 
 #[tokio::test]
-async fn slow_refreshes_of_many_members_starve_nobody_of_connections() {
+async fn slow_refreshes_of_many_members_do_not_use_up_the_database_connections() {
     let house = House::new(SimConfig {
         people: 5,
         ..plenty()

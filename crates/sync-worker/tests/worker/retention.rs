@@ -44,7 +44,7 @@ async fn all(house: &House) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_too_old_leaves_at_night_and_is_not_fetched_again() {
+async fn records_past_the_retention_are_deleted_at_night_and_not_read_again() {
     let house = House::new(SimConfig {
         days: 200,
         ..plenty()
@@ -80,7 +80,7 @@ async fn what_is_too_old_leaves_at_night_and_is_not_fetched_again() {
 }
 
 #[tokio::test]
-async fn history_is_read_as_far_back_as_it_is_kept() {
+async fn history_is_read_back_to_the_retention_limit() {
     let house = House::new(SimConfig {
         days: 300,
         ..plenty()
@@ -106,7 +106,7 @@ async fn history_is_read_as_far_back_as_it_is_kept() {
 }
 
 #[tokio::test]
-async fn the_data_of_whoever_left_goes_too() {
+async fn records_of_disconnected_members_are_deleted_too() {
     let house = House::new(SimConfig {
         days: 100,
         ..plenty()
@@ -126,7 +126,7 @@ async fn the_data_of_whoever_left_goes_too() {
 }
 
 #[tokio::test]
-async fn fewer_days_than_a_sync_reads_are_refused() {
+async fn a_retention_shorter_than_a_sync_reads_is_refused() {
     let house = House::new(plenty()).await;
 
     for days in ["30", "0", "-1", "ever"] {
@@ -138,7 +138,7 @@ async fn fewer_days_than_a_sync_reads_are_refused() {
 }
 
 #[tokio::test]
-async fn runs_of_long_ago_leave_the_list() {
+async fn old_runs_are_deleted_from_the_list() {
     let house = House::new(plenty()).await;
     house
         .execute(
@@ -154,7 +154,7 @@ async fn runs_of_long_ago_leave_the_list() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_is_no_difference_and_is_not_brought_back_by_whoever_asks_for_it() {
+async fn records_past_the_retention_are_no_difference_and_are_not_read_on_request() {
     let house = House::new(SimConfig {
         days: 200,
         ..plenty()

@@ -4,7 +4,7 @@ use whoop_core::{Clock, SystemClock};
 use crate::house::{House, plenty};
 
 #[tokio::test]
-async fn each_slot_reads_its_types_and_a_choice_replaces_them() {
+async fn each_slot_reads_its_data_types_unless_others_are_given() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
 
@@ -62,7 +62,7 @@ async fn a_run_that_finds_nothing_due_makes_no_call() {
 }
 
 #[tokio::test]
-async fn auto_takes_the_slot_of_the_local_hour() {
+async fn auto_chooses_the_slot_by_the_local_hour() {
     let house = House::new(plenty()).await;
     for (local_hour, slot) in [
         (10, "morning"),
@@ -80,7 +80,7 @@ async fn auto_takes_the_slot_of_the_local_hour() {
 
         let report = ended.expect_code(0).json();
         assert_eq!(report["slot"], slot, "{west} h west of UTC at {utc_hour} h");
-        ended.expect_in_stderr("the slot was chosen by the clock");
+        ended.expect_in_stderr("slot chosen by the local time");
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_member_named_twice_is_synced_once() {
 }
 
 #[tokio::test]
-async fn since_reads_farther_back_and_never_forgets_what_was_read() {
+async fn since_reads_farther_back_and_keeps_the_coverage() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let far = SystemClock.now().date_naive() - chrono::Days::new(60);

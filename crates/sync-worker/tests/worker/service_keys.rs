@@ -55,7 +55,7 @@ async fn a_key_is_printed_once_listed_without_it_and_revoked() {
 
     // The name is free again. In the output for people, standard output has only the key.
     let text = create(&house, &["--scope", "operate"]).await;
-    text.expect_code(0).expect_in_stderr("shown this once");
+    text.expect_code(0).expect_in_stderr("shown only once");
     assert!(
         service_key::digest_of(text.stdout.trim()).is_some(),
         "{text:#?}"
@@ -63,11 +63,11 @@ async fn a_key_is_printed_once_listed_without_it_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_key_that_makes_no_sense_is_wrong_usage() {
+async fn an_invalid_key_is_wrong_usage() {
     let house = House::new(plenty()).await;
     let long = format!("--name={}", "x".repeat(65));
 
-    for (args, said) in [
+    for (args, expected) in [
         (vec!["--name=a"], "--scope"),
         (vec!["--scope=read"], "--name"),
         (vec!["--name=", "--scope=read"], "1 to 64 characters"),
@@ -94,7 +94,7 @@ async fn a_key_that_makes_no_sense_is_wrong_usage() {
         let mut all = vec!["service-keys", "create"];
         all.extend(args.iter());
         let ended = house.worker(&all).await;
-        ended.expect_code(2).expect_in_stderr(said);
+        ended.expect_code(2).expect_in_stderr(expected);
         assert_eq!(ended.stdout, "", "{all:?}");
     }
     assert_eq!(

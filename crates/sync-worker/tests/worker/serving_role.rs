@@ -32,7 +32,7 @@ impl<'h> Role<'h> {
         ended(command.env("DATABASE_URL", self.url()).spawn().unwrap()).await
     }
 
-    async fn gone(self) {
+    async fn drop_role(self) {
         let name = &self.name;
         let sql = format!("DROP OWNED BY {name}; DROP ROLE {name}");
         self.house.execute(&sql).await;
@@ -40,7 +40,7 @@ impl<'h> Role<'h> {
 }
 
 #[tokio::test]
-async fn a_role_that_serves_runs_the_worker_and_changes_no_table() {
+async fn a_serving_role_can_run_the_worker_and_can_change_no_table() {
     let house = House::new(plenty()).await;
     house.connect("mara", 0).await;
     let role = Role::new(&house).await;
@@ -72,22 +72,22 @@ async fn a_role_that_serves_runs_the_worker_and_changes_no_table() {
     let (client, connection) = client.unwrap();
     let connection = tokio::spawn(connection);
     for forbidden in [
-        "CREATE TABLE of_ours (id INT)",
-        "CREATE FUNCTION of_ours() RETURNS INT LANGUAGE sql AS 'SELECT 1'",
-        "ALTER TABLE whoop_users ADD COLUMN of_ours INT",
+        "CREATE TABLE own_object (id INT)",
+        "CREATE FUNCTION own_object() RETURNS INT LANGUAGE sql AS 'SELECT 1'",
+        "ALTER TABLE whoop_users ADD COLUMN own_object INT",
         "ALTER TABLE whoop_tokens DISABLE ROW LEVEL SECURITY",
         "DROP TABLE whoop_sleep",
         "TRUNCATE whoop_sleep",
-        "CREATE POLICY of_ours ON whoop_sleep FOR ALL TO PUBLIC USING (TRUE)",
+        "CREATE POLICY own_object ON whoop_sleep FOR ALL TO PUBLIC USING (TRUE)",
         "DROP POLICY whoop_sleep_own_rows ON whoop_sleep",
-        "CREATE INDEX of_ours ON whoop_sleep (nap)",
+        "CREATE INDEX own_object ON whoop_sleep (nap)",
         "GRANT SELECT ON whoop_sleep TO PUBLIC",
         "DELETE FROM __diesel_schema_migrations",
         "INSERT INTO __diesel_schema_migrations (version) VALUES ('1')",
         "SELECT * FROM predecessor_set_aside",
         "SELECT whoop_let_serve('postgres')",
-        "CREATE ROLE of_ours",
-        "CREATE SCHEMA of_ours",
+        "CREATE ROLE own_object",
+        "CREATE SCHEMA own_object",
     ] {
         let done = client
             .batch_execute(&format!("BEGIN; {forbidden}; ROLLBACK"))
@@ -104,11 +104,11 @@ async fn a_role_that_serves_runs_the_worker_and_changes_no_table() {
     assert_eq!(house.count(granted).await, 0);
     drop(client);
     connection.await.unwrap().unwrap();
-    role.gone().await;
+    role.drop_role().await;
 }
 
 #[tokio::test]
-async fn a_later_migration_lets_the_same_role_serve_its_tables_too() {
+async fn a_later_migration_grants_the_serving_role_its_new_tables() {
     let house = House::new(plenty()).await;
     let role = Role::new(&house).await;
     let url = house.db.url();
@@ -123,8 +123,8 @@ async fn a_later_migration_lets_the_same_role_serve_its_tables_too() {
     // A table as a later version could add it.
     house
         .execute(
-            "CREATE TABLE whoop_of_tomorrow (user_id TEXT PRIMARY KEY); \
-                  ALTER TABLE whoop_of_tomorrow ENABLE ROW LEVEL SECURITY",
+            "CREATE TABLE whoop_later (user_id TEXT PRIMARY KEY); \
+                  ALTER TABLE whoop_later ENABLE ROW LEVEL SECURITY",
         )
         .await;
 
@@ -132,32 +132,34 @@ async fn a_later_migration_lets_the_same_role_serve_its_tables_too() {
 
     again.expect_code(0);
     assert!(
-        again.stdout.contains(&format!("{} may serve", role.name)),
+        again
+            .stdout
+            .contains(&format!("role {}: may read and write the rows", role.name)),
         "{again:#?}"
     );
     let name = &role.name;
     for privilege in ["SELECT", "INSERT", "UPDATE", "DELETE"] {
         let sql = format!(
-            "SELECT has_table_privilege('{name}', 'whoop_of_tomorrow', '{privilege}')::int::bigint"
+            "SELECT has_table_privilege('{name}', 'whoop_later', '{privilege}')::int::bigint"
         );
         assert_eq!(house.count(&sql).await, 1, "{privilege}");
     }
-    role.gone().await;
+    role.drop_role().await;
 }
 
 #[tokio::test]
-async fn a_role_that_is_not_there_or_owns_everything_is_told_of() {
+async fn a_missing_role_is_refused_and_an_owner_gets_a_warning() {
     let house = House::new(plenty()).await;
     let url = house.db.url();
 
-    let nobody = bare_worker(&[
+    let missing = bare_worker(&[
         "migrate",
         "--database-url",
         url,
         "--serving-role=nobody-here",
     ])
     .await;
-    nobody.expect_code(1).expect_in_stderr("CREATE ROLE");
+    missing.expect_code(1).expect_in_stderr("CREATE ROLE");
 
     let owner = house.texts("SELECT current_user::text").await.remove(0);
     let args = [
@@ -168,13 +170,13 @@ async fn a_role_that_is_not_there_or_owns_everything_is_told_of() {
         "--serving-role",
         &owner,
     ];
-    let told = bare_worker(&args).await.expect_code(0).json();
-    let warning = told["serving_roles"][0]["warning"].as_str().unwrap();
+    let migrated = bare_worker(&args).await.expect_code(0).json();
+    let warning = migrated["serving_roles"][0]["warning"].as_str().unwrap();
     assert!(warning.contains("owns the tables"), "{warning}");
 }
 
 #[tokio::test]
-async fn a_database_that_guards_every_new_table_hides_no_migration_from_it() {
+async fn row_level_security_on_the_table_of_migrations_does_not_hide_them() {
     let house = House::new(plenty()).await;
     house.connect("mara", 0).await;
     let role = Role::new(&house).await;
@@ -195,5 +197,5 @@ async fn a_database_that_guards_every_new_table_hides_no_migration_from_it() {
     let run = role.worker(&["run", "--slot=night", "--json"]).await;
 
     assert_eq!(run.expect_code(0).json()["synced"], 1, "{run:#?}");
-    role.gone().await;
+    role.drop_role().await;
 }

@@ -43,7 +43,7 @@ async fn expect_consistent(house: &House) {
 }
 
 #[tokio::test]
-async fn sigterm_ends_a_run_after_the_page_in_hand_and_the_next_run_completes_it() {
+async fn sigterm_ends_a_run_after_the_current_page_and_the_next_run_completes_it() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
@@ -52,13 +52,13 @@ async fn sigterm_ends_a_run_after_the_page_in_hand_and_the_next_run_completes_it
     house.until_at_least(CYCLES, 30).await;
 
     signal(&running, Signal::TERM);
-    let told = Instant::now();
+    let signaled_at = Instant::now();
     let stopped = ended(running).await;
 
     assert!(
-        told.elapsed() < Duration::from_secs(3),
+        signaled_at.elapsed() < Duration::from_secs(3),
         "{:?}",
-        told.elapsed()
+        signaled_at.elapsed()
     );
     let report = stopped.expect_code(4).json();
     assert_eq!(report["stopped"], true);
@@ -86,7 +86,7 @@ async fn sigterm_ends_a_run_after_the_page_in_hand_and_the_next_run_completes_it
 }
 
 #[tokio::test]
-async fn sigterm_while_whoop_is_silent_gives_the_leases_back_within_ten_seconds() {
+async fn sigterm_while_whoop_does_not_answer_releases_the_leases_within_ten_seconds() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.world().add_fault(slow(120_000));
@@ -99,13 +99,13 @@ async fn sigterm_while_whoop_is_silent_gives_the_leases_back_within_ten_seconds(
         .await;
 
     signal(&running, Signal::TERM);
-    let told = Instant::now();
+    let signaled_at = Instant::now();
     let stopped = ended(running).await;
 
     assert!(
-        told.elapsed() < Duration::from_secs(10),
+        signaled_at.elapsed() < Duration::from_secs(10),
         "{:?}",
-        told.elapsed()
+        signaled_at.elapsed()
     );
     stopped.expect_code(4).expect_in_stderr("stopped=true");
     expect_consistent(&house).await;
@@ -125,21 +125,21 @@ async fn a_second_signal_ends_the_run_at_once() {
         .await;
 
     signal(&running, Signal::INT);
-    let told = Instant::now();
+    let signaled_at = Instant::now();
     // Signals of the same kind that arrive too quickly are merged into one.
     tokio::time::sleep(Duration::from_millis(20)).await;
     signal(&running, Signal::TERM);
 
     ended(running).await.expect_code(4);
     assert!(
-        told.elapsed() < Duration::from_secs(4),
+        signaled_at.elapsed() < Duration::from_secs(4),
         "{:?}",
-        told.elapsed()
+        signaled_at.elapsed()
     );
 }
 
 #[tokio::test]
-async fn a_run_that_waits_for_somebody_elses_lease_stops_as_well() {
+async fn a_run_that_waits_for_the_lease_of_another_process_can_be_stopped() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house
@@ -151,13 +151,13 @@ async fn a_run_that_waits_for_somebody_elses_lease_stops_as_well() {
         .await;
 
     signal(&running, Signal::TERM);
-    let told = Instant::now();
+    let signaled_at = Instant::now();
     ended(running).await.expect_code(4);
 
     assert!(
-        told.elapsed() < Duration::from_secs(3),
+        signaled_at.elapsed() < Duration::from_secs(3),
         "{:?}",
-        told.elapsed()
+        signaled_at.elapsed()
     );
     assert_eq!(
         house.texts("SELECT lease_holder FROM whoop_users").await,

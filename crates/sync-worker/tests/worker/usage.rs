@@ -1,9 +1,9 @@
 use crate::house::{House, bare_command, bare_worker, ended, plenty};
 
 #[tokio::test]
-async fn wrong_usage_is_2_and_says_what_would_be_right() {
+async fn wrong_usage_ends_with_2_and_names_the_remedy() {
     let long = "x".repeat(129);
-    for (args, said) in [
+    for (args, expected) in [
         (vec!["run"], "--slot"),
         (
             vec!["run", "--slot", "noon"],
@@ -45,7 +45,7 @@ async fn wrong_usage_is_2_and_says_what_would_be_right() {
         ),
         (
             vec!["reconcile", "--from=2026-02-02", "--to=2026-02-01"],
-            "--from lies after --to",
+            "--from is after --to",
         ),
         (
             vec![
@@ -64,64 +64,113 @@ async fn wrong_usage_is_2_and_says_what_would_be_right() {
         (vec![], "Usage"),
     ] {
         let ended = bare_worker(&args).await;
-        ended.expect_code(2).expect_in_stderr(said);
+        ended.expect_code(2).expect_in_stderr(expected);
         assert_eq!(ended.stdout, "", "{args:?}");
     }
 }
 
 #[tokio::test]
-async fn help_names_every_variable_and_only_commands_that_exist() {
+async fn help_lists_the_commands_and_help_settings_lists_every_shared_variable() {
     let all = bare_worker(&["--help"]).await;
     all.expect_code(0);
-    for command in ["migrate", "run", "backfill", "reconcile", "users", "keys"] {
+    for command in [
+        "migrate",
+        "run",
+        "backfill",
+        "reconcile",
+        "users",
+        "keys",
+        "settings",
+    ] {
         assert!(all.stdout.contains(command), "{}", all.stdout);
     }
 
-    let run = bare_worker(&["run", "--help"]).await;
-    run.expect_code(0);
+    let settings = bare_worker(&["help", "settings"]).await;
+    settings.expect_code(0);
     for variable in [
         "DATABASE_URL",
         "DATABASE_POOL_SIZE",
+        "DATABASE_POOLER",
+        "DATABASE_WAIT_SECONDS",
         "WHOOP_CLIENT_ID",
         "WHOOP_CLIENT_SECRET",
         "WHOOP_REDIRECT_URL",
         "WHOOP_API_URL",
         "WHOOP_OAUTH_URL",
+        "WHOOP_CALLS_PER_MINUTE",
+        "WHOOP_CALLS_PER_DAY",
         "TOKEN_KEYS",
         "RETENTION_DAYS",
+        "AUDIT_RETENTION_DAYS",
+        "METRICS_FILE",
         "LOG_FORMAT",
         "RUST_LOG",
     ] {
-        assert!(
-            run.stdout.contains(&format!("[env: {variable}")),
+        let line = format!("\n  {variable} ");
+        assert_eq!(
+            settings.stdout.matches(&line).count(),
+            1,
             "{variable}: {}",
-            run.stdout
+            settings.stdout
         );
     }
     for secret in ["DATABASE_URL", "WHOOP_CLIENT_SECRET", "TOKEN_KEYS"] {
         let file = format!("{secret}_FILE]");
-        assert!(run.stdout.contains(&file), "{file}: {}", run.stdout);
+        assert!(
+            settings.stdout.contains(&file),
+            "{file}: {}",
+            settings.stdout
+        );
     }
-    assert_eq!(run.stdout.matches("(required)").count(), 5);
+    assert_eq!(settings.stdout.matches("(required)").count(), 5);
+    let list = bare_worker(&["settings"]).await;
+    list.expect_code(0);
+    assert!(settings.stdout.contains(list.stdout.trim()), "{list:#?}");
+
+    let run = bare_worker(&["run", "--help"]).await;
+    run.expect_code(0);
+    for text in [
+        "\nExamples:\n",
+        "sync-worker run --slot auto\n",
+        "--dry-run",
+        "sync-worker help settings",
+    ] {
+        assert!(run.stdout.contains(text), "no {text:?} in {}", run.stdout);
+    }
+    assert!(!run.stdout.contains("[env: "), "{}", run.stdout);
+}
+
+#[tokio::test]
+async fn migrate_explains_its_own_setting_on_its_help_page() {
+    let migrate = bare_worker(&["migrate", "--help"]).await;
+
+    migrate.expect_code(0);
+    assert!(
+        migrate.stdout.contains("[env: DATABASE_SERVING_ROLE=]"),
+        "{}",
+        migrate.stdout
+    );
 }
 
 #[tokio::test]
 async fn help_shows_no_secret_of_the_environment() {
     let house = House::new(plenty()).await;
-    let mut command = house.command(&["run", "--help"]);
-    command
-        .env("DATABASE_URL", "postgres://whoop:hunter2@db.example/whoop")
-        .env("WHOOP_CLIENT_SECRET", "hunter2")
-        .env("TOKEN_KEYS", "hunter2");
+    for args in [&["run", "--help"], &["help", "settings"]] {
+        let mut command = house.command(args);
+        command
+            .env("DATABASE_URL", "postgres://whoop:hunter2@db.example/whoop")
+            .env("WHOOP_CLIENT_SECRET", "hunter2")
+            .env("TOKEN_KEYS", "hunter2");
 
-    let ended = ended(command.spawn().unwrap()).await;
+        let ended = ended(command.spawn().unwrap()).await;
 
-    ended.expect_code(0);
-    assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
+        ended.expect_code(0);
+        assert!(!ended.stdout.contains("hunter2"), "{}", ended.stdout);
+    }
 }
 
 #[tokio::test]
-async fn a_log_filter_that_cannot_be_read_is_1_and_named() {
+async fn an_invalid_log_filter_ends_with_1_and_is_named() {
     for filter in ["whoop=loud", "inof"] {
         let ended = bare_worker(&["migrate", "--rust-log", filter]).await;
 
@@ -130,7 +179,7 @@ async fn a_log_filter_that_cannot_be_read_is_1_and_named() {
 }
 
 #[tokio::test]
-async fn every_command_names_all_settings_that_it_lacks_at_once() {
+async fn every_command_names_all_missing_settings_at_once() {
     let all = [
         "DATABASE_URL",
         "TOKEN_KEYS",
@@ -138,33 +187,43 @@ async fn every_command_names_all_settings_that_it_lacks_at_once() {
         "WHOOP_CLIENT_SECRET",
         "WHOOP_REDIRECT_URL",
     ];
-    for (args, lacks) in [
+    for (args, missing) in [
         (&["run", "--slot=night"][..], &all[..]),
         (&["backfill"], &all),
         (&["reconcile"], &all),
         (&["adopt"], &all),
         (&["webhooks", "drain"], &all),
+        (&["users", "retry"], &all),
         (&["users", "disconnect", "alice"], &all),
         (&["users", "erase", "alice", "--yes"], &all),
         (&["keys", "rotate"], &all[..2]),
         (&["migrate"], &all[..1]),
         (&["status"], &all[..1]),
         (&["users", "list"], &all[..1]),
+        (&["users", "show", "alice"], &all[..1]),
         (&["webhooks", "list"], &all[..1]),
+        (&["webhooks", "replay", "--state=dead"], &all[..1]),
         (&["changes", "restart", "--yes"], &all[..1]),
+        (&["service-keys", "list"], &all[..1]),
+        (&["service-keys", "revoke", "backend"], &all[..1]),
+        (
+            &["service-keys", "create", "--name=backend", "--scope=read"],
+            &all[..1],
+        ),
+        (&["audit"], &all[..1]),
     ] {
         let ended = bare_worker(args).await;
 
         ended.expect_code(1);
         for name in all {
             let is_named = ended.stderr.contains(&format!("{name} is not set"));
-            assert_eq!(is_named, lacks.contains(&name), "{name}: {ended:#?}");
+            assert_eq!(is_named, missing.contains(&name), "{name}: {ended:#?}");
         }
     }
 }
 
 #[tokio::test]
-async fn wrong_variables_are_named_at_once_and_only_those_of_the_command() {
+async fn invalid_variables_are_named_at_once_and_only_those_of_the_command() {
     let run = |args: &[&str]| {
         let mut command = bare_command(args);
         command
@@ -199,7 +258,7 @@ async fn wrong_variables_are_named_at_once_and_only_those_of_the_command() {
 }
 
 #[tokio::test]
-async fn secrets_may_come_from_files_and_empty_variables_are_none() {
+async fn secrets_are_read_from_files_and_empty_variables_count_as_not_set() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     let folder = tempfile::tempdir().unwrap();

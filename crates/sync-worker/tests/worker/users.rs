@@ -11,7 +11,7 @@ async fn with_two() -> House {
 }
 
 #[tokio::test]
-async fn the_list_shows_everybody_or_those_who_stand_so() {
+async fn the_list_shows_all_members_or_those_with_a_status() {
     let house = with_two().await;
     house
         .execute("UPDATE whoop_users SET status = 'reauth_required', status_detail = 'lost' WHERE user_id = 'noa'")
@@ -31,20 +31,20 @@ async fn the_list_shows_everybody_or_those_who_stand_so() {
     assert!(members[0]["records_synced"].as_i64() > Some(100), "{all}");
     assert!(members[0]["last_sync_at"].is_string(), "{all}");
 
-    let lost = house
+    let listed = house
         .worker(&["users", "list", "--status=reauth_required"])
         .await;
-    lost.expect_code(0);
+    listed.expect_code(0);
     assert!(
-        lost.stdout.contains("noa") && !lost.stdout.contains("mara"),
-        "{lost:#?}"
+        listed.stdout.contains("noa") && !listed.stdout.contains("mara"),
+        "{listed:#?}"
     );
     // The list shows no e-mail addresses.
     assert!(!all.to_string().contains('@'), "{all}");
 }
 
 #[tokio::test]
-async fn one_member_is_shown_with_what_was_read_of_each_type() {
+async fn one_member_is_shown_with_the_state_of_each_data_type() {
     let house = with_two().await;
 
     let shown = house
@@ -61,13 +61,13 @@ async fn one_member_is_shown_with_what_was_read_of_each_type() {
 
     let text = house.worker(&["users", "show", "mara"]).await;
     text.expect_code(0);
-    assert!(text.stdout.contains("none was named"), "{text:#?}");
-    let nobody = house.worker(&["users", "show", "nobody"]).await;
-    nobody.expect_code(1).expect_in_stderr("users list");
+    assert!(text.stdout.contains("none recorded"), "{text:#?}");
+    let unknown = house.worker(&["users", "show", "nobody"]).await;
+    unknown.expect_code(1).expect_in_stderr("users list");
 }
 
 #[tokio::test]
-async fn a_member_is_let_go_and_another_erased_for_good() {
+async fn one_member_is_disconnected_and_another_erased() {
     let house = with_two().await;
 
     let gone = house
@@ -91,8 +91,8 @@ async fn a_member_is_let_go_and_another_erased_for_good() {
     wrong.expect_code(2).expect_in_stderr("--yes");
 
     // The command cannot ask for confirmation without a terminal.
-    let unsure = house.worker(&["users", "erase", "noa"]).await;
-    unsure.expect_code(2).expect_in_stderr("--yes");
+    let unconfirmed = house.worker(&["users", "erase", "noa"]).await;
+    unconfirmed.expect_code(2).expect_in_stderr("--yes");
     assert_eq!(
         house
             .count("SELECT count(*) FROM whoop_users WHERE user_id = 'noa'")
@@ -143,7 +143,7 @@ async fn a_connect_that_was_never_completed_can_be_ended_and_erased() {
 }
 
 #[tokio::test]
-async fn refused_members_are_tried_once_more_and_connected_if_whoop_renews_their_tokens() {
+async fn members_to_reauthorize_are_connected_again_if_whoop_refreshes_their_tokens() {
     let house = with_two().await;
     let noa = house.world().people()[1];
     house.world().revoke_grants(noa);
@@ -174,12 +174,12 @@ async fn refused_members_are_tried_once_more_and_connected_if_whoop_renews_their
     let one = house.worker(&["users", "retry", "--user=mara"]).await;
     one.expect_code(0);
     assert!(one.stdout.contains("not in reauth_required"), "{one:#?}");
-    let nobody = house.worker(&["users", "retry", "--user=nobody"]).await;
-    nobody.expect_code(1).expect_in_stderr("users list");
+    let unknown = house.worker(&["users", "retry", "--user=nobody"]).await;
+    unknown.expect_code(1).expect_in_stderr("users list");
 }
 
 #[tokio::test]
-async fn a_member_whom_whoop_does_not_answer_about_stays_as_they_were() {
+async fn a_retry_that_whoop_does_not_answer_changes_nothing() {
     let house = with_two().await;
     house
         .execute("UPDATE whoop_users SET status = 'reauth_required' WHERE user_id = 'mara'")

@@ -47,11 +47,11 @@ impl House {
 }
 
 #[tokio::test]
-async fn what_waits_is_listed_and_worked_off() {
+async fn pending_events_are_listed_and_processed() {
     let (house, recovery) = with_an_event().await;
-    let waiting = house.events(&["--state=pending"]).await;
-    assert_eq!(waiting.len(), 1);
-    assert_eq!(waiting[0]["record_id"], recovery["sleep_id"]);
+    let pending = house.events(&["--state=pending"]).await;
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0]["record_id"], recovery["sleep_id"]);
 
     let drained = house
         .worker(&["webhooks", "drain", "--json"])
@@ -68,7 +68,10 @@ async fn what_waits_is_listed_and_worked_off() {
     assert_eq!(house.texts(&score).await, ["5"]);
     let again = house.worker(&["webhooks", "drain"]).await;
     again.expect_code(0);
-    assert!(again.stdout.starts_with("0 worked off"), "{again:#?}");
+    assert!(
+        again.stdout.starts_with("0 event(s) processed"),
+        "{again:#?}"
+    );
     let shown = house.worker(&["webhooks", "list"]).await;
     assert!(
         shown.expect_code(0).stdout.contains("recovery.updated"),
@@ -77,7 +80,7 @@ async fn what_waits_is_listed_and_worked_off() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_says_why_and_can_be_replayed_by_id_by_member_and_by_time() {
+async fn a_dead_event_has_its_reason_and_can_be_replayed_by_id_by_member_and_by_time() {
     let (house, _) = with_an_event().await;
     house.world().add_fault(Fault::status("recovery", 500));
     house
@@ -115,7 +118,7 @@ async fn a_dead_letter_says_why_and_can_be_replayed_by_id_by_member_and_by_time(
 }
 
 #[tokio::test]
-async fn a_whoop_that_is_out_of_order_puts_events_off_and_that_is_4() {
+async fn an_outage_of_whoop_defers_events_and_ends_with_4() {
     let (house, _) = with_an_event().await;
     house.world().add_fault(Fault::status("recovery", 500));
 
@@ -126,7 +129,7 @@ async fn a_whoop_that_is_out_of_order_puts_events_off_and_that_is_4() {
 }
 
 #[tokio::test]
-async fn a_replay_of_nothing_in_particular_is_wrong_usage() {
+async fn a_replay_without_a_filter_is_wrong_usage() {
     let house = House::new(plenty()).await;
 
     let ended = house.worker(&["webhooks", "replay"]).await;

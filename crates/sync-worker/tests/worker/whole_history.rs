@@ -3,7 +3,7 @@ use whoop_sim::SimConfig;
 use crate::house::{House, plenty};
 
 #[tokio::test]
-async fn after_the_night_every_record_of_every_member_is_stored_to_the_last_digit() {
+async fn after_a_night_run_every_record_of_every_member_is_stored_exactly() {
     let house = House::new(SimConfig {
         people: 9,
         days: 80,
@@ -37,7 +37,7 @@ async fn after_the_night_every_record_of_every_member_is_stored_to_the_last_digi
 }
 
 #[tokio::test]
-async fn the_same_night_again_writes_nothing() {
+async fn a_second_night_run_writes_nothing() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
     house.connect("bob", 1).await;
@@ -56,7 +56,7 @@ async fn the_same_night_again_writes_nothing() {
 }
 
 #[tokio::test]
-async fn only_the_night_walks_history() {
+async fn only_the_night_run_reads_history() {
     let house = House::new(plenty()).await;
     house.connect("alice", 0).await;
 

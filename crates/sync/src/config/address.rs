@@ -10,15 +10,17 @@ use url::{Host, Url};
 ///
 /// The reason, without the text, which may contain a password.
 pub fn web_address(text: &str) -> Result<Url, String> {
-    let example = "write it like https://health.example";
-    let url = Url::parse(text).map_err(|error| format!("it is no address ({error}); {example}"))?;
+    let example = "example: https://health.example";
+    let url = Url::parse(text).map_err(|error| format!("it is not a URL ({error}); {example}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(format!(
-            "it must begin with https:// or http:// and name a host; {example}"
+            "it must begin with https:// or http:// and contain a host; {example}"
         ));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("it must not hold a name or a password; {example}"));
+        return Err(format!(
+            "it must not contain a user name or a password; {example}"
+        ));
     }
     if url.fragment().is_some() {
         return Err(format!("it must not have a fragment (`#…`); {example}"));
@@ -36,15 +38,13 @@ pub(super) fn whoop_address(text: &str) -> Result<Url, String> {
     let url = web_address(text)?;
     if url.scheme() == "http" && !url.host().is_some_and(|host| is_private(&host)) {
         return Err(
-            "secrets are sent there, so it must begin with https:// (http:// is for loopback and \
-             private networks)"
+            "it must begin with https://, because secrets are sent to it (http:// is accepted only \
+             for loopback and private networks)"
                 .to_owned(),
         );
     }
     if url.query().is_some() {
-        return Err(
-            "it is the base of other addresses and must not have a query (`?…`)".to_owned(),
-        );
+        return Err("it is a base URL and must not have a query (`?…`)".to_owned());
     }
     Ok(url)
 }
@@ -58,7 +58,7 @@ pub(super) fn callback_address(text: &str) -> Result<Url, String> {
     web_address(text).map_err(|reason| {
         let (reason, _) = reason.split_once("; ").unwrap_or((&reason, ""));
         format!(
-            "{reason}; write it as it is registered at WHOOP, like \
+            "{reason}; write it exactly as it is registered at WHOOP; example: \
              https://health.example/api/v1/whoop/callback"
         )
     })
@@ -92,11 +92,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_without_a_scheme_a_host_or_secrecy_is_refused() {
-        for good in ["https://health.example", "http://127.0.0.1:8080/cb?x=1"] {
-            assert!(web_address(good).is_ok(), "{good}");
+    fn a_url_without_scheme_or_host_or_with_credentials_is_refused() {
+        for valid in ["https://health.example", "http://127.0.0.1:8080/cb?x=1"] {
+            assert!(web_address(valid).is_ok(), "{valid}");
         }
-        for bad in [
+        for invalid in [
             "",
             " ",
             "health.example",
@@ -106,19 +106,19 @@ mod tests {
             "https://user:hunter2@health.example",
             "https://health.example/#hunter2",
         ] {
-            let refusal = web_address(bad).unwrap_err();
+            let reason = web_address(invalid).unwrap_err();
 
             assert!(
-                refusal.contains("https://health.example"),
-                "{bad}: {refusal}"
+                reason.contains("https://health.example"),
+                "{invalid}: {reason}"
             );
-            assert!(!refusal.contains("hunter2"), "{refusal}");
+            assert!(!reason.contains("hunter2"), "{reason}");
         }
     }
 
     #[test]
-    fn secrets_are_not_sent_in_the_clear_over_the_internet() {
-        for good in [
+    fn plain_http_is_accepted_only_for_this_machine_and_private_networks() {
+        for valid in [
             "https://api.prod.whoop.com/developer",
             "http://127.0.0.1:8090/developer",
             "http://[::1]:8090",
@@ -126,23 +126,23 @@ mod tests {
             "http://10.1.2.3/developer",
             "http://sim.whoop.svc.cluster.local/developer",
         ] {
-            assert!(whoop_address(good).is_ok(), "{good}");
+            assert!(whoop_address(valid).is_ok(), "{valid}");
         }
-        for bad in [
+        for invalid in [
             "http://api.prod.whoop.com/developer",
             "http://8.8.8.8/developer",
             "https://api.prod.whoop.com/developer?x=1",
             "mailto:whoop",
         ] {
-            assert!(whoop_address(bad).is_err(), "{bad}");
+            assert!(whoop_address(invalid).is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn a_wrong_callback_is_refused_with_the_right_path() {
-        let refusal = callback_address("callback").unwrap_err();
+    fn an_invalid_callback_url_is_refused_with_an_example_of_the_right_path() {
+        let reason = callback_address("callback").unwrap_err();
 
-        assert!(refusal.contains("/api/v1/whoop/callback"), "{refusal}");
-        assert!(!refusal.contains("https://health.example;"), "{refusal}");
+        assert!(reason.contains("/api/v1/whoop/callback"), "{reason}");
+        assert!(!reason.contains("https://health.example;"), "{reason}");
     }
 }

@@ -68,29 +68,29 @@ fn read_command_line_from(
     let mut command = map_args(command, &mut |arg| {
         apply_environment(arg, variables, &mut secrets, &mut faults)
     });
-    let mut wrong_flags: Vec<String> = Vec::new();
+    let mut invalid_flags: Vec<String> = Vec::new();
     let matches = loop {
         let error = match command.clone().try_get_matches_from(&arguments) {
             Ok(matches) => break matches,
             Err(error) => error,
         };
-        let Some(wrong) = wrong_setting(&command, &error) else {
+        let Some(invalid) = wrong_setting(&command, &error) else {
             return Err(CommandLineError::Usage(Box::new(error)));
         };
         // The variable is no longer read, so it is the flag that is wrong.
-        let is_flag = !wrong.reads_environment;
+        let is_flag = !invalid.reads_environment;
         if is_flag {
-            if wrong_flags.contains(&wrong.name) {
+            if invalid_flags.contains(&invalid.name) {
                 // The flag already accepts every value, so its value is not the reason; it may be
                 // missing.
                 return Err(CommandLineError::Usage(Box::new(error)));
             }
-            wrong_flags.push(wrong.name.clone());
+            invalid_flags.push(invalid.name.clone());
         }
-        faults.remove(&wrong.name);
-        faults.add(SettingFault::unusable(&wrong.name, &wrong.reason));
+        faults.remove(&invalid.name);
+        faults.add(SettingFault::unusable(&invalid.name, &invalid.reason));
         command = map_args(command, &mut |arg| {
-            if variable_name(&arg).as_deref() != Some(wrong.name.as_str()) {
+            if variable_name(&arg).as_deref() != Some(invalid.name.as_str()) {
                 arg
             } else if is_flag {
                 arg.value_parser(clap::value_parser!(OsString))
@@ -102,12 +102,12 @@ fn read_command_line_from(
     let (chosen, chosen_matches) = chosen_subcommand(&command, &matches);
     let names: Vec<String> = chosen.get_arguments().filter_map(variable_name).collect();
     if let Some(flag) = find_empty_flag(chosen, chosen_matches) {
-        let message = format!("{flag} is empty; give it a value, or leave the flag out");
+        let message = format!("{flag} is empty; give it a value or omit the flag");
         let error = command.clone().error(ErrorKind::InvalidValue, message);
         return Err(CommandLineError::Usage(Box::new(error)));
     }
-    faults.retain_names(|name| names.iter().any(|own| own == name));
-    if !wrong_flags.is_empty() {
+    faults.retain_names(|name| names.iter().any(|known| known == name));
+    if !invalid_flags.is_empty() {
         return Err(CommandLineError::Settings(faults));
     }
     Ok(CommandLine { matches, faults })
@@ -167,11 +167,11 @@ fn apply_environment(
     };
     let raw = variables(OsStr::new(&name));
     let is_empty = raw.as_ref().is_some_and(|value| value.is_empty());
-    let own = raw.filter(|value| !value.is_empty());
+    let value = raw.filter(|value| !value.is_empty());
     let arg = if arg.is_hide_env_values_set() {
         let arg = append_help(arg, &format!("[or the content of the file: {name}_FILE]"));
         let secret = secrets.0.entry(name.clone()).or_insert_with(|| {
-            secret_from_file(&arg, &name, own.is_some(), variables).unwrap_or_else(|reason| {
+            secret_from_file(&arg, &name, value.is_some(), variables).unwrap_or_else(|reason| {
                 faults.add(SettingFault::unusable(&name, &reason));
                 None
             })
@@ -184,7 +184,7 @@ fn apply_environment(
         arg
     };
     let is_path = arg.get_value_parser().type_id() == std::any::TypeId::of::<PathBuf>();
-    match own {
+    match value {
         Some(value) if value.to_str().is_none() && !is_path => {
             faults.add(SettingFault::unusable(&name, "it is not UTF-8 text"));
             without_environment(arg)
@@ -199,26 +199,26 @@ fn apply_environment(
 fn secret_from_file(
     arg: &Arg,
     name: &str,
-    has_own: bool,
+    has_value: bool,
     variables: EnvLookup<'_>,
 ) -> Result<Option<String>, String> {
     let file_variable = format!("{name}_FILE");
     let Some(path) = variables(OsStr::new(&file_variable)).filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
-    if has_own {
+    if has_value {
         return Err(format!(
-            "{name} and {file_variable} are both set; keep one of the two"
+            "{name} and {file_variable} are both set; remove one of them"
         ));
     }
     let secret = secret_file::read_secret(Path::new(&path))
         .map_err(|reason| format!("{file_variable} is not usable: {reason}"))?;
     // A default must be valid: clap panics in a debug build if it is not.
-    let alone = Command::new("setting")
+    let command = Command::new("setting")
         .no_binary_name(true)
         .arg(arg.clone().env(Resettable::Reset));
     let flag = format!("--{}={secret}", arg.get_long().unwrap_or_default());
-    match alone.try_get_matches_from([flag]) {
+    match command.try_get_matches_from([flag]) {
         Ok(_) => Ok(Some(secret)),
         Err(error) => Err(rejection_reason(&error)),
     }
@@ -271,7 +271,7 @@ fn rejection_reason(error: &Error) -> String {
     ) {
         (Some(reason), _) => reason.to_string(),
         (None, Some(ContextValue::Strings(valid))) => format!("use one of: {}", valid.join(", ")),
-        (None, _) => "it cannot be read".to_owned(),
+        (None, _) => "the value is invalid".to_owned(),
     }
 }
 
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_stands_in_for_its_secret_and_a_flag_wins_over_it() {
+    fn a_secret_is_read_from_its_file_unless_a_flag_sets_it() {
         let path = file("a,b\n");
         let variables = [("KEYS_FILE", path.to_str().unwrap())];
 
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_and_its_file_are_not_both_taken() {
+    fn a_secret_that_is_also_set_by_its_file_is_refused() {
         let (serve, faults) = serve(&[], &[("KEYS", "hush"), ("KEYS_FILE", "/nowhere")]);
 
         let faults = faults.to_string();
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_not_refused_for_the_settings_of_another() {
+    fn an_unusable_setting_of_one_command_does_not_prevent_another_command() {
         let (program, faults) = read(&["count"], &[("KEYS_FILE", "/nowhere")]).unwrap();
 
         assert!(faults.is_empty(), "{faults}");
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_that_holds_a_wrong_setting_is_named_with_a_right_value() {
+    fn every_invalid_setting_is_reported_with_a_valid_example() {
         let error = read(&["serve", "--number=many"], &[("KEYS_FILE", "/nowhere")]).unwrap_err();
 
         let CommandLineError::Settings(faults) = error else {
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn help_names_the_variable_and_the_file_of_a_secret() {
+    fn help_shows_the_variable_of_each_setting_and_the_file_of_each_secret() {
         let error = read(&["serve", "--help"], &[]).unwrap_err();
 
         let CommandLineError::Usage(help) = error else {

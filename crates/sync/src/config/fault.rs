@@ -87,12 +87,10 @@ impl Extend<SettingFault> for SettingFaults {
 impl fmt::Display for SettingFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
-            [one] => one.fmt(f),
-            several => {
-                write!(f, "{} settings are missing or not usable:", several.len())?;
-                several
-                    .iter()
-                    .try_for_each(|fault| write!(f, "\n  {fault}"))
+            [fault] => fault.fmt(f),
+            faults => {
+                write!(f, "{} settings are missing or not usable:", faults.len())?;
+                faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
             }
         }
     }
@@ -105,21 +103,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_faults_are_one_message_with_a_line_each() {
+    fn several_faults_are_listed_in_one_message_line_by_line() {
         let mut faults = SettingFaults::default();
-        faults.add(SettingFault::unusable("A", "it is no number; example: A=7"));
+        faults.add(SettingFault::unusable(
+            "A",
+            "it is not a number; example: A=7",
+        ));
         assert_eq!(
             faults.to_string(),
-            "A is not usable: it is no number; example: A=7"
+            "A is not usable: it is not a number; example: A=7"
         );
 
-        faults.add(SettingFault::missing("A", "give it"));
-        faults.add(SettingFault::missing("B", "give it as B=8"));
+        faults.add(SettingFault::missing("A", "example: A=7"));
+        faults.add(SettingFault::missing("B", "example: B=8"));
 
         assert_eq!(
             faults.to_string(),
-            "2 settings are missing or not usable:\n  A is not usable: it is no number; example: \
-             A=7\n  B is not set; give it as B=8"
+            "2 settings are missing or not usable:\n  A is not usable: it is not a number; \
+             example: A=7\n  B is not set; example: B=8"
         );
     }
 }

@@ -43,8 +43,8 @@ pub(super) fn parse(text: &str) -> Result<String, String> {
         let target = word.split("::").next().unwrap_or(word);
         if word.parse::<LevelFilter>().is_err() && !KNOWN_CRATES.contains(&target) {
             return Err(format!(
-                "`{word}` is no level (trace, debug, info, warn, error, off) and no part of this \
-                 program; a module of another crate is written with its level, like \
+                "`{word}` is neither a level (trace, debug, info, warn, error, off) nor a module \
+                 of this program; a module of another crate needs a level, for example \
                  `some_crate=debug`; {EXAMPLE}"
             ));
         }
@@ -57,8 +57,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistyped_level_is_refused_and_not_taken_for_a_module() {
-        for good in [
+    fn a_mistyped_level_is_refused() {
+        for valid in [
             "info",
             "WARN",
             "off",
@@ -70,9 +70,9 @@ mod tests {
             "[request{id=1}]=debug",
             "info,",
         ] {
-            assert!(parse(good).is_ok(), "{good}: {:?}", parse(good));
+            assert!(parse(valid).is_ok(), "{valid}: {:?}", parse(valid));
         }
-        for bad in [
+        for invalid in [
             "inof",
             "debug,wran",
             "verbose",
@@ -81,8 +81,8 @@ mod tests {
             "info,=nonsense=",
             "info,6",
         ] {
-            let refusal = parse(bad).unwrap_err();
-            assert!(refusal.contains("RUST_LOG=info"), "{refusal}");
+            let reason = parse(invalid).unwrap_err();
+            assert!(reason.contains("RUST_LOG=info"), "{reason}");
         }
     }
 }

@@ -11,9 +11,11 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 ///
 /// The reason, with the path but without the content.
 pub(super) fn read_secret(path: &Path) -> Result<String, String> {
-    let shown = path.display();
+    let path_text = path.display();
     let unreadable = |error: std::io::Error| {
-        format!("the file {shown} cannot be read ({error}); name a file that this process may read")
+        format!(
+            "the file {path_text} cannot be read ({error}); use a file that this process can read"
+        )
     };
     let mut bytes = Vec::new();
     // One byte more than the limit shows that the file is too large.
@@ -24,11 +26,12 @@ pub(super) fn read_secret(path: &Path) -> Result<String, String> {
         .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!(
-            "the file {shown} has more than {MAX_FILE_BYTES} bytes; name a file that holds only the secret"
+            "the file {path_text} has more than {MAX_FILE_BYTES} bytes; use a file that contains \
+             only the secret"
         ));
     }
     let mut text = String::from_utf8(bytes).map_err(|_not_utf8| {
-        format!("the file {shown} is not UTF-8 text; name a file that holds only the secret")
+        format!("the file {path_text} is not UTF-8 text; use a file that contains only the secret")
     })?;
     if text.ends_with('\n') {
         text.pop();
@@ -38,7 +41,7 @@ pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     }
     if text.is_empty() {
         return Err(format!(
-            "the file {shown} is empty; write the secret into it"
+            "the file {path_text} is empty; write the secret into it"
         ));
     }
     Ok(text)
@@ -72,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn one_newline_at_the_end_is_dropped_and_nothing_else() {
+    fn only_one_newline_at_the_end_is_removed() {
         assert_eq!(read_back(b"hush").unwrap(), "hush");
         assert_eq!(read_back(b"hush\n").unwrap(), "hush");
         assert_eq!(read_back(b"hush\r\n").unwrap(), "hush");
@@ -80,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_usable_secret_is_refused_without_its_content() {
+    fn the_refusal_of_an_unusable_file_does_not_show_its_content() {
         let large = vec![b'h'; 64 * 1024 + 1];
         for (content, reason) in [
             (&b""[..], "is empty"),
@@ -88,12 +91,12 @@ mod tests {
             (&b"hush\xff"[..], "UTF-8"),
             (&large[..], "more than 65536 bytes"),
         ] {
-            let refusal = read_back(content).unwrap_err();
+            let message = read_back(content).unwrap_err();
 
-            assert!(refusal.contains(reason), "{refusal}");
+            assert!(message.contains(reason), "{message}");
             assert!(
-                !refusal.contains("hush") && !refusal.contains("hhhh"),
-                "{refusal}"
+                !message.contains("hush") && !message.contains("hhhh"),
+                "{message}"
             );
         }
         let missing = read_secret(Path::new("/nowhere/secret")).unwrap_err();

@@ -60,7 +60,7 @@ impl Disposition {
                 1 => TimeDelta::minutes(10),
                 _ => INDEPENDENT_AFTER,
             },
-            reason: "WHOOP answered 404 for a record that it announced".to_owned(),
+            reason: "WHOOP returned 404 for a record that it announced".to_owned(),
         }
     }
 }

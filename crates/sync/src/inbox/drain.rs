@@ -90,13 +90,15 @@ impl Engine {
     /// PostgreSQL is unavailable; unfinished events remain pending.
     pub async fn drain_webhooks(
         &self,
-        job: &SyncContext,
+        context: &SyncContext,
         conserve_quota: bool,
     ) -> Result<DrainReport, SyncError> {
         let mut report = DrainReport::default();
         let pause = &QuotaPause::default();
-        let can_go_on = || {
-            pause.0.get().is_none() && !job.stop.is_cancelled() && job.check_calls_left().is_ok()
+        let can_continue = || {
+            pause.0.get().is_none()
+                && !context.stop.is_cancelled()
+                && context.check_calls_left().is_ok()
         };
         {
             let mut conn = self.database.get().await?;
@@ -105,15 +107,15 @@ impl Engine {
         }
         // Each account is drained once, so that a failed event is not retried immediately.
         let mut drained: Vec<i64> = Vec::new();
-        while can_go_on() {
+        while can_continue() {
             let is_scarce = conserve_quota && self.quota.is_scarce().await?;
             let accounts = {
                 let mut conn = self.database.get().await?;
-                let (now, looking) = (self.clock.now(), self.clock.now() - APP_IN_USE_WITHIN);
+                let (now, seen_since) = (self.clock.now(), self.clock.now() - APP_IN_USE_WITHIN);
                 webhook_event::due_accounts(
                     &mut conn,
                     now,
-                    looking,
+                    seen_since,
                     is_scarce,
                     &drained,
                     ACCOUNTS_PER_QUERY,
@@ -128,8 +130,8 @@ impl Engine {
             // others.
             let reports: Vec<Result<DrainReport, SyncError>> = stream::iter(accounts)
                 .map(|account| async move {
-                    match can_go_on() {
-                        true => self.drain_account(account, job, is_scarce, pause).await,
+                    match can_continue() {
+                        true => self.drain_account(account, context, is_scarce, pause).await,
                         false => Ok(DrainReport::default()),
                     }
                 })
@@ -144,7 +146,7 @@ impl Engine {
         }
         let mut conn = self.database.get().await?;
         report.put_off = webhook_event::count_pending(&mut conn).await?;
-        report.calls = job.calls();
+        report.calls = context.calls();
         report.paused_for = pause.0.get().copied();
         Ok(report)
     }
@@ -153,7 +155,7 @@ impl Engine {
     async fn drain_account(
         &self,
         account: i64,
-        job: &SyncContext,
+        context: &SyncContext,
         is_scarce: bool,
         pause: &QuotaPause,
     ) -> Result<DrainReport, SyncError> {
@@ -167,37 +169,40 @@ impl Engine {
                 webhook_event::list_due(&mut conn, account, now).await?,
             )
         };
-        let mut judged = vec![Disposition::Done; events.len()];
+        let mut dispositions = vec![Disposition::Done; events.len()];
         for member in members {
             let user_id = member.user_id.parse::<UserId>();
             if let (ConnectionStatus::Connected, Ok(user_id)) = (member.connection(), user_id) {
                 let may_call = !waits_for_app_request(is_scarce, member.last_seen_at, now);
-                let of_member = self
-                    .evaluate_events(&user_id, job, may_call, &events, pause)
+                let member_dispositions = self
+                    .evaluate_events(&user_id, context, may_call, &events, pause)
                     .await?;
-                judged = judged
+                dispositions = dispositions
                     .into_iter()
-                    .zip(of_member)
+                    .zip(member_dispositions)
                     .map(|(a, b)| a.max(b))
                     .collect();
             }
         }
-        self.apply_dispositions(&events, judged).await
+        self.apply_dispositions(&events, dispositions).await
     }
 
     async fn apply_dispositions(
         &self,
         events: &[WebhookEventRow],
-        judged: Vec<Disposition>,
+        dispositions: Vec<Disposition>,
     ) -> Result<DrainReport, SyncError> {
-        let mut alike: BTreeMap<Disposition, Vec<i64>> = BTreeMap::new();
-        for (event, disposition) in events.iter().zip(judged) {
-            alike.entry(disposition).or_default().push(event.id);
+        let mut ids_by_disposition: BTreeMap<Disposition, Vec<i64>> = BTreeMap::new();
+        for (event, disposition) in events.iter().zip(dispositions) {
+            ids_by_disposition
+                .entry(disposition)
+                .or_default()
+                .push(event.id);
         }
         let now = self.clock.now();
         let mut report = DrainReport::default();
         let mut conn = self.database.get().await?;
-        for (disposition, ids) in alike {
+        for (disposition, ids) in ids_by_disposition {
             match disposition {
                 Disposition::Waiting => {}
                 Disposition::Done => {
@@ -217,7 +222,8 @@ impl Engine {
                     .await?;
                     tracing::warn!(
                         events = ?ids, error = reason,
-                        "webhooks given up; `sync-worker webhooks replay` tries them again"
+                        "webhook events became dead letters; `sync-worker webhooks replay` retries \
+                         them"
                     );
                 }
                 Disposition::Retry { after, reason } => {

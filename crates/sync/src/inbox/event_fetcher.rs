@@ -24,11 +24,11 @@ pub(super) struct EventFetcher<'a> {
 }
 
 impl<'a> EventFetcher<'a> {
-    pub(super) fn new(engine: &'a Engine, user_id: &'a UserId, job: &'a SyncContext) -> Self {
+    pub(super) fn new(engine: &'a Engine, user_id: &'a UserId, context: &'a SyncContext) -> Self {
         Self {
             engine,
             user_id,
-            context: job,
+            context,
             answers: HashMap::new(),
             read: ReadProgress::default(),
         }
@@ -60,8 +60,8 @@ impl<'a> EventFetcher<'a> {
     ) -> Result<RecordAnswer, SyncError> {
         let mut answer = RecordAnswer::Gone;
         // The stored records nearly always contain the cycle.
-        let as_stored = self.stored_cycle_id(&sleep_id).await?;
-        if let Some(cycle) = as_stored.clone() {
+        let stored_cycle = self.stored_cycle_id(&sleep_id).await?;
+        if let Some(cycle) = stored_cycle.clone() {
             answer = self
                 .fetch_once(DataType::Recovery, cycle, first_denial)
                 .await?;
@@ -83,13 +83,13 @@ impl<'a> EventFetcher<'a> {
         if sleep == RecordAnswer::DeniedOnce || sleeps.iter().any(|one| one.is_open) {
             return Ok(sleep);
         }
-        let its_cycle = sleeps.first().and_then(EventRecord::started_cycle);
+        let cycle_of_sleep = sleeps.first().and_then(EventRecord::started_cycle);
         // A recovery that is stored under another cycle may have been deleted with that cycle.
         let stored = self.find_stored(DataType::Recovery, &sleep_id).await?;
         let mut cycles: Vec<String> = stored.into_iter().map(|one| one.id).collect();
-        cycles.extend(its_cycle.map(|id| id.to_string()));
+        cycles.extend(cycle_of_sleep.map(|id| id.to_string()));
         for cycle in cycles {
-            if as_stored.as_ref() != Some(&cycle) {
+            if stored_cycle.as_ref() != Some(&cycle) {
                 answer = self
                     .fetch_once(DataType::Recovery, cycle, first_denial)
                     .await?;
@@ -103,11 +103,11 @@ impl<'a> EventFetcher<'a> {
     async fn stored_cycle_id(&self, sleep_id: &str) -> Result<Option<String>, SyncError> {
         let sleeps = self.find_stored(DataType::Sleep, sleep_id).await?;
         let recoveries = self.find_stored(DataType::Recovery, sleep_id).await?;
-        let its_cycle = sleeps.first().and_then(EventRecord::started_cycle);
-        let its_cycle = its_cycle.map(|id| id.to_string());
-        let is_settled = sleeps.iter().all(|one| !one.is_open);
-        let agrees = |cycle: &String| recoveries.iter().all(|one| one.id == *cycle);
-        Ok(its_cycle.filter(|cycle| is_settled && agrees(cycle)))
+        let cycle_of_sleep = sleeps.first().and_then(EventRecord::started_cycle);
+        let cycle_of_sleep = cycle_of_sleep.map(|id| id.to_string());
+        let is_scored = sleeps.iter().all(|one| !one.is_open);
+        let is_same_cycle = |cycle: &String| recoveries.iter().all(|one| one.id == *cycle);
+        Ok(cycle_of_sleep.filter(|cycle| is_scored && is_same_cycle(cycle)))
     }
 
     async fn fetch_once(

@@ -30,12 +30,12 @@ impl Engine {
     pub(super) async fn evaluate_events(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         may_call: bool,
         events: &[WebhookEventRow],
         pause: &QuotaPause,
     ) -> Result<Vec<Disposition>, SyncError> {
-        let mut judged = vec![Disposition::Waiting; events.len()];
+        let mut dispositions = vec![Disposition::Waiting; events.len()];
         let mut log = self.load_sync_log(user_id).await?;
         let mut failures = HashMap::new();
         let is_announced = |data_type: &DataType| {
@@ -45,12 +45,12 @@ impl Engine {
         let announced: Vec<_> = DataType::ALL.into_iter().filter(is_announced).collect();
         if may_call && !announced.is_empty() {
             failures = self
-                .read_announced(user_id, job, &log, announced, pause)
+                .read_announced(user_id, context, &log, announced, pause)
                 .await?;
             log = self.load_sync_log(user_id).await?;
         }
         let mut unanswered: Vec<UnansweredEvent<'_>> = Vec::new();
-        for (event, disposition) in events.iter().zip(&mut judged) {
+        for (event, disposition) in events.iter().zip(&mut dispositions) {
             let data_type = event.data_type();
             let Some((data_type, row)) =
                 data_type.and_then(|one| Some((one, granted_row(&log, one)?)))
@@ -70,9 +70,10 @@ impl Engine {
             }
         }
         if may_call && !unanswered.is_empty() {
-            self.fetch_records(user_id, job, unanswered, pause).await?;
+            self.fetch_records(user_id, context, unanswered, pause)
+                .await?;
         }
-        Ok(judged)
+        Ok(dispositions)
     }
 
     async fn load_sync_log(&self, user_id: &UserId) -> Result<Vec<SyncLogRow>, SyncError> {
@@ -84,12 +85,12 @@ impl Engine {
     async fn read_announced(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         log: &[SyncLogRow],
         data_types: Vec<DataType>,
         pause: &QuotaPause,
     ) -> Result<HashMap<DataType, SyncError>, SyncError> {
-        let errand = SyncRequest {
+        let request = SyncRequest {
             slot: None,
             reason: ReadReason::Webhook,
             data_types,
@@ -97,7 +98,7 @@ impl Engine {
             backfill: false,
         };
         let decided_on = last_reads(&sync_log::coverage_of(log));
-        let synced = self.sync_unless_read(user_id, job, &errand, &decided_on);
+        let synced = self.sync_unless_read(user_id, context, &request, &decided_on);
         let mut failures = HashMap::new();
         match synced.await {
             Ok(report) => {
@@ -145,7 +146,7 @@ impl Engine {
     async fn fetch_records(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         mut unanswered: Vec<UnansweredEvent<'_>>,
         pause: &QuotaPause,
     ) -> Result<(), SyncError> {
@@ -158,11 +159,11 @@ impl Engine {
                 event.id,
             )
         });
-        let turn = match self.lease_member(user_id, job).await {
-            Ok(turn) => turn,
+        let leased = match self.lease_member(user_id, context).await {
+            Ok(leased) => leased,
             Err(error) => return pause.note_refusal(error).map(drop),
         };
-        let mut fetcher = EventFetcher::new(self, user_id, &turn.context);
+        let mut fetcher = EventFetcher::new(self, user_id, &leased.context);
         for (data_type, event, disposition) in unanswered {
             *disposition = match fetcher.fetch(event, data_type).await {
                 Ok(RecordAnswer::Found | RecordAnswer::Gone) => Disposition::Done,
@@ -176,7 +177,7 @@ impl Engine {
                 }
             };
         }
-        self.release_member(turn).await
+        self.release_member(leased).await
     }
 }
 

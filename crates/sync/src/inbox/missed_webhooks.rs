@@ -25,20 +25,20 @@ impl Engine {
         before: &SyncLogRow,
     ) -> Result<(), StorageError> {
         let now = self.clock.now();
-        let missing = change
+        let unannounced = change
             .filter(|change| is_unannounced(*change, before.last_sync_at, before.signal_at, now));
-        let Some(change) = missing else {
+        let Some(change) = unannounced else {
             return Ok(());
         };
         let mut conn = self.database.get().await?;
-        let next = webhook_event::first_since(&mut conn, change - WHOOP_CLOCK_SKEW).await?;
-        if let Some(read_before) = doubted_before(change, next, now) {
+        let next_webhook = webhook_event::first_since(&mut conn, change - WHOOP_CLOCK_SKEW).await?;
+        if let Some(read_before) = doubted_before(change, next_webhook, now) {
             let signals =
                 webhook_signal::open_read_before(&mut conn, read_before, now - SILENCE_TRUSTED_FOR)
                     .await?;
             tracing::warn!(
                 %data_type, %change, %read_before, signals,
-                "webhooks were missed; data types read before are read again"
+                "webhooks were missed; data types last read before read_before will be read again"
             );
         }
         Ok(())

@@ -25,9 +25,9 @@ impl Engine {
     pub(crate) async fn ensure_valid_token(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<(), SyncError> {
-        match self.access_token(user_id, job, None).await {
+        match self.access_token(user_id, context, None).await {
             Err(error) if error.is_refresh_failure() => Err(error),
             _ => Ok(()),
         }
@@ -45,38 +45,38 @@ impl Engine {
     pub async fn access_token(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         refused: Option<&SecretString>,
     ) -> Result<SecretString, SyncError> {
-        let mut patience = job.token_endpoint_timeout();
-        let mut retries = if job.is_interactive() {
-            job.retry_policy.retries
+        let mut max_wait = context.token_endpoint_timeout();
+        let mut retries = if context.is_interactive() {
+            context.retry_policy.retries
         } else {
             0
         };
         loop {
-            let error = match self.token_for(user_id, job, refused, None).await {
+            let error = match self.token_for(user_id, context, refused, None).await {
                 Err(error) if error.is_refresh_failure() => error,
                 other => return other,
             };
-            let again = async {
+            let may_repeat = async {
                 if error.quota_wait().is_some() {
                     return self
                         .whoop
-                        .wait_for_token_endpoint(&mut patience)
+                        .wait_for_token_endpoint(&mut max_wait)
                         .await
                         .is_ok();
                 }
-                let is_worth_it = retries > 0 && error.is_retryable();
-                if is_worth_it {
+                let is_repeated = retries > 0 && error.is_retryable();
+                if is_repeated {
                     retries -= 1;
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                is_worth_it
+                is_repeated
             };
             tokio::select! {
-                again = again => if !again { return Err(error) },
-                () = job.stop.cancelled() => return Err(SyncError::Stopped),
+                is_repeated = may_repeat => if !is_repeated { return Err(error) },
+                () = context.stop.cancelled() => return Err(SyncError::Stopped),
             }
         }
     }
@@ -86,7 +86,7 @@ impl Engine {
     pub(super) async fn token_for(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         refused: Option<&SecretString>,
         scope: Option<&'static str>,
     ) -> Result<SecretString, SyncError> {
@@ -115,7 +115,7 @@ impl Engine {
         let reason = refused.map_or(RefreshReason::Ended, |token| {
             RefreshReason::Refused(token.clone())
         });
-        self.refresh_tokens(user_id, job, reason).await
+        self.refresh_tokens(user_id, context, reason).await
     }
 
     /// Whether a stored access token can be used now.

@@ -29,21 +29,21 @@ impl Engine {
     pub(crate) async fn call_whoop<T, F>(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         scope: &'static str,
         call: impl Fn(WhoopClient, SecretString) -> F,
     ) -> Result<T, SyncError>
     where
         F: Future<Output = Result<T, WhoopError>>,
     {
-        let job = &job.for_member(user_id);
-        let token = self.token_for(user_id, job, None, Some(scope)).await?;
-        if job.is_interactive() {
+        let context = &context.for_member(user_id);
+        let token = self.token_for(user_id, context, None, Some(scope)).await?;
+        if context.is_interactive() {
             self.check_member_share(user_id).await?;
         }
-        match self.attempt(job, token.clone(), &call).await? {
+        match self.attempt(context, token.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {}
-            other => return Ok(self.refreshes.tested(user_id, other)?),
+            other => return Ok(self.refreshes.note_answer(user_id, other)?),
         }
         if self.is_rejected(user_id).await? {
             return Err(SyncError::TokenRejected);
@@ -53,10 +53,10 @@ impl Engine {
             return Err(self.note_rejection(user_id, &token).await?);
         }
         let reason = RefreshReason::Refused(token);
-        let fresh = self.refresh_tokens(user_id, job, reason).await?;
-        match self.attempt(job, fresh.clone(), &call).await? {
+        let fresh = self.refresh_tokens(user_id, context, reason).await?;
+        match self.attempt(context, fresh.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => Err(self.note_rejection(user_id, &fresh).await?),
-            other => Ok(self.refreshes.tested(user_id, other)?),
+            other => Ok(self.refreshes.note_answer(user_id, other)?),
         }
     }
 
@@ -75,17 +75,17 @@ impl Engine {
     /// Makes one call. It is counted together with every repetition by the client.
     pub(crate) async fn attempt<T, F>(
         &self,
-        job: &SyncContext,
+        context: &SyncContext,
         token: SecretString,
         call: &impl Fn(WhoopClient, SecretString) -> F,
     ) -> Result<Result<T, WhoopError>, SyncError>
     where
         F: Future<Output = Result<T, WhoopError>>,
     {
-        job.count_call()?;
-        let whoop = self.whoop_for(job);
-        let answer = job.finish_call(call(whoop.clone(), token)).await;
-        job.correct_call_count(whoop.requests_sent());
+        context.count_call()?;
+        let whoop = self.whoop_for(context);
+        let answer = context.finish_call(call(whoop.clone(), token)).await;
+        context.correct_call_count(whoop.requests_sent());
         answer
     }
 
@@ -126,7 +126,7 @@ impl Engine {
                 let others = acceptance::other_members_since(&mut locked, user_id, since).await?;
                 if is_dead_connection(since, now, others) {
                     let detail = format!(
-                        "WHOOP has refused the tokens that it issued since {}",
+                        "WHOOP has refused newly issued tokens of this member since {}",
                         whoop_core::instant::to_text(since)
                     );
                     self.require_reauth(&mut locked, user_id, &detail).await?;

@@ -65,10 +65,13 @@ impl Engine {
         };
         let refreshed = tokio::select! {
             refreshed = refreshed => refreshed,
-            never = self.extend_claim(user_id, &holder) => match never {},
+            impossible = self.extend_claim(user_id, &holder) => match impossible {},
         };
         if let Err(error) = self.release_claim(user_id, &holder).await {
-            tracing::warn!(member = %user_id, %error, "the refresh claim is left to expire");
+            tracing::warn!(
+                member = %user_id, %error,
+                "could not release the refresh claim; it will expire"
+            );
         }
         refreshed
     }
@@ -80,7 +83,7 @@ impl Engine {
         holder: &str,
         reason: &RefreshReason,
     ) -> Result<RefreshStep, SyncError> {
-        let give_up_at = Instant::now() + MAX_CLAIM_WAIT;
+        let deadline = Instant::now() + MAX_CLAIM_WAIT;
         loop {
             let mut conn = self.database.get().await?;
             let claimed = refresh::claim(&mut conn, user_id, holder, CLAIM_TTL).await?;
@@ -108,7 +111,7 @@ impl Engine {
             if let Some(claimed) = claimed {
                 return Ok(RefreshStep::Begin(stored, claimed));
             }
-            if Instant::now() > give_up_at {
+            if Instant::now() > deadline {
                 return Err(SyncError::RefreshPending);
             }
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -123,7 +126,8 @@ impl Engine {
         claimed: RefreshHistory,
     ) -> Result<SecretString, SyncError> {
         let Some(refresh_token) = &stored.refresh_token else {
-            let detail = "the access token has ended, and the member did not grant `offline`";
+            let detail = "the access token has expired, and there is no refresh token, because the \
+                member did not grant `offline`";
             return self.reject_stored_pair(user_id, &stored, detail).await;
         };
         if self.refreshes.is_shutting_down() {
@@ -147,7 +151,7 @@ impl Engine {
                 refresh::extend(&mut conn, user_id, holder, CLAIM_TTL).await
             };
             if let Err(error) = extended.await {
-                tracing::warn!(member = %user_id, %error, "the refresh claim could not be extended");
+                tracing::warn!(member = %user_id, %error, "could not extend the refresh claim");
             }
         }
     }
@@ -163,9 +167,9 @@ impl Engine {
         user_id: &UserId,
         limit: Duration,
     ) -> Result<(), SyncError> {
-        let give_up_at = Instant::now() + limit;
+        let deadline = Instant::now() + limit;
         while refresh::is_claimed(&mut *self.database.get().await?, user_id).await?
-            && Instant::now() < give_up_at
+            && Instant::now() < deadline
         {
             tokio::time::sleep(POLL_INTERVAL).await;
         }

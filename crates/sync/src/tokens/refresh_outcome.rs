@@ -60,13 +60,13 @@ impl Engine {
             .notify(|error, pause| {
                 tracing::warn!(
                     member = %user_id, %error, pause_ms = pause.as_millis(),
-                    "storing refreshed tokens failed; trying again on a new connection"
+                    "could not store refreshed tokens; trying again on a new connection"
                 );
             })
             .await;
         match stored {
             Ok(StoredPair::Ours) => {
-                tracing::debug!(member = %user_id, "the access token was refreshed");
+                tracing::debug!(member = %user_id, "access token refreshed");
                 Ok(renewed.access_token)
             }
             Ok(StoredPair::Another(tokens)) => Ok(tokens.access_token),
@@ -74,7 +74,7 @@ impl Engine {
             Err(error) => {
                 tracing::error!(
                     member = %user_id, %error,
-                    "refreshed tokens could not be stored; the member will have to connect WHOOP again"
+                    "could not store refreshed tokens; the member will have to connect WHOOP again"
                 );
                 Err(error.into())
             }
@@ -112,7 +112,10 @@ impl Engine {
             // this one could not reach the database.
             let status = ConnectionStatus::Connected;
             users::set_status(&mut locked, user_id, status, None, now).await?;
-            tracing::info!(member = %user_id, "WHOOP has renewed the tokens; the member is connected again");
+            tracing::info!(
+                member = %user_id,
+                "WHOOP renewed the tokens; the member is connected again"
+            );
         }
         locked.commit().await?;
         Ok(StoredPair::Ours)
@@ -128,7 +131,7 @@ impl Engine {
         error: WhoopError,
     ) -> Result<SecretString, SyncError> {
         if error.is_invalid_grant() {
-            let detail = with_cut_off("WHOOP refused the refresh token", claimed.cut_off_at);
+            let detail = with_interruption("WHOOP refused the refresh token", claimed.cut_off_at);
             return self.reject_stored_pair(user_id, shown, &detail).await;
         }
         let now = self.clock.now();
@@ -140,11 +143,11 @@ impl Engine {
             if is_dead_refresh_token(since, now, others) {
                 drop(conn);
                 let detail = format!(
-                    "WHOOP has refused the refresh token with invalid_request since {}, and has \
-                     renewed other members' tokens meanwhile",
+                    "WHOOP has refused the refresh token with invalid_request since {}, but has \
+                     renewed other members' tokens",
                     instant::to_text(since)
                 );
-                let detail = with_cut_off(&detail, claimed.cut_off_at);
+                let detail = with_interruption(&detail, claimed.cut_off_at);
                 return self.reject_stored_pair(user_id, shown, &detail).await;
             }
         }
@@ -184,7 +187,7 @@ impl Engine {
     ) -> Result<(), SyncError> {
         let status = ConnectionStatus::ReauthRequired;
         users::set_status(locked, user_id, status, Some(detail), self.clock.now()).await?;
-        tracing::warn!(member = %user_id, detail, "the member has to connect WHOOP again");
+        tracing::warn!(member = %user_id, detail, "member has to connect WHOOP again");
         Ok(())
     }
 }
@@ -214,10 +217,11 @@ fn is_exchanged_pair(found: Option<&OAuthTokens>, shown: Option<&SecretString>) 
 }
 
 /// Returns the reason, after a note about an earlier refresh if its answer was never stored.
-fn with_cut_off(detail: &str, cut_off_at: Option<DateTime<Utc>>) -> String {
+fn with_interruption(detail: &str, cut_off_at: Option<DateTime<Utc>>) -> String {
     match cut_off_at {
         Some(since) => format!(
-            "a refresh that began at {} was cut off before WHOOP's new tokens were stored; {detail}",
+            "a refresh that began at {} was interrupted before WHOOP's new tokens were stored; \
+             {detail}",
             instant::to_text(since)
         ),
         None => detail.to_owned(),

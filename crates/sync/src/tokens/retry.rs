@@ -32,7 +32,7 @@ impl Engine {
     pub async fn retry_connection(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
     ) -> Result<RetryOutcome, SyncError> {
         let conn = self.database.get().await?;
         let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
@@ -45,7 +45,7 @@ impl Engine {
             return Ok(RetryOutcome::NoPair);
         }
         match self
-            .refresh_tokens(user_id, job, RefreshReason::Retry)
+            .refresh_tokens(user_id, context, RefreshReason::Retry)
             .await
         {
             Ok(_) => Ok(RetryOutcome::Connected),

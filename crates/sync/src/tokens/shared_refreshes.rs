@@ -50,13 +50,13 @@ impl TokenRefreshes {
     pub(super) fn is_replacement(&self, user_id: &UserId, token: &SecretString) -> bool {
         let replacements = self.replacements.lock();
         let replacements = replacements.unwrap_or_else(PoisonError::into_inner);
-        let known = replacements.get(user_id);
-        known.is_some_and(|known| known.expose_secret() == token.expose_secret())
+        let replacement = replacements.get(user_id);
+        replacement.is_some_and(|stored| stored.expose_secret() == token.expose_secret())
     }
 
     /// Returns the answer to a call with the member's token. A successful answer shows that the API
     /// accepts the token.
-    pub(super) fn tested<T>(
+    pub(super) fn note_answer<T>(
         &self,
         user_id: &UserId,
         answer: Result<T, WhoopError>,
@@ -82,11 +82,11 @@ impl Engine {
     pub(super) async fn refresh_tokens(
         &self,
         user_id: &UserId,
-        job: &SyncContext,
+        context: &SyncContext,
         reason: RefreshReason,
     ) -> Result<SecretString, SyncError> {
         // The process may end at any moment, even before WHOOP's answer is stored.
-        if job.stop.is_cancelled() {
+        if context.stop.is_cancelled() {
             return Err(SyncError::Stopped);
         }
         let refreshed = async {
@@ -102,8 +102,8 @@ impl Engine {
                 _ => refreshed,
             }
         };
-        let waited = tokio::time::timeout(job.refresh_timeout, refreshed);
-        let refreshed = job.finish_refresh(waited).await?;
+        let waited = tokio::time::timeout(context.refresh_timeout, refreshed);
+        let refreshed = context.finish_refresh(waited).await?;
         let refreshed = refreshed.map_err(|_| SyncError::RefreshPending)?;
         refreshed.map_err(|error| SyncError::from_shared_refresh(&error))
     }
@@ -118,8 +118,8 @@ impl Engine {
             .running
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(one) = under_way.get(user_id).filter(|one| one.peek().is_none()) {
-            return one.clone();
+        if let Some(refresh) = under_way.get(user_id).filter(|one| one.peek().is_none()) {
+            return refresh.clone();
         }
         let (engine, member, reason) = (self.clone(), user_id.clone(), reason.clone());
         let task = refreshes.tasks.spawn(async move {
@@ -157,8 +157,8 @@ impl Engine {
             () = tasks.wait() => {}
             () = overdue => tracing::error!(
                 refreshes = tasks.len(),
-                "ending before WHOOP has answered token refreshes; their members may have to \
-                 connect WHOOP again"
+                "ending before WHOOP has answered all token refreshes; the affected members may \
+                 have to connect WHOOP again"
             ),
         }
     }

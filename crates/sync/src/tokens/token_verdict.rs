@@ -40,11 +40,11 @@ pub(super) fn is_dead_connection(
     now: DateTime<Utc>,
     others: OtherMembersActivity,
 ) -> bool {
-    let lasted = now - since;
+    let duration = now - since;
     if others.are_connected {
-        lasted >= REJECTION_GRACE && others.were_synced
+        duration >= REJECTION_GRACE && others.were_synced
     } else {
-        lasted >= SOLE_MEMBER_REJECTION_GRACE
+        duration >= SOLE_MEMBER_REJECTION_GRACE
     }
 }
 
@@ -67,29 +67,29 @@ mod tests {
         ..ALL_REFUSED
     };
 
-    fn after(
+    fn decide_after(
         minutes: i64,
-        verdict: fn(DateTime<Utc>, DateTime<Utc>, OtherMembersActivity) -> bool,
+        is_dead: fn(DateTime<Utc>, DateTime<Utc>, OtherMembersActivity) -> bool,
         others: OtherMembersActivity,
     ) -> bool {
         let since = DateTime::UNIX_EPOCH;
-        verdict(since, since + TimeDelta::minutes(minutes), others)
+        is_dead(since, since + TimeDelta::minutes(minutes), others)
     }
 
     #[test]
-    fn invalid_request_is_final_after_half_an_hour_if_others_are_renewed() {
-        assert!(!after(29, is_dead_refresh_token, ALL_ACCEPTED));
-        assert!(after(30, is_dead_refresh_token, ALL_ACCEPTED));
-        assert!(!after(10_000, is_dead_refresh_token, ALL_REFUSED));
-        assert!(!after(10_000, is_dead_refresh_token, NONE));
+    fn invalid_request_is_final_after_half_an_hour_if_other_tokens_are_renewed() {
+        assert!(!decide_after(29, is_dead_refresh_token, ALL_ACCEPTED));
+        assert!(decide_after(30, is_dead_refresh_token, ALL_ACCEPTED));
+        assert!(!decide_after(10_000, is_dead_refresh_token, ALL_REFUSED));
+        assert!(!decide_after(10_000, is_dead_refresh_token, NONE));
     }
 
     #[test]
-    fn a_refused_access_token_is_final_if_others_are_accepted_or_there_are_none() {
-        assert!(!after(4, is_dead_connection, ALL_ACCEPTED));
-        assert!(after(5, is_dead_connection, ALL_ACCEPTED));
-        assert!(!after(10_000, is_dead_connection, ALL_REFUSED));
-        assert!(!after(59, is_dead_connection, NONE));
-        assert!(after(60, is_dead_connection, NONE));
+    fn a_refused_access_token_is_final_if_other_tokens_are_accepted_or_there_are_none() {
+        assert!(!decide_after(4, is_dead_connection, ALL_ACCEPTED));
+        assert!(decide_after(5, is_dead_connection, ALL_ACCEPTED));
+        assert!(!decide_after(10_000, is_dead_connection, ALL_REFUSED));
+        assert!(!decide_after(59, is_dead_connection, NONE));
+        assert!(decide_after(60, is_dead_connection, NONE));
     }
 }

@@ -13,7 +13,8 @@ use whoop_sim::{Fault, FaultKind};
 use whoop_sync::MemberOutcome;
 
 use crate::harness::{
-    Member, Stage, all_missing, at_whoop, back_to, briskly, half_a_year, history, id_of, now, slot,
+    Member, Stage, all_missing, at_whoop, back_to, context_without_retries, half_a_year, history,
+    id_of, now, slot,
 };
 
 fn once(fault: Fault) -> Fault {
@@ -50,18 +51,22 @@ fn early_ends(stage: &Stage, member: &Member) -> Vec<(&'static str, DataType, Fa
 }
 
 #[tokio::test]
-async fn an_end_in_the_middle_of_history_is_not_believed() {
-    for which in 0..5 {
+async fn a_list_that_ends_in_the_middle_of_the_history_is_not_trusted() {
+    for index in 0..5 {
         let (stage, member) = Stage::with_member().await;
-        let (what, data_type, fault) = early_ends(&stage, &member).remove(which);
+        let (answer, data_type, fault) = early_ends(&stage, &member).remove(index);
         stage.world().add_fault(fault);
 
         let report = stage.sync(&member, &history(&[data_type])).await;
 
-        assert_eq!(report.outcome, MemberOutcome::Failed, "{what}: {report:?}");
+        assert_eq!(
+            report.outcome,
+            MemberOutcome::Failed,
+            "{answer}: {report:?}"
+        );
         let error = report.error.unwrap();
         assert!(error.contains("although older ones are stored"), "{error}");
-        stage.assert_log_tells_the_truth(&member).await;
+        stage.assert_sync_log_is_correct(&member).await;
 
         // The next run continues from the page that failed.
         stage.sync(&member, &history(&DataType::ALL)).await;
@@ -70,17 +75,17 @@ async fn an_end_in_the_middle_of_history_is_not_believed() {
 }
 
 #[tokio::test]
-async fn an_end_at_the_first_sync_is_not_believed() {
-    for which in 0..5 {
+async fn a_list_that_ends_during_the_first_sync_is_not_trusted() {
+    for index in 0..5 {
         let (stage, member) = Stage::with_member().await;
         stage.forget(&member).await;
-        let (what, data_type, fault) = early_ends(&stage, &member).remove(which);
+        let (answer, data_type, fault) = early_ends(&stage, &member).remove(index);
         stage.world().add_fault(fault);
         let first = stage.sync(&member, &slot(Slot::Night)).await;
-        assert_eq!(first.outcome, MemberOutcome::Done, "{what}: {first:?}");
-        stage.assert_log_tells_the_truth(&member).await;
+        assert_eq!(first.outcome, MemberOutcome::Done, "{answer}: {first:?}");
+        stage.assert_sync_log_is_correct(&member).await;
         let status = stage.engine.member_status(&member.user_id).await.unwrap();
-        assert!(!status.history_complete(), "{what}");
+        assert!(!status.history_complete(), "{answer}");
 
         stage.advance(TimeDelta::hours(8));
         stage.sync(&member, &slot(Slot::Night)).await;
@@ -93,7 +98,7 @@ async fn an_end_at_the_first_sync_is_not_believed() {
 }
 
 #[tokio::test]
-async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
+async fn the_end_of_the_history_is_trusted_when_whoop_confirms_it_on_another_day() {
     let (stage, member) = Stage::with_member().await;
     let complete = async || {
         let status = stage.engine.member_status(&member.user_id).await.unwrap();
@@ -105,18 +110,18 @@ async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
 
     // A second read on the same day would prove nothing, so no call is made.
     stage.world().reset_calls();
-    let back_fill = stage
+    let backfill = stage
         .engine
-        .backfill_member(&member.user_id, &briskly(), None)
+        .backfill_member(&member.user_id, &context_without_retries(), None)
         .await;
-    assert_eq!(back_fill.unwrap().outcome, MemberOutcome::Done);
+    assert_eq!(backfill.unwrap().outcome, MemberOutcome::Done);
     assert_eq!(stage.world().call_count(), 0);
     assert!(!complete().await);
 
     stage.advance(CONFIRM_AFTER);
     stage
         .engine
-        .backfill_member(&member.user_id, &briskly(), None)
+        .backfill_member(&member.user_id, &context_without_retries(), None)
         .await
         .unwrap();
     assert_eq!(stage.api_calls().len(), 4);
@@ -126,15 +131,15 @@ async fn the_end_of_history_is_believed_when_whoop_shows_it_on_another_day() {
 }
 
 #[tokio::test]
-async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
+async fn only_today_is_not_recorded_for_a_member_without_records() {
     let stage = Stage::new().await;
-    let newcomer = stage.connect_without_records().await;
+    let member = stage.connect_without_records().await;
     let today = now().date_naive();
 
     stage.world().reset_calls();
     let ask = async |days: u64| {
         let date = today - Days::new(days);
-        let day = stage.engine.day(&newcomer.user_id, date, RefreshMode::Auto);
+        let day = stage.engine.day(&member.user_id, date, RefreshMode::Auto);
         all_missing(&day.await.unwrap())
     };
 
@@ -144,28 +149,28 @@ async fn a_member_without_any_record_is_told_so_as_of_the_last_sync() {
     assert_eq!(
         stage.world().call_count(),
         0,
-        "an answer of today would prove nothing more"
+        "another empty answer on the same day would prove nothing"
     );
 }
 
 #[tokio::test]
-async fn a_member_without_any_record_has_a_whole_history_a_day_later() {
+async fn the_history_of_a_member_without_records_is_complete_after_a_day() {
     let stage = Stage::new().await;
-    let newcomer = stage.connect_without_records().await;
+    let member = stage.connect_without_records().await;
 
     // Each run of the day reads the same empty lists.
     for _ in 0..4 {
         stage.advance(TimeDelta::hours(6));
-        stage.sync(&newcomer, &slot(Slot::Night)).await;
+        stage.sync(&member, &slot(Slot::Night)).await;
     }
 
-    let status = stage.engine.member_status(&newcomer.user_id).await.unwrap();
+    let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert!(status.history_complete(), "{status:?}");
 }
 
 /// An app requests a member's first days, on two days, before the backfill has read them.
 #[tokio::test]
-async fn an_old_day_on_demand_hides_no_history_between() {
+async fn reading_an_old_day_on_demand_does_not_hide_the_history_in_between() {
     let (stage, member) = Stage::with_member().await;
     let first = stage.dated(&member, DataType::Sleep);
     let (first_night, _) = first.iter().min_by_key(|(start, _)| *start).unwrap();
@@ -174,7 +179,7 @@ async fn an_old_day_on_demand_hides_no_history_between() {
         stage.advance(TimeDelta::hours(hours));
         let day = stage.engine.day(&member.user_id, date, RefreshMode::Force);
         day.await.unwrap();
-        stage.assert_log_tells_the_truth(&member).await;
+        stage.assert_sync_log_is_correct(&member).await;
     }
 
     stage.sync(&member, &history(&DataType::ALL)).await;
@@ -183,7 +188,7 @@ async fn an_old_day_on_demand_hides_no_history_between() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_followed_by_a_404_deletes_nothing() {
+async fn an_update_webhook_that_is_followed_by_a_404_deletes_nothing() {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
     let night = stage.listed(&member, DataType::Sleep)[0].clone();
@@ -198,8 +203,8 @@ async fn a_webhook_that_is_followed_by_a_404_deletes_nothing() {
     stage.sim.deliver_webhooks().await;
     stage.world().add_fault(not_found("sleep"));
     let drain = async || {
-        let job = briskly();
-        let drained = stage.engine.drain_webhooks(&job, true).await;
+        let context = context_without_retries();
+        let drained = stage.engine.drain_webhooks(&context, true).await;
         drained.unwrap()
     };
 
@@ -217,7 +222,7 @@ async fn a_webhook_that_is_followed_by_a_404_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_workout_whose_announcement_is_followed_by_a_404_arrives_a_minute_later() {
+async fn a_new_workout_that_first_answers_404_is_read_a_minute_later() {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
     stage.advance(TimeDelta::minutes(1));
@@ -231,7 +236,11 @@ async fn a_new_workout_whose_announcement_is_followed_by_a_404_arrives_a_minute_
     stage.world().add_fault(not_found("workout"));
 
     for expected in [false, true] {
-        stage.engine.drain_webhooks(&briskly(), true).await.unwrap();
+        stage
+            .engine
+            .drain_webhooks(&context_without_retries(), true)
+            .await
+            .unwrap();
         let stored = stage.stored(&member, DataType::Workout).await;
         assert_eq!(stored.contains_key(&id), expected);
         stage.advance(TimeDelta::minutes(1));
@@ -239,7 +248,7 @@ async fn a_new_workout_whose_announcement_is_followed_by_a_404_arrives_a_minute_
 }
 
 #[tokio::test]
-async fn a_record_without_a_neighbour_leaves_with_the_second_404_an_hour_later() {
+async fn a_record_without_a_neighbour_is_deleted_after_a_second_404_an_hour_later() {
     let (stage, member) = Stage::with_member().await;
     let newest = stage.listed(&member, DataType::Workout)[0].clone();
     let id = id_of(DataType::Workout, &newest);
@@ -257,24 +266,24 @@ async fn a_record_without_a_neighbour_leaves_with_the_second_404_an_hour_later()
 }
 
 #[tokio::test]
-async fn a_404_is_forgotten_once_whoop_shows_the_record_again() {
+async fn a_404_does_not_count_after_whoop_showed_the_record_again() {
     let (stage, member) = Stage::with_member().await;
     let newest = stage.listed(&member, DataType::Workout)[0].clone();
     let id = id_of(DataType::Workout, &newest);
     let rest = stage.listed(&member, DataType::Workout)[1..].to_vec();
-    let denied = |stage: &Stage| {
+    let deny = |stage: &Stage| {
         stage.world().add_fault(page("workout", &rest));
         // Answers the request by id, which follows the list.
         stage.world().add_fault(not_found("workout"));
     };
 
     // Denied, shown, and denied again: the count starts again, so that is one denial and not two.
-    denied(&stage);
+    deny(&stage);
     stage.sync(&member, &slot(Slot::Evening)).await;
     stage.advance(TimeDelta::minutes(30));
     stage.sync(&member, &slot(Slot::Evening)).await;
     stage.advance(TimeDelta::minutes(40));
-    denied(&stage);
+    deny(&stage);
     stage.sync(&member, &slot(Slot::Evening)).await;
 
     let stored = stage.stored(&member, DataType::Workout).await;
@@ -283,7 +292,7 @@ async fn a_404_is_forgotten_once_whoop_shows_the_record_again() {
 
 /// A member who wears the strap from Monday to Friday: every week has a gap.
 #[tokio::test]
-async fn gaps_between_cycles_cost_no_call_and_no_failure() {
+async fn gaps_between_cycles_cause_no_additional_calls_and_no_failures() {
     let (stage, member) = Stage::with_member().await;
     let mut cycles = 0;
     for (start, cycle) in stage.dated(&member, DataType::Cycle) {
@@ -313,7 +322,7 @@ async fn gaps_between_cycles_cost_no_call_and_no_failure() {
 }
 
 #[tokio::test]
-async fn the_last_record_of_a_list_leaves_after_a_day_and_two_404s() {
+async fn the_last_record_of_a_list_is_deleted_after_a_day_and_two_404s() {
     let (stage, member) = Stage::with_member().await;
     let workouts = stage.listed(&member, DataType::Workout);
     let last = id_of(DataType::Workout, &workouts[0]);
@@ -345,7 +354,7 @@ async fn the_last_record_of_a_list_leaves_after_a_day_and_two_404s() {
 }
 
 #[tokio::test]
-async fn a_404_on_a_later_page_is_no_end_although_nothing_older_is_stored() {
+async fn a_404_on_a_later_page_is_not_the_end_of_the_list_even_if_nothing_older_is_stored() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     let cycles = stage.listed(&member, DataType::Cycle);
@@ -357,12 +366,12 @@ async fn a_404_on_a_later_page_is_no_end_although_nothing_older_is_stored() {
         ..Fault::new("cycle", FaultKind::Status)
     }));
     stage.world().add_fault(not_found("cycle"));
-    let errand = back_to(now() - TimeDelta::days(90), &[DataType::Cycle]);
+    let request = back_to(now() - TimeDelta::days(90), &[DataType::Cycle]);
 
-    let report = stage.sync(&member, &errand).await;
+    let report = stage.sync(&member, &request).await;
 
     assert_eq!(report.outcome, MemberOutcome::Failed, "{report:?}");
-    stage.assert_log_tells_the_truth(&member).await;
-    let again = stage.sync(&member, &errand).await;
+    stage.assert_sync_log_is_correct(&member).await;
+    let again = stage.sync(&member, &request).await;
     assert_eq!(again.outcome, MemberOutcome::Done, "{again:?}");
 }

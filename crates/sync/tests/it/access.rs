@@ -9,7 +9,7 @@ use whoop_core::plan::Slot;
 use whoop_sim::{Fault, FaultKind, Grant, ReuseMode};
 use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
-use crate::harness::{Member, Stage, briskly, slot};
+use crate::harness::{Member, Stage, context_without_retries, slot};
 
 /// Returns the grant of the member's latest consent, as the simulator keeps it.
 fn grant_of(stage: &Stage, member: &Member) -> Grant {
@@ -22,7 +22,7 @@ fn grant_of(stage: &Stage, member: &Member) -> Grant {
 async fn token_of(stage: &Stage, member: &Member) -> SecretString {
     let token = stage
         .engine
-        .access_token(&member.user_id, &briskly(), None)
+        .access_token(&member.user_id, &context_without_retries(), None)
         .await;
     token.unwrap()
 }
@@ -46,8 +46,9 @@ async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
         ..Fault::new("token", FaultKind::Latency)
     });
 
-    let job = SyncContext::interactive();
-    let callers = (0..20).map(|nth| engines[nth % 2].access_token(&member.user_id, &job, refused));
+    let context = SyncContext::interactive();
+    let callers =
+        (0..20).map(|nth| engines[nth % 2].access_token(&member.user_id, &context, refused));
     let tokens: Vec<String> = join_all(callers)
         .await
         .into_iter()
@@ -68,18 +69,18 @@ async fn twenty_callers_with_an_expired_token_refresh_once() {
 }
 
 #[tokio::test]
-async fn twenty_callers_refresh_once_where_a_second_time_would_end_the_connection() {
+async fn twenty_callers_refresh_once_when_a_second_refresh_would_end_the_connection() {
     twenty_at_once(ReuseMode::FamilyRevoked, None).await;
 }
 
 #[tokio::test]
 async fn twenty_callers_whose_token_was_refused_refresh_once() {
-    let told_so = SecretString::from("by WHOOP");
-    twenty_at_once(ReuseMode::FamilyRevoked, Some(&told_so)).await;
+    let refused_token = SecretString::from("by WHOOP");
+    twenty_at_once(ReuseMode::FamilyRevoked, Some(&refused_token)).await;
 }
 
 #[tokio::test]
-async fn a_token_that_whoop_refuses_once_is_replaced_and_the_call_made_again() {
+async fn a_token_that_whoop_refuses_is_refreshed_and_the_call_is_repeated() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::minutes(20));
     stage.world().expire_access_tokens();
@@ -92,7 +93,7 @@ async fn a_token_that_whoop_refuses_once_is_replaced_and_the_call_made_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_lasts_is_not_replaced() {
+async fn a_token_that_remains_valid_is_not_refreshed() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::minutes(58));
 
@@ -102,7 +103,7 @@ async fn a_token_that_lasts_is_not_replaced() {
 }
 
 #[tokio::test]
-async fn a_token_about_to_end_is_replaced_before_it_is_used() {
+async fn a_token_that_is_about_to_expire_is_refreshed_before_use() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::seconds(59 * 60 + 30));
     stage.world().reset_calls();
@@ -114,7 +115,7 @@ async fn a_token_about_to_end_is_replaced_before_it_is_used() {
 }
 
 #[tokio::test]
-async fn a_permission_that_the_member_ended_at_whoop_is_not_taken_for_a_crash() {
+async fn a_permission_that_the_member_ended_at_whoop_is_not_reported_as_an_interrupted_refresh() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     token_of(&stage, &member).await;
@@ -123,7 +124,7 @@ async fn a_permission_that_the_member_ended_at_whoop_is_not_taken_for_a_crash() 
 
     let token = stage
         .engine
-        .access_token(&member.user_id, &briskly(), None)
+        .access_token(&member.user_id, &context_without_retries(), None)
         .await;
 
     assert!(matches!(token, Err(SyncError::ReauthRequired)), "{token:?}");
@@ -132,7 +133,7 @@ async fn a_permission_that_the_member_ended_at_whoop_is_not_taken_for_a_crash() 
 }
 
 #[tokio::test]
-async fn every_refresh_asks_for_all_that_was_granted() {
+async fn every_refresh_requests_all_granted_scopes() {
     let (stage, member) = Stage::with_member().await;
 
     for _ in 0..3 {
@@ -147,16 +148,16 @@ async fn every_refresh_asks_for_all_that_was_granted() {
 }
 
 #[tokio::test]
-async fn a_member_who_granted_less_is_not_asked_for_more() {
+async fn a_refresh_does_not_request_scopes_that_were_not_granted() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
     let granted = ["offline", "read:profile", "read:sleep"];
     let state = stage.state_for("modest", None).await;
     let code = stage.world().issue_code(whoop_user_id, &granted);
-    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
-    let user_id = welcome.user_id;
-    welcome.first_sync.abort();
-    let _ = welcome.first_sync.await;
+    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let user_id = completed.user_id;
+    completed.first_sync.abort();
+    let _ = completed.first_sync.await;
     let member = Member {
         user_id,
         whoop_user_id,
@@ -169,7 +170,7 @@ async fn a_member_who_granted_less_is_not_asked_for_more() {
 }
 
 #[tokio::test]
-async fn an_echo_that_names_less_changes_nothing() {
+async fn a_refresh_answer_with_fewer_scopes_does_not_change_the_granted_scopes() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     stage.world().add_fault(Fault {

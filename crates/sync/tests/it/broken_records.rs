@@ -8,7 +8,7 @@ use whoop_sync::MemberOutcome;
 use crate::harness::{Member, Stage, history, id_of, now, slot};
 
 /// Returns a change that makes a record of this data type invalid.
-fn nonsense(data_type: DataType) -> Value {
+fn breaking_change(data_type: DataType) -> Value {
     match data_type {
         DataType::Recovery => json!({"score": {"recovery_score": "high"}}),
         DataType::Sleep => {
@@ -26,7 +26,7 @@ async fn with_broken_records() -> (Stage, Member, Vec<(DataType, Value)>) {
     let mut broken = Vec::new();
     for data_type in DataType::ALL {
         let record = stage.newest_before(&member, data_type, now() - TimeDelta::days(2));
-        stage.change(&member, data_type, &record, nonsense(data_type));
+        stage.change(&member, data_type, &record, breaking_change(data_type));
         broken.push((data_type, record));
     }
     (stage, member, broken)
@@ -84,7 +84,7 @@ async fn a_broken_record_is_kept_as_whoop_sent_it_with_the_reason() {
 }
 
 #[tokio::test]
-async fn the_log_counts_what_was_set_aside_and_still_moves() {
+async fn the_sync_log_counts_rejected_records_and_the_sync_still_succeeds() {
     let (stage, member, _) = with_broken_records().await;
 
     stage.sync(&member, &slot(Slot::Night)).await;
@@ -137,11 +137,16 @@ async fn a_record_that_whoop_repairs_is_stored_and_no_longer_set_aside() {
 }
 
 #[tokio::test]
-async fn a_page_of_nothing_but_broken_records_does_not_stop_the_walk() {
+async fn a_page_with_only_broken_records_does_not_stop_the_read() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     for record in stage.listed(&member, DataType::Sleep).iter().take(30) {
-        stage.change(&member, DataType::Sleep, record, nonsense(DataType::Sleep));
+        stage.change(
+            &member,
+            DataType::Sleep,
+            record,
+            breaking_change(DataType::Sleep),
+        );
     }
 
     let report = stage.sync(&member, &history(&[DataType::Sleep])).await;

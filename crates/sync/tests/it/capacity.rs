@@ -6,9 +6,9 @@ use whoop_core::{plan::RefreshMode, quota::QuotaLimits};
 use whoop_sim::SimConfig;
 use whoop_sync::{EngineSettings, SyncContext, run::RunTask};
 
-use crate::harness::{self, CrowdDue, Nobody, Stage, crowd_agenda, half_a_year};
+use crate::harness::{self, CrowdDue, SilentObserver, Stage, crowd_agenda, half_a_year};
 
-fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationParameters {
+fn parameters(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationParameters {
     SimulationParameters {
         begins: "2026-10-21T00:00:00Z".parse().unwrap(),
         users,
@@ -29,14 +29,14 @@ fn setting(users: usize, active_share: f64, days: u32, seed: u64) -> SimulationP
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_predicts() {
+async fn a_crowd_makes_the_calls_that_capacity_predicts_over_three_days() {
     let users = 12;
-    let setting = SimulationParameters {
+    let parameters = SimulationParameters {
         limits: QuotaLimits {
             per_minute: 1_000_000,
             per_day: 1_000_000,
         },
-        ..setting(users, 0.6, 3, 3)
+        ..parameters(users, 0.6, 3, 3)
     };
     let stage = Stage::with(SimConfig {
         people: users,
@@ -47,19 +47,23 @@ async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_pre
     for person in 0..users {
         members.push(stage.connect_person(person).await);
     }
-    stage.stand_at(setting.begins);
+    stage.set_time(parameters.begins);
     let before = stage.api_calls().len();
 
-    for (at, due) in crowd_agenda(&setting) {
-        stage.stand_at(at);
+    for (at, due) in crowd_agenda(&parameters) {
+        stage.set_time(at);
         match due {
             CrowdDue::Slot(slot) => {
                 let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
-                let job = SyncContext::scheduled(None, CancellationToken::new());
-                let report = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
+                let context = SyncContext::scheduled(None, CancellationToken::new());
+                let report = stage
+                    .engine
+                    .run(&plan, &context, &SilentObserver)
+                    .await
+                    .unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.reports);
             }
-            CrowdDue::Visit(member) => {
+            CrowdDue::AppRequest(member) => {
                 let user_id = &members[member].user_id;
                 let today = stage.engine.today(user_id).await.unwrap();
                 stage
@@ -71,10 +75,10 @@ async fn a_crowd_that_lives_through_three_days_makes_the_calls_that_capacity_pre
         }
     }
 
-    let made = stage.api_calls().len() - before;
-    let predicted = usize::try_from(simulate(&setting).calls).unwrap();
+    let calls = stage.api_calls().len() - before;
+    let predicted = usize::try_from(simulate(&parameters).calls).unwrap();
     assert!(
-        made.abs_diff(predicted) * 20 <= predicted,
-        "predicted {predicted}, made {made}"
+        calls.abs_diff(predicted) * 20 <= predicted,
+        "predicted {predicted}, made {calls}"
     );
 }

@@ -11,20 +11,20 @@ use whoop_storage::table::audit::Actor;
 use crate::harness::{Member, Stage, history, slot};
 
 async fn rows_of(stage: &Stage, user: &str) -> usize {
-    let nobody = Member {
+    let member = Member {
         user_id: user.parse().unwrap(),
         whoop_user_id: 0,
     };
     let mut rows = 0;
     for table in ["whoop_users", "whoop_tokens", "whoop_sync_log"] {
         let sql = format!("SELECT user_id FROM {table} WHERE user_id = $1");
-        rows += stage.texts(&sql, &nobody).await.len();
+        rows += stage.texts(&sql, &member).await.len();
     }
     rows
 }
 
 #[tokio::test]
-async fn the_consent_page_is_asked_for_everything_and_names_the_state() {
+async fn the_address_of_the_consent_page_contains_all_scopes_and_the_state() {
     let stage = Stage::new().await;
 
     let url = stage
@@ -41,18 +41,22 @@ async fn the_consent_page_is_asked_for_everything_and_names_the_state() {
 }
 
 #[tokio::test]
-async fn a_connect_keeps_the_profile_the_consent_and_the_way_back() {
+async fn a_connect_stores_the_profile_the_consent_and_the_return_address() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
     let state = stage.state_for("ada", Some("app://health")).await;
     let code = stage.code_for(whoop_user_id);
 
-    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
 
-    assert_eq!(welcome.user_id.as_str(), "ada");
-    assert_eq!(welcome.return_to.as_deref(), Some("app://health"));
-    welcome.first_sync.await.unwrap();
-    let status = stage.engine.member_status(&welcome.user_id).await.unwrap();
+    assert_eq!(completed.user_id.as_str(), "ada");
+    assert_eq!(completed.return_to.as_deref(), Some("app://health"));
+    completed.first_sync.await.unwrap();
+    let status = stage
+        .engine
+        .member_status(&completed.user_id)
+        .await
+        .unwrap();
     let member = status.member.unwrap();
     assert_eq!(member.whoop_user_id, whoop_user_id);
     assert_eq!(member.consent.as_deref(), Some("terms of 2026"));
@@ -62,7 +66,7 @@ async fn a_connect_keeps_the_profile_the_consent_and_the_way_back() {
 }
 
 #[tokio::test]
-async fn a_state_that_was_never_given_out_is_unknown() {
+async fn a_state_that_was_never_issued_is_unknown() {
     let stage = Stage::new().await;
     let code = stage.code_for(stage.world().people()[0]);
 
@@ -77,24 +81,24 @@ async fn a_state_works_once() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
     let state = stage.state_for("ada", None).await;
-    let welcome = stage
+    let completed = stage
         .engine
         .complete_connect(&state, &stage.code_for(whoop_user_id))
         .await;
-    welcome.unwrap().first_sync.await.unwrap();
+    completed.unwrap().first_sync.await.unwrap();
     stage.world().reset_calls();
 
-    let again = stage
+    let reconnected = stage
         .engine
         .complete_connect(&state, &stage.code_for(whoop_user_id))
         .await;
 
-    assert!(matches!(again, Err(ConnectError::StateUsed { .. })));
+    assert!(matches!(reconnected, Err(ConnectError::StateUsed { .. })));
     assert_eq!(stage.world().call_count(), 0);
 }
 
 #[tokio::test]
-async fn of_two_callbacks_with_one_state_one_connects() {
+async fn only_one_of_two_callbacks_with_the_same_state_connects() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
     let state = stage.state_for("ada", None).await;
@@ -129,7 +133,7 @@ async fn a_state_expires_after_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_member_spends_the_state_and_knows_the_way_back() {
+async fn a_member_who_refuses_uses_up_the_state_and_is_sent_back_to_the_app() {
     let stage = Stage::new().await;
     let state = stage.state_for("ada", Some("app://health")).await;
 
@@ -143,7 +147,7 @@ async fn a_refusal_of_the_member_spends_the_state_and_knows_the_way_back() {
 }
 
 /// Asserts that the connect fails, returns the address to send the member to, and stores nothing.
-async fn fails_without_a_trace(stage: &Stage, code: &str) -> SyncError {
+async fn assert_connect_fails_and_stores_nothing(stage: &Stage, code: &str) -> SyncError {
     let state = stage.state_for("ada", Some("app://health")).await;
 
     let connected = stage.engine.complete_connect(&state, code).await;
@@ -157,25 +161,25 @@ async fn fails_without_a_trace(stage: &Stage, code: &str) -> SyncError {
 }
 
 #[tokio::test]
-async fn a_code_that_whoop_refuses_leaves_nothing_behind() {
+async fn a_code_that_whoop_refuses_stores_nothing() {
     let stage = Stage::new().await;
 
-    let source = fails_without_a_trace(&stage, "made up").await;
+    let source = assert_connect_fails_and_stores_nothing(&stage, "made up").await;
 
     assert!(matches!(source, SyncError::Whoop(_)), "{source:?}");
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_fails_leaves_nothing_behind() {
+async fn a_failing_token_endpoint_stores_nothing() {
     let stage = Stage::new().await;
     stage.world().add_fault(Fault::status("token", 503));
     let code = stage.code_for(stage.world().people()[0]);
 
-    fails_without_a_trace(&stage, &code).await;
+    assert_connect_fails_and_stores_nothing(&stage, &code).await;
 }
 
 #[tokio::test]
-async fn a_body_that_whoop_cannot_tell_does_not_cost_the_connect() {
+async fn a_missing_body_measurement_does_not_prevent_the_connect() {
     let stage = Stage::new().await;
     stage.world().add_fault(Fault::status("body", 500));
 
@@ -185,7 +189,7 @@ async fn a_body_that_whoop_cannot_tell_does_not_cost_the_connect() {
 }
 
 #[tokio::test]
-async fn a_browser_that_hangs_up_does_not_cost_the_connect() {
+async fn a_browser_that_disconnects_does_not_prevent_the_connect() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
     stage.world().add_fault(Fault {
@@ -196,7 +200,7 @@ async fn a_browser_that_hangs_up_does_not_cost_the_connect() {
     let code = stage.code_for(whoop_user_id);
     let engine = stage.engine.clone();
     let browser = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
-    crate::harness::until("WHOOP has taken the code", || async {
+    crate::harness::until("WHOOP has exchanged the code", || async {
         !stage.token_calls().is_empty()
     })
     .await;
@@ -210,7 +214,7 @@ async fn a_browser_that_hangs_up_does_not_cost_the_connect() {
 }
 
 #[tokio::test]
-async fn a_reconnect_keeps_the_history_and_reads_on_where_it_ended() {
+async fn a_reconnect_keeps_the_history_and_continues_from_its_end() {
     let (stage, member) = Stage::with_member().await;
     stage.read_whole_history(&member).await;
     stage
@@ -220,18 +224,22 @@ async fn a_reconnect_keeps_the_history_and_reads_on_where_it_ended() {
         .unwrap();
     stage.advance(TimeDelta::days(3));
 
-    let again = stage
+    let reconnected = stage
         .connect(member.user_id.as_str(), member.whoop_user_id)
         .await;
 
-    stage.assert_stored_is_truth(&again).await;
-    let status = stage.engine.member_status(&again.user_id).await.unwrap();
+    stage.assert_stored_is_truth(&reconnected).await;
+    let status = stage
+        .engine
+        .member_status(&reconnected.user_id)
+        .await
+        .unwrap();
     assert!(status.history_complete());
-    assert_eq!(stage.connection_status(&again).await, "connected");
+    assert_eq!(stage.connection_status(&reconnected).await, "connected");
     let disconnected_at = stage
         .text(
             "SELECT disconnected_at::TEXT FROM whoop_users WHERE user_id = $1",
-            &again,
+            &reconnected,
         )
         .await;
     assert_eq!(disconnected_at, None);
@@ -249,7 +257,11 @@ async fn another_whoop_account_is_refused_until_the_data_of_the_first_is_erased(
     };
     assert!(matches!(source, SyncError::OtherAccount));
     let report = stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(report.outcome, MemberOutcome::Done, "the first one goes on");
+    assert_eq!(
+        report.outcome,
+        MemberOutcome::Done,
+        "the first account remains connected"
+    );
 
     stage
         .engine
@@ -262,15 +274,15 @@ async fn another_whoop_account_is_refused_until_the_data_of_the_first_is_erased(
 }
 
 #[tokio::test]
-async fn refusing_another_account_leaves_its_other_member_connected() {
+async fn refusing_another_account_keeps_the_other_member_of_that_account_connected() {
     let (stage, member) = Stage::with_member().await;
     let partner = stage.connect_person(1).await;
 
-    let mistaken = stage
+    let refused = stage
         .try_connect(member.user_id.as_str(), partner.whoop_user_id)
         .await;
 
-    assert!(mistaken.is_err());
+    assert!(refused.is_err());
     for one in [&member, &partner] {
         let report = stage.sync(one, &history(&DataType::ALL)).await;
         assert_eq!(report.outcome, MemberOutcome::Done, "{}", one.user_id);
@@ -279,7 +291,7 @@ async fn refusing_another_account_leaves_its_other_member_connected() {
 }
 
 #[tokio::test]
-async fn of_two_accounts_that_connect_at_once_one_is_stored() {
+async fn only_one_of_two_accounts_that_connect_concurrently_is_stored() {
     let stage = Stage::new().await;
     let people = stage.world().people();
 
@@ -289,8 +301,8 @@ async fn of_two_accounts_that_connect_at_once_one_is_stored() {
     );
 
     let winner = match (first, second) {
-        (Ok(welcome), Err(_)) => (welcome, people[0]),
-        (Err(_), Ok(welcome)) => (welcome, people[1]),
+        (Ok(completed), Err(_)) => (completed, people[0]),
+        (Err(_), Ok(completed)) => (completed, people[1]),
         both => panic!("{both:?}"),
     };
     winner.0.first_sync.await.unwrap();

@@ -26,8 +26,8 @@ use whoop_sync::{
 };
 
 use crate::harness::{
-    Follower, Member, Nobody, PLENTY, Stage, assert_all_same, at_whoop, briskly, half_a_year,
-    id_of, now, plan, slot, until,
+    Follower, Member, PLENTY, SilentObserver, Stage, assert_all_same, at_whoop,
+    context_without_retries, half_a_year, id_of, now, plan, slot, until,
 };
 
 const STEPS: usize = 12;
@@ -86,8 +86,8 @@ impl World {
             let person = random.random_range(0..PEOPLE);
             let whoop_user_id = stage.world().people()[person];
             let is_new = |one: &Member| one.whoop_user_id != whoop_user_id;
-            let is_quick = person != DECADE || (seed.is_multiple_of(500) && !is_scarce);
-            if is_quick && members.iter().all(is_new) {
+            let is_fast = person != DECADE || (seed.is_multiple_of(500) && !is_scarce);
+            if is_fast && members.iter().all(is_new) {
                 members.push(stage.connect_person(person).await);
             }
         }
@@ -115,11 +115,11 @@ impl World {
             let minutes = self.random.random_range(1..600);
             self.advance(TimeDelta::minutes(minutes)).await;
         }
-        self.follow().await;
+        self.poll_changes().await;
         // One or two changes at WHOOP or by the operator, followed by work of the service.
-        let mut what = String::new();
+        let mut events = String::new();
         for _ in 0..self.random.random_range(1..3) {
-            what += &match self.random.random_range(0..7) {
+            events += &match self.random.random_range(0..7) {
                 0 | 1 => self.edit(),
                 2 => self.delete(),
                 3 => self.insert(),
@@ -127,10 +127,10 @@ impl World {
                 5 => self.restart(),
                 _ => self.forget_changes().await,
             };
-            what += ", ";
+            events += ", ";
         }
-        what += &match self.random.random_range(0..9) {
-            0 => self.visit().await,
+        events += &match self.random.random_range(0..9) {
+            0 => self.app_request().await,
             1 => self.two_runs_at_once().await,
             2 => self.run_that_is_killed().await,
             3 | 4 => self.run_that_fails().await,
@@ -143,10 +143,10 @@ impl World {
             self.empty_ledger().await;
         }
         // The leases of killed processes expire on their own; here they are released at once.
-        let freed = "UPDATE whoop_users SET lease_until = NULL";
-        self.stage.sql.batch_execute(freed).await.unwrap();
+        let release_leases = "UPDATE whoop_users SET lease_until = NULL";
+        self.stage.sql.batch_execute(release_leases).await.unwrap();
         self.reconnect().await;
-        what
+        events
     }
 
     /// Moves both clocks by a minute or more. WHOOP records what happens to the members in that
@@ -162,11 +162,11 @@ impl World {
             }
         }
         let before: Vec<_> = (0..self.members.len())
-            .map(|place| self.records(place))
+            .map(|index| self.records(index))
             .collect();
         self.stage.advance(by);
-        for (place, before) in before.iter().enumerate() {
-            self.touch(place, before);
+        for (index, before) in before.iter().enumerate() {
+            self.mark_touched(index, before);
         }
     }
 
@@ -184,16 +184,16 @@ impl World {
             }
             let user = member.user_id.to_string();
             match self.stage.try_connect(&user, member.whoop_user_id).await {
-                Ok(welcome) => welcome.first_sync.abort(),
+                Ok(completed) => completed.first_sync.abort(),
                 Err(error) => assert!(self.is_scarce, "{error:?}"),
             }
         }
     }
 
     fn restart(&mut self) -> String {
-        let place = self.random.random_range(0..self.engines.len());
-        self.engines[place] = self.stage.restarted(&self.engines[place], self.limits);
-        format!("process {place} starts anew")
+        let index = self.random.random_range(0..self.engines.len());
+        self.engines[index] = self.stage.restarted(&self.engines[index], self.limits);
+        format!("process {index} restarts")
     }
 
     fn any_member(&mut self) -> usize {
@@ -214,14 +214,14 @@ impl World {
 
     /// Returns a random record that WHOOP has.
     fn any_record(&mut self) -> Option<(usize, DataType, String)> {
-        let (place, data_type) = (self.any_member(), self.any_type());
-        let records = self.stage.listed(&self.members[place], data_type);
+        let (index, data_type) = (self.any_member(), self.any_type());
+        let records = self.stage.listed(&self.members[index], data_type);
         let record = records.choose(&mut self.random)?;
-        Some((place, data_type, id_of(data_type, record)))
+        Some((index, data_type, id_of(data_type, record)))
     }
 
     fn edit(&mut self) -> String {
-        let Some((place, data_type, id)) = self.any_record() else {
+        let Some((index, data_type, id)) = self.any_record() else {
             return "nothing to edit".to_owned();
         };
         let offset = *["+05:45", "-03:00", "Z"].choose(&mut self.random).unwrap();
@@ -229,45 +229,45 @@ impl World {
             DataType::Recovery => json!({"score_state": "UNSCORABLE", "score": null}),
             _ => json!({"timezone_offset": offset}),
         };
-        let member = self.members[place].whoop_user_id;
-        let before = self.records(place);
+        let member = self.members[index].whoop_user_id;
+        let before = self.records(index);
         let edited = self
             .stage
             .world()
             .patch(member, at_whoop(data_type), &id, change);
         edited.unwrap();
-        self.touch(place, &before);
+        self.mark_touched(index, &before);
         format!("{data_type} {id} is edited")
     }
 
     fn delete(&mut self) -> String {
-        let Some((place, data_type, id)) = self.any_record() else {
+        let Some((index, data_type, id)) = self.any_record() else {
             return "nothing to delete".to_owned();
         };
-        let before = self.records(place);
-        let member = self.members[place].whoop_user_id;
+        let before = self.records(index);
+        let member = self.members[index].whoop_user_id;
         let deleted = self.stage.world().delete(member, at_whoop(data_type), &id);
         deleted.unwrap();
-        self.touch(place, &before);
+        self.mark_touched(index, &before);
         format!("{data_type} {id} is deleted")
     }
 
     /// Changes a nap to a main sleep with its own cycle, or a main sleep to a nap.
     fn change_a_nap(&mut self) -> String {
-        let place = self.any_member();
-        let sleeps = self.stage.listed(&self.members[place], DataType::Sleep);
+        let index = self.any_member();
+        let sleeps = self.stage.listed(&self.members[index], DataType::Sleep);
         let Some(sleep) = sleeps.choose(&mut self.random) else {
             return "no sleep to change".to_owned();
         };
         let id = id_of(DataType::Sleep, sleep);
-        let (world, member) = (self.stage.world(), self.members[place].whoop_user_id);
-        let before = self.records(place);
+        let (world, member) = (self.stage.world(), self.members[index].whoop_user_id);
+        let before = self.records(index);
         let changed = if sleep["nap"] == true {
             world.nap_to_sleep(member, &id)
         } else {
             world.sleep_to_nap(member, &id)
         };
-        self.touch(place, &before);
+        self.mark_touched(index, &before);
         format!("sleep {id} changes between nap and night: {changed:?}")
     }
 
@@ -275,45 +275,45 @@ impl World {
         if self.random.random_bool(0.3) {
             return self.insert_a_recovery();
         }
-        let place = self.any_member();
+        let index = self.any_member();
         let days = self.random.random_range(0..50);
         let start = now() - TimeDelta::days(days) - TimeDelta::hours(3);
         let record = json!({"start": whoop_core::instant::to_text(start), "sport_name": "squash"});
-        let member = self.members[place].clone();
+        let member = self.members[index].clone();
         let id = self.stage.insert(&member, DataType::Workout, record);
-        self.touched.insert((place, DataType::Workout, id.clone()));
-        format!("workout {id} of {days} days ago comes late")
+        self.touched.insert((index, DataType::Workout, id.clone()));
+        format!("workout {id} of {days} days ago appears late")
     }
 
     /// Adds a recovery at WHOOP to a cycle that has none. The sleep that it names does not exist.
     fn insert_a_recovery(&mut self) -> String {
-        let place = self.any_member();
-        let member = self.members[place].clone();
+        let index = self.any_member();
+        let member = self.members[index].clone();
         let recoveries = self.stage.truth(&member, DataType::Recovery);
         let cycles = self.stage.truth(&member, DataType::Cycle);
         let without = cycles.keys().find(|id| !recoveries.contains_key(*id));
         let Some(id) = without else {
-            return "every cycle has its recovery".to_owned();
+            return "every cycle has a recovery".to_owned();
         };
-        let before = self.records(place);
+        let before = self.records(index);
         let record = json!({"cycle_id": cycles[id]["id"], "score_state": "UNSCORABLE"});
         self.stage.insert(&member, DataType::Recovery, record);
-        self.touch(place, &before);
+        self.mark_touched(index, &before);
         format!("a recovery of cycle {id} appears alone")
     }
 
     /// Returns all records of a member, for a later comparison that shows which of them a change
     /// affected: deleting a sleep also deletes its recovery.
-    fn records(&self, place: usize) -> BTreeMap<(DataType, String), Value> {
-        self.stage.whole_truth(&self.members[place])
+    fn records(&self, index: usize) -> BTreeMap<(DataType, String), Value> {
+        self.stage.complete_truth(&self.members[index])
     }
 
-    fn touch(&mut self, place: usize, before: &BTreeMap<(DataType, String), Value>) {
-        let after = self.records(place);
+    fn mark_touched(&mut self, index: usize, before: &BTreeMap<(DataType, String), Value>) {
+        let after = self.records(index);
         for (data_type, id) in before.keys().chain(after.keys()) {
             let key = (*data_type, id.clone());
             if before.get(&key) != after.get(&key) {
-                self.touched.insert((place, key.0, key.1));
+                self.touched.insert((index, key.0, key.1));
             }
         }
     }
@@ -326,15 +326,15 @@ impl World {
                 continue;
             }
             let route = data_type.as_str();
-            let good = self.random.random_range(0..4);
-            if good > 0 {
+            let successes = self.random.random_range(0..4);
+            if successes > 0 {
                 world.add_fault(Fault {
-                    times: Some(good),
+                    times: Some(successes),
                     millis: Some(0),
                     ..Fault::new(route, FaultKind::Latency)
                 });
             }
-            let bad = match self.random.random_range(0..12) {
+            let fault = match self.random.random_range(0..12) {
                 0 => Fault::status(route, 500),
                 1 => Fault::new(route, FaultKind::Reset),
                 2 => Fault::new(route, FaultKind::Truncate),
@@ -353,11 +353,11 @@ impl World {
                 },
                 // Each of these faults changes a record that may be stored before the fault ends.
                 7 => {
-                    self.touch_all(data_type);
+                    self.mark_all_touched(data_type);
                     Fault::new(route, FaultKind::BrokenRecord)
                 }
                 8 => {
-                    self.touch_all(data_type);
+                    self.mark_all_touched(data_type);
                     Fault {
                         skew_millis: Some(-2 * 3_600_000),
                         ..Fault::new(route, FaultKind::ClockSkew)
@@ -375,7 +375,7 @@ impl World {
             let times = self.random.random_range(1..6);
             world.add_fault(Fault {
                 times: Some(times),
-                ..bad
+                ..fault
             });
         }
         if self.random.random_bool(0.1) {
@@ -385,10 +385,10 @@ impl World {
             });
         }
         if self.random.random_bool(0.1) {
-            let place = self.random.random_range(0..self.members.len());
+            let index = self.random.random_range(0..self.members.len());
             world.add_fault(Fault {
                 times: Some(self.random.random_range(1..4)),
-                whoop_user_id: Some(self.members[place].whoop_user_id),
+                whoop_user_id: Some(self.members[index].whoop_user_id),
                 ..Fault::new("token", FaultKind::InvalidRequest)
             });
         }
@@ -403,8 +403,8 @@ impl World {
 
     /// Returns a fault that answers 404 to requests for one record by its id.
     fn record_that_is_not_found(&mut self, data_type: DataType) -> Fault {
-        let place = self.any_member();
-        let records = self.stage.listed(&self.members[place], data_type);
+        let index = self.any_member();
+        let records = self.stage.listed(&self.members[index], data_type);
         let record = records.choose(&mut self.random);
         Fault {
             record_id: Some(record.map_or_else(String::new, |one| id_of(data_type, one))),
@@ -413,55 +413,58 @@ impl World {
     }
 
     /// Treats every record of a data type as changed at WHOOP.
-    fn touch_all(&mut self, data_type: DataType) {
-        for place in 0..self.members.len() {
+    fn mark_all_touched(&mut self, data_type: DataType) {
+        for index in 0..self.members.len() {
             let of_type = self
-                .records(place)
+                .records(index)
                 .into_keys()
                 .filter(|(of, _)| *of == data_type);
-            self.touched.extend(of_type.map(|(of, id)| (place, of, id)));
+            self.touched.extend(of_type.map(|(of, id)| (index, of, id)));
         }
     }
 
-    async fn run(engine: &Engine, task: RunTask, job: &SyncContext) -> RunReport {
-        engine.run(&plan(task), job, &Nobody).await.unwrap()
+    async fn run(engine: &Engine, task: RunTask, context: &SyncContext) -> RunReport {
+        engine
+            .run(&plan(task), context, &SilentObserver)
+            .await
+            .unwrap()
     }
 
     async fn run_that_fails(&mut self) -> String {
         self.break_whoop();
         let task = self.any_task();
-        let said = format!("{task:?}");
-        let most = self.random.random_range(1..40);
-        let mut job = briskly();
+        let task_text = format!("{task:?}");
+        let max_calls = self.random.random_range(1..40);
+        let mut context = context_without_retries();
         if self.random.random_bool(0.3) {
-            job = SyncContext::scheduled(Some(most), job.stop.clone());
-            job.retry_policy = briskly().retry_policy;
+            context = SyncContext::scheduled(Some(max_calls), context.stop.clone());
+            context.retry_policy = context_without_retries().retry_policy;
         }
-        let report = Self::run(&self.engines[0], task, &job).await;
-        format!("{said} among failures: {} failed", report.failed)
+        let report = Self::run(&self.engines[0], task, &context).await;
+        format!("{task_text} with faults: {} failed", report.failed)
     }
 
     async fn run_that_is_killed(&mut self) -> String {
         let task = self.any_task();
-        let said = format!("{task:?}");
+        let task_text = format!("{task:?}");
         let calls = self.stage.world().call_count() + self.random.random_range(1..15);
         let world = self.stage.world();
-        let job = briskly();
+        let context = context_without_retries();
         // The run is dropped at whatever point it has reached.
         tokio::select! {
-            report = Self::run(&self.engines[1], task, &job) => {
-                format!("{said} ended before it was killed: {} calls", report.calls)
+            report = Self::run(&self.engines[1], task, &context) => {
+                format!("{task_text} ended before it was killed: {} calls", report.calls)
             }
             () = until("the call at which the run is killed", || async { world.call_count() >= calls }) => {
-                format!("{said} killed")
+                format!("{task_text} killed")
             }
         }
     }
 
     async fn two_runs_at_once(&mut self) -> String {
         let (one, other) = (self.any_task(), self.any_task());
-        let said = format!("{one:?} beside {other:?}");
-        let (first, second) = (briskly(), briskly());
+        let task_text = format!("{one:?} together with {other:?}");
+        let (first, second) = (context_without_retries(), context_without_retries());
         let (one, other) = tokio::join!(
             Self::run(&self.engines[0], one, &first),
             Self::run(&self.engines[1], other, &second)
@@ -469,15 +472,15 @@ impl World {
         for report in one.reports.iter().chain(&other.reports) {
             self.assert_all_was_read(report);
         }
-        said
+        task_text
     }
 
     /// Lets the followers request changes, each a random number of times.
-    async fn follow(&mut self) {
+    async fn poll_changes(&mut self) {
         for follower in &mut self.followers {
             for _ in 0..self.random.random_range(0..3) {
                 let limit = self.random.random_range(1..60);
-                follower.ask(&self.engines[1], limit).await;
+                follower.poll(&self.engines[1], limit).await;
             }
         }
     }
@@ -491,18 +494,19 @@ impl World {
         if self.random.random_bool(0.4) {
             self.break_whoop();
         }
-        let (job, other_job) = (webhook_job(), webhook_job());
+        let (context, other_context) = (webhook_context(), webhook_context());
         let killed = async {
             tokio::select! {
-                drained = self.engines[1].drain_webhooks(&other_job, true) => {
+                drained = self.engines[1].drain_webhooks(&other_context, true) => {
                     format!("{:?}", drained.unwrap())
                 }
-                () = until("the call at which it is killed", || async { world.call_count() >= calls }) => {
+                () = until("the call at which the drain is killed", || async { world.call_count() >= calls }) => {
                     "killed".to_owned()
                 }
             }
         };
-        let (drained, killed) = tokio::join!(self.engines[0].drain_webhooks(&job, false), killed);
+        let (drained, killed) =
+            tokio::join!(self.engines[0].drain_webhooks(&context, false), killed);
         format!("{sent} webhooks: {:?} and {killed}", drained.unwrap())
     }
 
@@ -514,12 +518,12 @@ impl World {
              WHERE u.user_id = c.user_id AND c.seq < u.change_seq - {kept}"
         );
         self.stage.sql.batch_execute(&forget).await.unwrap();
-        format!("all but {kept} changes are forgotten")
+        format!("all but {kept} changes are deleted")
     }
 
-    async fn visit(&mut self) -> String {
-        let place = self.any_member();
-        let user_id = self.members[place].user_id.clone();
+    async fn app_request(&mut self) -> String {
+        let index = self.any_member();
+        let user_id = self.members[index].user_id.clone();
         let refresh = if self.random.random_bool(0.5) {
             RefreshMode::Force
         } else {
@@ -529,19 +533,19 @@ impl World {
         let today = self.engines[0].today(&user_id).await.unwrap();
         let date = today - chrono::Days::new(back);
         let day = self.engines[0].day(&user_id, date, refresh).await.unwrap();
-        format!("a visit of {user_id}: {:?}", day.meta.sync)
+        format!("app request of {user_id}: {:?}", day.meta.sync)
     }
 
     async fn reconcile(&mut self) -> String {
-        let place = self.any_member();
+        let index = self.any_member();
         let dry_run = self.random.random_bool(0.5);
-        let user_id = self.members[place].user_id.clone();
+        let user_id = self.members[index].user_id.clone();
         let report = self.engines[0]
-            .reconcile_member(&user_id, &briskly(), &everything(dry_run))
+            .reconcile_member(&user_id, &context_without_retries(), &everything(dry_run))
             .await
             .unwrap();
         self.assert_all_was_read(&report);
-        format!("{user_id} is compared, dry: {dry_run}")
+        format!("reconcile of {user_id}, dry run: {dry_run}")
     }
 
     /// Asserts that no data type failed, with one exception: if a member deletes their oldest
@@ -553,7 +557,7 @@ impl World {
         }
         let errors = report.types.iter().filter_map(|one| one.error.as_ref());
         let is_expected = |error: &&String| {
-            error.contains("although older ones are stored here")
+            error.contains("although older ones are stored")
                 || self.is_scarce && error.contains("limit is used up")
         };
         let others: Vec<_> = errors.filter(|error| !is_expected(error)).collect();
@@ -569,7 +573,8 @@ impl World {
     /// of the data types that failed.
     async fn complete(&mut self, task: RunTask) -> Vec<String> {
         for _ in 0..20 {
-            let report = Self::run(&self.engines[0], task.clone(), &briskly()).await;
+            let report =
+                Self::run(&self.engines[0], task.clone(), &context_without_retries()).await;
             if report.deferred == 0 {
                 let types = report.reports.iter().flat_map(|one| &one.types);
                 let errors: Vec<_> = types.filter_map(|one| one.error.clone()).collect();
@@ -587,7 +592,7 @@ impl World {
     /// A record at an end of its list, with only one neighbour, is deleted after two denials on
     /// two days, and at most two such records are requested per day. Until then, a list that ends
     /// before it is not accepted. If the list is empty, the record is requested only after a day.
-    async fn settle(&mut self) {
+    async fn read_everything(&mut self) {
         for day in 1.. {
             self.advance(CONFIRM_AFTER).await;
             self.reconnect().await;
@@ -596,8 +601,7 @@ impl World {
                 break;
             }
             assert!(day < 5, "{errors:?}");
-            let is_expected =
-                |error: &String| error.contains("although older ones are stored here");
+            let is_expected = |error: &String| error.contains("although older ones are stored");
             assert!(errors.iter().all(is_expected), "{errors:?}");
         }
         self.advance(CONFIRM_AFTER).await;
@@ -611,7 +615,7 @@ impl World {
     }
 
     /// Asserts that WHOOP's limit of calls per minute was kept.
-    fn assert_the_quota_was_kept(&self) {
+    fn assert_the_minute_limit_was_kept(&self) {
         let calls = self.stage.world().calls();
         let times: Vec<_> = calls
             .iter()
@@ -626,19 +630,19 @@ impl World {
 
     /// Asserts that everything that the sync log claims is stored, and that nothing is stored that
     /// WHOOP never had.
-    async fn assert_the_log_is_true(&self) {
-        for (place, member) in self.members.iter().enumerate() {
+    async fn assert_the_sync_log_is_correct(&self) {
+        for (index, member) in self.members.iter().enumerate() {
             let status = self
                 .stage
                 .engine
                 .member_status(&member.user_id)
                 .await
                 .unwrap();
-            let mut whole = self.stage.stored_whole(member).await;
-            let mut records = self.records(place);
+            let mut whole = self.stage.all_stored(member).await;
+            let mut records = self.records(index);
             for (data_type, log) in status.types {
                 let is_touched =
-                    |id: &String| self.touched.contains(&(place, data_type, id.clone()));
+                    |id: &String| self.touched.contains(&(index, data_type, id.clone()));
                 let mut stored = whole.take(data_type);
                 stored.retain(|id, _| !is_touched(id));
                 let of_type = records.extract_if(.., |(of, _), _| *of == data_type);
@@ -646,7 +650,10 @@ impl World {
                     of_type.map(|((_, id), record)| (id, record)).collect();
                 truth.retain(|id, _| !is_touched(id));
                 for id in stored.keys() {
-                    assert!(truth.contains_key(id), "{data_type} {id} is not WHOOP's");
+                    assert!(
+                        truth.contains_key(id),
+                        "{data_type} {id} is not a record of WHOOP"
+                    );
                 }
                 let covered = log.and_then(|log| {
                     Some((log.whole_history, log.covered_from?, log.covered_until?))
@@ -667,11 +674,11 @@ impl World {
     }
 }
 
-fn webhook_job() -> SyncContext {
-    let mut job = SyncContext::webhook(CancellationToken::new());
-    job.retry_policy = briskly().retry_policy;
-    job.refresh_timeout = briskly().refresh_timeout;
-    job
+fn webhook_context() -> SyncContext {
+    let mut context = SyncContext::webhook(CancellationToken::new());
+    context.retry_policy = context_without_retries().retry_policy;
+    context.refresh_timeout = context_without_retries().refresh_timeout;
+    context
 }
 
 fn everything(dry_run: bool) -> ReconcileRequest {
@@ -683,22 +690,22 @@ fn everything(dry_run: bool) -> ReconcileRequest {
     }
 }
 
-async fn any_order_of_things(seed: u64) {
+async fn run_seed(seed: u64) {
     let mut world = World::new(seed).await;
     for step in 0..STEPS {
-        let what = world.step().await;
+        let events = world.step().await;
         // Printed in the output of a test that fails.
-        println!("seed {seed}, step {step}: {what}");
-        world.assert_the_log_is_true().await;
+        println!("seed {seed}, step {step}: {events}");
+        world.assert_the_sync_log_is_correct().await;
     }
 
-    world.settle().await;
+    world.read_everything().await;
     for member in &world.members {
         assert_eq!(world.stage.connection_status(member).await, "connected");
     }
     for member in &world.members {
         world.stage.assert_stored_is_truth(member).await;
-        world.stage.assert_log_tells_the_truth(member).await;
+        world.stage.assert_sync_log_is_correct(member).await;
         world
             .stage
             .assert_days_follow_from_whoops_records(member)
@@ -707,11 +714,11 @@ async fn any_order_of_things(seed: u64) {
     for follower in &mut world.followers {
         follower.assert_ends_equal(&world.stage.engine).await;
     }
-    world.assert_the_quota_was_kept();
+    world.assert_the_minute_limit_was_kept();
 }
 
 /// Runs these seeds, `parallel` of them at a time.
-fn many_seeds(seeds: std::ops::RangeInclusive<u64>, parallel: usize) {
+fn run_seeds(seeds: std::ops::RangeInclusive<u64>, parallel: usize) {
     let seeds = Mutex::new(seeds);
     let failed = Mutex::new(Vec::new());
     let work = || {
@@ -725,7 +732,7 @@ fn many_seeds(seeds: std::ops::RangeInclusive<u64>, parallel: usize) {
                     .enable_all()
                     .build()
                     .unwrap()
-                    .block_on(Box::pin(any_order_of_things(seed)));
+                    .block_on(Box::pin(run_seed(seed)));
             };
             if std::panic::catch_unwind(run).is_err() {
                 failed.lock().unwrap().push(seed);
@@ -743,46 +750,46 @@ fn many_seeds(seeds: std::ops::RangeInclusive<u64>, parallel: usize) {
 
 /// Two hundred seeds. In seed 192 the member deletes every cycle.
 mod campaign {
-    use super::many_seeds;
+    use super::run_seeds;
 
     #[test]
     fn seeds_1_to_50() {
-        many_seeds(1..=50, 2);
+        run_seeds(1..=50, 2);
     }
 
     #[test]
     fn seeds_51_to_100() {
-        many_seeds(51..=100, 2);
+        run_seeds(51..=100, 2);
     }
 
     #[test]
     fn seeds_101_to_150() {
-        many_seeds(101..=150, 2);
+        run_seeds(101..=150, 2);
     }
 
     #[test]
     fn seeds_151_to_200() {
-        many_seeds(151..=200, 2);
+        run_seeds(151..=200, 2);
     }
 }
 
 /// WHOOP lacks three cycles at the old end of a list; two of them are requested per day.
 #[test]
-fn three_records_at_the_end_of_a_list_are_deleted_within_days() {
-    many_seeds(393..=393, 1);
+fn three_records_at_the_end_of_a_list_are_deleted_within_a_few_days() {
+    run_seeds(393..=393, 1);
 }
 
 /// Runs the seeds from `FIRST_SEED` to `LAST_SEED`, for a longer manual campaign.
 #[test]
 #[ignore = "runs the seeds that the environment names"]
 #[expect(clippy::disallowed_methods, reason = "only a person runs it")]
-fn any_order_of_things_keeps_the_log_true_for_many_seeds() {
+fn any_order_of_events_keeps_the_sync_log_correct_for_many_seeds() {
     let seed = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
-    many_seeds(seed("FIRST_SEED")..=seed("LAST_SEED"), 3);
+    run_seeds(seed("FIRST_SEED")..=seed("LAST_SEED"), 3);
 }
 
 /// Uses a new seed in every run. The output shows it if the test fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn any_order_of_things_keeps_the_log_true_whatever_the_seed() {
-    Box::pin(any_order_of_things(rand::rng().random_range(6..1_000_000))).await;
+async fn any_order_of_events_keeps_the_sync_log_correct_for_a_random_seed() {
+    Box::pin(run_seed(rand::rng().random_range(6..1_000_000))).await;
 }

@@ -9,11 +9,12 @@ use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_sync::{MemberOutcome, SyncError, run::RunTask};
 
 use crate::harness::{
-    Member, Nobody, Stage, back_to, briskly, half_a_year, history, now, plan, slot, text_of, until,
+    Member, SilentObserver, Stage, back_to, context_without_retries, half_a_year, history, now,
+    plan, slot, text_of, until,
 };
 
 /// Returns the fault that ends a call; the kinds alternate.
-fn ends(nth: usize) -> Fault {
+fn fault_at(nth: usize) -> Fault {
     let reset = Fault::new("*", FaultKind::Reset);
     match nth % 4 {
         0 => Fault::status("*", 500),
@@ -36,7 +37,7 @@ fn fail_after(stage: &Stage, calls: u32, fault: Fault) {
 }
 
 /// Ends a member lease now. If its holder is gone, it expires on its own.
-async fn end_the_lease(stage: &Stage, member: &Member) {
+async fn expire_the_lease(stage: &Stage, member: &Member) {
     stage
         .execute(
             "UPDATE whoop_users SET lease_until = now() - INTERVAL '1 second' WHERE user_id = $1",
@@ -46,7 +47,7 @@ async fn end_the_lease(stage: &Stage, member: &Member) {
 }
 
 #[tokio::test]
-async fn a_failure_on_a_later_page_leaves_the_log_and_keeps_the_pages_before() {
+async fn a_failure_on_a_later_page_keeps_the_earlier_pages_and_does_not_change_the_sync_log() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     let before = stage.log_of(&member, DataType::Sleep).await;
@@ -57,10 +58,10 @@ async fn a_failure_on_a_later_page_leaves_the_log_and_keeps_the_pages_before() {
         &newest,
         json!({"timezone_offset": "+05:45"}),
     );
-    let errand = back_to(now() - TimeDelta::days(90), &[DataType::Sleep]);
+    let request = back_to(now() - TimeDelta::days(90), &[DataType::Sleep]);
 
     fail_after(&stage, 1, Fault::status("sleep", 500));
-    let report = stage.sync(&member, &errand).await;
+    let report = stage.sync(&member, &request).await;
 
     assert_eq!(report.outcome, MemberOutcome::Failed);
     assert_eq!(stage.log_of(&member, DataType::Sleep).await, before);
@@ -69,20 +70,20 @@ async fn a_failure_on_a_later_page_leaves_the_log_and_keeps_the_pages_before() {
         Some("failed")
     );
     let error = stage.error_of(&member, DataType::Sleep).await.unwrap();
-    assert!(error.contains("out of order (status 500)"), "{error}");
+    assert!(error.contains("WHOOP returned status 500"), "{error}");
     let id = newest["id"].as_str().unwrap();
     let stored = stage.stored(&member, DataType::Sleep).await;
     assert_eq!(stored[id]["timezone_offset"], "+05:45");
 
     stage.world().clear_faults();
-    let again = stage.sync(&member, &errand).await;
+    let again = stage.sync(&member, &request).await;
     assert_eq!(again.outcome, MemberOutcome::Done);
     assert_ne!(stage.log_of(&member, DataType::Sleep).await, before);
-    stage.assert_log_tells_the_truth(&member).await;
+    stage.assert_sync_log_is_correct(&member).await;
 }
 
 #[tokio::test]
-async fn one_type_that_fails_does_not_hold_up_the_others() {
+async fn a_failing_data_type_does_not_stop_the_others() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     stage.world().add_fault(Fault::status("workout", 502));
@@ -115,10 +116,10 @@ async fn survives_failures(seed: u64, index: usize) {
 
     for nth in 0..16_u32 {
         stage.forget(&member).await;
-        fail_after(&stage, nth, ends(nth as usize));
+        fail_after(&stage, nth, fault_at(nth as usize));
         let failed = stage.sync(&member, &history(&DataType::ALL)).await;
         stage.world().clear_faults();
-        stage.assert_log_tells_the_truth(&member).await;
+        stage.assert_sync_log_is_correct(&member).await;
 
         let report = stage.sync(&member, &history(&DataType::ALL)).await;
 
@@ -132,17 +133,17 @@ async fn survives_failures(seed: u64, index: usize) {
 }
 
 #[tokio::test]
-async fn a_failure_at_any_call_is_made_good_by_the_next_run() {
+async fn the_next_run_repairs_a_failure_at_any_call() {
     survives_failures(7, 0).await;
 }
 
 #[tokio::test]
-async fn a_failure_at_any_call_for_an_athlete_is_made_good_by_the_next_run() {
+async fn the_next_run_repairs_a_failure_at_any_call_for_an_athlete() {
     survives_failures(2026, 6).await;
 }
 
 #[tokio::test]
-async fn a_sync_killed_anywhere_is_made_good_by_the_next_run() {
+async fn the_next_run_repairs_a_sync_that_was_killed_at_any_point() {
     let stage = Stage::with(SimConfig {
         days: 90,
         ..half_a_year()
@@ -156,7 +157,11 @@ async fn a_sync_killed_anywhere_is_made_good_by_the_next_run() {
         let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
         let sync = tokio::spawn(async move {
             engine
-                .sync_member(&user_id, &briskly(), &history(&DataType::ALL))
+                .sync_member(
+                    &user_id,
+                    &context_without_retries(),
+                    &history(&DataType::ALL),
+                )
                 .await
         });
         until("the call at which the sync is killed", || async {
@@ -165,8 +170,8 @@ async fn a_sync_killed_anywhere_is_made_good_by_the_next_run() {
         .await;
         sync.abort();
         let _ = sync.await;
-        end_the_lease(&stage, &member).await;
-        stage.assert_log_tells_the_truth(&member).await;
+        expire_the_lease(&stage, &member).await;
+        stage.assert_sync_log_is_correct(&member).await;
 
         let report = stage.sync(&member, &history(&DataType::ALL)).await;
 
@@ -176,7 +181,7 @@ async fn a_sync_killed_anywhere_is_made_good_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
+async fn a_killed_sync_blocks_its_member_only_until_the_lease_expires() {
     let (stage, member) = Stage::with_member().await;
     stage.world().add_fault(Fault {
         millis: Some(60_000),
@@ -185,7 +190,7 @@ async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
     let sync = tokio::spawn(async move {
         engine
-            .sync_member(&user_id, &briskly(), &slot(Slot::Morning))
+            .sync_member(&user_id, &context_without_retries(), &slot(Slot::Morning))
             .await
     });
     until("the sync holds the lease", || async {
@@ -201,11 +206,11 @@ async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
     let _ = sync.await;
     stage.world().clear_faults();
 
-    let mut impatient = briskly();
-    impatient.lease_timeout = Duration::ZERO;
-    let errand = slot(Slot::Morning);
+    let mut context_without_wait = context_without_retries();
+    context_without_wait.lease_timeout = Duration::ZERO;
+    let request = slot(Slot::Morning);
     let other = stage.another_engine();
-    let refused = other.sync_member(&member.user_id, &impatient, &errand);
+    let refused = other.sync_member(&member.user_id, &context_without_wait, &request);
     assert!(matches!(refused.await, Err(SyncError::Busy)));
 
     let seconds_left = stage
@@ -217,19 +222,19 @@ async fn a_killed_sync_blocks_its_member_until_the_lease_ends_and_no_longer() {
         .await;
     let seconds_left: u32 = seconds_left.unwrap().parse().unwrap();
     assert!(seconds_left <= 60, "{seconds_left} s");
-    end_the_lease(&stage, &member).await;
-    let report = other.sync_member(&member.user_id, &impatient, &errand);
+    expire_the_lease(&stage, &member).await;
+    let report = other.sync_member(&member.user_id, &context_without_wait, &request);
     assert_eq!(report.await.unwrap().outcome, MemberOutcome::Done);
 }
 
 #[tokio::test]
-async fn a_record_that_came_while_whoop_failed_is_stored_by_the_next_run() {
+async fn the_next_run_stores_a_record_that_appeared_while_whoop_failed() {
     let (stage, member) = Stage::with_member().await;
     stage.world().add_fault(Fault::status("*", 503));
-    let errand = slot(Slot::Afternoon);
+    let request = slot(Slot::Afternoon);
     stage.advance(TimeDelta::days(3));
     assert_eq!(
-        stage.sync(&member, &errand).await.outcome,
+        stage.sync(&member, &request).await.outcome,
         MemberOutcome::Failed
     );
     stage.insert(
@@ -240,14 +245,14 @@ async fn a_record_that_came_while_whoop_failed_is_stored_by_the_next_run() {
     stage.advance(TimeDelta::days(5));
     stage.world().clear_faults();
 
-    let report = stage.sync(&member, &errand).await;
+    let report = stage.sync(&member, &request).await;
 
     assert_eq!(report.outcome, MemberOutcome::Done);
-    stage.assert_log_tells_the_truth(&member).await;
+    stage.assert_sync_log_is_correct(&member).await;
 }
 
 #[tokio::test]
-async fn a_clean_up_that_fails_does_not_lose_the_report_of_the_night() {
+async fn a_failing_clean_up_does_not_lose_the_report_of_the_night_run() {
     let (stage, _member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(9));
     stage
@@ -262,7 +267,11 @@ async fn a_clean_up_that_fails_does_not_lose_the_report_of_the_night() {
         .unwrap();
 
     let night = plan(RunTask::Sync(slot(Slot::Night)));
-    let report = stage.engine.run(&night, &briskly(), &Nobody).await.unwrap();
+    let report = stage
+        .engine
+        .run(&night, &context_without_retries(), &SilentObserver)
+        .await
+        .unwrap();
 
     assert_eq!((report.synced, report.failed), (1, 0));
     assert!(report.clean_up_error.is_some());

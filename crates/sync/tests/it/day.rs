@@ -22,7 +22,7 @@ fn today() -> NaiveDate {
 }
 
 /// Requests a day, after the log of calls was cleared.
-async fn ask(stage: &Stage, member: &Member, date: NaiveDate, refresh: RefreshMode) -> Day {
+async fn request_day(stage: &Stage, member: &Member, date: NaiveDate, refresh: RefreshMode) -> Day {
     stage.world().reset_calls();
     let day = stage.engine.day(&member.user_id, date, refresh).await;
     day.unwrap()
@@ -33,7 +33,7 @@ async fn a_stored_day_is_answered_without_a_call() {
     let (stage, member) = Stage::with_member().await;
 
     for back in [0, 1, 2, 9, 20] {
-        let day = ask(
+        let day = request_day(
             &stage,
             &member,
             today() - Days::new(back),
@@ -51,15 +51,15 @@ async fn a_stored_day_is_answered_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_day_shows_what_whoop_has_of_it() {
+async fn a_day_shows_the_records_that_whoop_has() {
     let (stage, member) = Stage::with_member().await;
     let sleep = stage.newest_before(&member, DataType::Sleep, now() - TimeDelta::days(2));
-    let woke: chrono::DateTime<chrono::FixedOffset> =
+    let ended_at: chrono::DateTime<chrono::FixedOffset> =
         sleep["end"].as_str().unwrap().parse().unwrap();
     let offset: chrono::FixedOffset = sleep["timezone_offset"].as_str().unwrap().parse().unwrap();
-    let date = woke.with_timezone(&offset).date_naive();
+    let date = ended_at.with_timezone(&offset).date_naive();
 
-    let day = ask(&stage, &member, date, RefreshMode::Auto).await;
+    let day = request_day(&stage, &member, date, RefreshMode::Auto).await;
 
     let shown = day.sleep.into_iter().chain(day.naps);
     let same = shown
@@ -69,17 +69,17 @@ async fn a_day_shows_what_whoop_has_of_it() {
 }
 
 #[tokio::test]
-async fn today_is_asked_again_once_it_is_older_than_the_freshness() {
+async fn today_is_read_again_after_the_freshness_interval() {
     let (stage, member) = Stage::with_member().await;
 
     stage.advance(TimeDelta::minutes(14));
-    let fresh = ask(&stage, &member, today(), RefreshMode::Auto).await;
+    let fresh = request_day(&stage, &member, today(), RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(fresh.meta.sync, SyncOutcome::NotNeeded);
 
     stage.advance(TimeDelta::minutes(2));
-    let old = ask(&stage, &member, today(), RefreshMode::Auto).await;
-    let asked: HashSet<String> = stage
+    let old = request_day(&stage, &member, today(), RefreshMode::Auto).await;
+    let requested: HashSet<String> = stage
         .api_calls()
         .into_iter()
         .map(|call| call.path)
@@ -88,8 +88,12 @@ async fn today_is_asked_again_once_it_is_older_than_the_freshness() {
         .into_iter()
         .map(|data_type| list_of(data_type).to_owned())
         .collect();
-    assert_eq!(asked, lists);
-    assert_eq!(stage.world().call_count(), 4, "once each, and nothing else");
+    assert_eq!(requested, lists);
+    assert_eq!(
+        stage.world().call_count(),
+        4,
+        "one call per list, and no other"
+    );
     assert_eq!(old.meta.sync, SyncOutcome::Done);
     assert_eq!(old.meta.source, AnswerSource::Whoop);
     assert_eq!(
@@ -99,30 +103,30 @@ async fn today_is_asked_again_once_it_is_older_than_the_freshness() {
 }
 
 #[tokio::test]
-async fn a_day_before_yesterday_is_not_asked_again_however_old() {
+async fn a_day_before_yesterday_is_never_read_again() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(5));
 
-    let day = ask(&stage, &member, today() - Days::new(2), RefreshMode::Auto).await;
+    let day = request_day(&stage, &member, today() - Days::new(2), RefreshMode::Auto).await;
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(day.meta.sync, SyncOutcome::NotNeeded);
 }
 
 #[tokio::test]
-async fn an_empty_day_within_what_was_read_is_known_to_be_empty() {
+async fn an_empty_day_inside_the_coverage_is_known_to_be_empty() {
     let stage = Stage::with(SimConfig {
         people: 9,
         ..half_a_year()
     })
     .await;
-    let newcomer = stage.connect_person(8).await;
-    stage.read_whole_history(&newcomer).await;
+    let member = stage.connect_person(8).await;
+    stage.read_whole_history(&member).await;
 
     for back in [20, 25, 100, 1_000] {
-        let day = ask(
+        let day = request_day(
             &stage,
-            &newcomer,
+            &member,
             today() - Days::new(back),
             RefreshMode::Auto,
         )
@@ -136,62 +140,62 @@ async fn an_empty_day_within_what_was_read_is_known_to_be_empty() {
 }
 
 #[tokio::test]
-async fn an_old_day_that_was_not_read_is_left_to_the_back_fill() {
+async fn an_old_day_before_the_coverage_is_read_by_the_backfill_only() {
     let (stage, member) = Stage::with_member().await;
 
-    let day = ask(&stage, &member, today() - Days::new(60), RefreshMode::Auto).await;
+    let day = request_day(&stage, &member, today() - Days::new(60), RefreshMode::Auto).await;
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(all_missing(&day), Some(MissingReason::NotSynced));
     assert!(day.meta.stale);
 
     stage.sync(&member, &history(&DataType::ALL)).await;
-    let day = ask(&stage, &member, today() - Days::new(60), RefreshMode::Auto).await;
+    let day = request_day(&stage, &member, today() - Days::new(60), RefreshMode::Auto).await;
     assert_ne!(all_missing(&day), Some(MissingReason::NotSynced));
     assert!(!day.meta.stale);
 }
 
 #[tokio::test]
-async fn a_recent_day_that_was_never_read_is_fetched_at_once() {
+async fn a_recent_day_that_was_never_read_is_read_immediately() {
     for back in [0, 1, 5, 17] {
         let (stage, member) = Stage::with_member().await;
         stage.forget(&member).await;
 
         let date = today() - Days::new(back);
-        let day = ask(&stage, &member, date, RefreshMode::Auto).await;
+        let day = request_day(&stage, &member, date, RefreshMode::Auto).await;
 
         assert_eq!(day.meta.sync, SyncOutcome::Done, "{back} days ago");
         assert!(!day.meta.stale);
         assert_ne!(all_missing(&day), Some(MissingReason::NotSynced));
         for data_type in DataType::ALL {
-            assert_eq!(stage.walks_of(data_type), 1);
+            assert_eq!(stage.list_reads(data_type), 1);
         }
-        stage.assert_log_tells_the_truth(&member).await;
-        let again = ask(&stage, &member, date, RefreshMode::Auto).await;
+        stage.assert_sync_log_is_correct(&member).await;
+        let again = request_day(&stage, &member, date, RefreshMode::Auto).await;
         assert_eq!(stage.world().call_count(), 0);
         assert_eq!(again.sleep, day.sleep);
     }
 }
 
 #[tokio::test]
-async fn never_means_no_call_and_force_means_four() {
+async fn refresh_never_makes_no_call_and_refresh_force_makes_four() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::minutes(40));
 
-    let never = ask(&stage, &member, today(), RefreshMode::Never).await;
+    let never = request_day(&stage, &member, today(), RefreshMode::Never).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(never.meta.sync, SyncOutcome::Off);
     assert!(never.meta.stale);
 
     for _ in 0..2 {
-        let force = ask(&stage, &member, today(), RefreshMode::Force).await;
+        let force = request_day(&stage, &member, today(), RefreshMode::Force).await;
         assert_eq!(stage.world().call_count(), 4);
         assert_eq!(force.meta.sync, SyncOutcome::Done);
     }
 }
 
 #[tokio::test]
-async fn force_reads_an_old_day_for_itself_and_says_nothing_of_the_present() {
+async fn a_forced_read_of_an_old_day_does_not_make_the_present_fresh() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let date = (now() - LOOK_BACK * 3).date_naive();
@@ -201,7 +205,7 @@ async fn force_reads_an_old_day_for_itself_and_says_nothing_of_the_present() {
     stage.change(&member, DataType::Recovery, &night, score);
     let before = stage.log_of(&member, DataType::Recovery).await;
 
-    let day = ask(&stage, &member, date, RefreshMode::Force).await;
+    let day = request_day(&stage, &member, date, RefreshMode::Force).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Done);
     assert_eq!(stage.world().call_count(), 4);
@@ -210,7 +214,7 @@ async fn force_reads_an_old_day_for_itself_and_says_nothing_of_the_present() {
 }
 
 #[tokio::test]
-async fn the_four_calls_run_side_by_side() {
+async fn the_four_calls_run_concurrently() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     let late = Duration::from_millis(800);
@@ -219,20 +223,20 @@ async fn the_four_calls_run_side_by_side() {
         ..Fault::new("*", FaultKind::Latency)
     });
 
-    let asked = Instant::now();
-    let day = ask(&stage, &member, today(), RefreshMode::Auto).await;
+    let started = Instant::now();
+    let day = request_day(&stage, &member, today(), RefreshMode::Auto).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Done);
     assert_eq!(stage.world().call_count(), 4);
-    assert!(asked.elapsed() < late * 2, "{:?}", asked.elapsed());
+    assert!(started.elapsed() < late * 2, "{:?}", started.elapsed());
 }
 
 #[tokio::test]
-async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_again() {
+async fn a_scored_night_is_not_read_again_if_calls_are_scarce() {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
     for _ in 0..4 {
-        ask(&stage, &member, date, RefreshMode::Force).await;
+        request_day(&stage, &member, date, RefreshMode::Force).await;
     }
     stage.advance(TimeDelta::hours(1));
     let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
@@ -247,13 +251,13 @@ async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_agai
         .await
         .unwrap();
 
-    let mut asked: Vec<String> = stage.api_calls()[before..]
+    let mut requested: Vec<String> = stage.api_calls()[before..]
         .iter()
         .map(|call| call.path.clone())
         .collect();
-    asked.sort();
+    requested.sort();
     assert_eq!(
-        asked,
+        requested,
         [list_of(DataType::Workout), list_of(DataType::Cycle)]
     );
     assert_eq!(day.meta.sync, SyncOutcome::Done);
@@ -271,11 +275,11 @@ async fn where_calls_are_scarce_a_night_that_has_its_score_is_not_asked_for_agai
 /// The recovery is read only after its sleep is known to be scored, and then in the same request,
 /// if calls are scarce.
 #[tokio::test]
-async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_scarce() {
+async fn a_night_that_was_scored_meanwhile_is_read_completely_even_if_calls_are_scarce() {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
     for _ in 0..6 {
-        ask(&stage, &member, date, RefreshMode::Force).await;
+        request_day(&stage, &member, date, RefreshMode::Force).await;
     }
     for sql in [
         format!("DELETE FROM whoop_recovery WHERE user_id = $1 AND local_date = '{date}'"),
@@ -300,13 +304,13 @@ async fn a_night_that_was_scored_meanwhile_arrives_whole_also_where_calls_are_sc
         .await
         .unwrap();
 
-    let asked: Vec<String> = stage
+    let requested: Vec<String> = stage
         .api_calls()
         .iter()
         .map(|call| call.path.clone())
         .collect();
-    assert_eq!(asked.len(), 4);
-    assert_eq!(asked.last().unwrap(), list_of(DataType::Recovery));
+    assert_eq!(requested.len(), 4);
+    assert_eq!(requested.last().unwrap(), list_of(DataType::Recovery));
     assert!(day.recovery.is_some(), "{day:?}");
     assert_eq!(day.meta.sync, SyncOutcome::Done);
     assert!(!day.meta.stale);
@@ -326,17 +330,17 @@ async fn a_cycle_that_a_night_names_is_not_synced_until_it_is_read() {
     let no_cycle = "DELETE FROM whoop_cycle WHERE user_id = $1";
     stage.execute(no_cycle, &member).await;
 
-    let unread = ask(&stage, &member, date, RefreshMode::Never).await;
+    let unread = request_day(&stage, &member, date, RefreshMode::Never).await;
     assert_eq!(unread.missing["cycle"], MissingReason::NotSynced);
     assert!(unread.sleep.is_some());
 
-    let day = ask(&stage, &member, date, RefreshMode::Auto).await;
+    let day = request_day(&stage, &member, date, RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 1, "the list of cycles");
     assert!(day.cycle.is_some());
 
     // If WHOOP's list has no cycle, it is not read a second time.
     stage.execute(no_cycle, &member).await;
-    let nothing = ask(&stage, &member, date, RefreshMode::Auto).await;
+    let nothing = request_day(&stage, &member, date, RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(nothing.cycle, None);
 }

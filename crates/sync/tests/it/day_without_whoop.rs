@@ -15,7 +15,7 @@ fn today() -> NaiveDate {
     now().date_naive()
 }
 
-async fn ask(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
+async fn request_day(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
     stage.world().reset_calls();
     let day = stage
         .engine
@@ -25,10 +25,10 @@ async fn ask(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
 }
 
 /// Creates a member with a latest day that was stored an hour ago.
-async fn an_hour_later() -> (Stage, Member, Day) {
+async fn with_a_day_read_an_hour_ago() -> (Stage, Member, Day) {
     let (stage, member) = Stage::with_member().await;
     let latest = stage.latest_day(&member).await;
-    let before = ask(&stage, &member, latest).await;
+    let before = request_day(&stage, &member, latest).await;
     assert!(before.sleep.is_some() && before.cycle.is_some());
     stage.advance(TimeDelta::hours(1) + TimeDelta::minutes(1));
     (stage, member, before)
@@ -44,13 +44,13 @@ fn assert_still_shows(day: &Day, before: &Day) {
 }
 
 #[tokio::test]
-async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
+async fn a_stored_day_is_answered_as_stale_while_whoop_is_down() {
     for fault in [
         Fault::status("*", 503),
         Fault::new("*", FaultKind::Reset),
         Fault::new("*", FaultKind::NotJson),
     ] {
-        let (stage, member, before) = an_hour_later().await;
+        let (stage, member, before) = with_a_day_read_an_hour_ago().await;
         // Only the data API fails, because a token pair that is lost in transit would end the
         // connection.
         for route in ["cycle", "recovery", "sleep", "workout"] {
@@ -60,7 +60,7 @@ async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
             });
         }
 
-        let day = ask(&stage, &member, before.date).await;
+        let day = request_day(&stage, &member, before.date).await;
 
         assert_eq!(day.meta.sync, SyncOutcome::Failed, "{fault:?}");
         assert!(day.meta.stale);
@@ -71,12 +71,12 @@ async fn while_whoop_is_down_the_stored_day_is_answered_as_stale() {
 }
 
 #[tokio::test]
-async fn while_whoop_is_down_a_day_never_read_is_not_synced() {
+async fn a_day_that_was_never_read_is_not_synced_while_whoop_is_down() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     stage.world().add_fault(Fault::status("*", 503));
 
-    let day = ask(&stage, &member, today()).await;
+    let day = request_day(&stage, &member, today()).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Failed);
     assert_eq!(all_missing(&day), Some(MissingReason::NotSynced));
@@ -84,11 +84,11 @@ async fn while_whoop_is_down_a_day_never_read_is_not_synced() {
 }
 
 #[tokio::test]
-async fn a_spent_quota_defers_the_sync_and_answers_what_is_stored() {
-    let (stage, member, before) = an_hour_later().await;
+async fn a_used_up_quota_defers_the_sync_and_answers_with_stored_data() {
+    let (stage, member, before) = with_a_day_read_an_hour_ago().await;
     stage.world().add_fault(Fault::status("*", 429));
 
-    let day = ask(&stage, &member, before.date).await;
+    let day = request_day(&stage, &member, before.date).await;
 
     // The refresh of the token was the first request and was refused, too.
     assert_eq!(day.meta.sync, SyncOutcome::Deferred, "{:?}", day.meta);
@@ -97,61 +97,61 @@ async fn a_spent_quota_defers_the_sync_and_answers_what_is_stored() {
 }
 
 #[tokio::test]
-async fn a_spent_quota_is_the_reason_why_a_day_is_empty() {
+async fn a_used_up_quota_is_the_missing_reason_of_an_empty_day() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     stage.world().add_fault(Fault::status("*", 429));
 
-    let day = ask(&stage, &member, today()).await;
+    let day = request_day(&stage, &member, today()).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Deferred);
     assert_eq!(all_missing(&day), Some(MissingReason::Quota));
 }
 
 #[tokio::test]
-async fn after_a_429_nobody_calls_until_the_limit_has_turned() {
+async fn no_call_is_made_after_a_429_until_the_limit_resets() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     stage.world().add_fault(Fault::status("*", 429));
-    ask(&stage, &member, today()).await;
+    request_day(&stage, &member, today()).await;
     stage.world().clear_faults();
 
-    let day = ask(&stage, &member, today()).await;
+    let day = request_day(&stage, &member, today()).await;
 
     assert_eq!(day.meta.sync, SyncOutcome::Deferred);
     assert_eq!(stage.world().call_count(), 0);
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_found_out_once_and_then_left_alone() {
-    let (stage, member, before) = an_hour_later().await;
+async fn a_lost_connection_is_detected_once_and_not_retried() {
+    let (stage, member, before) = with_a_day_read_an_hour_ago().await;
     stage.world().revoke_grants(member.whoop_user_id);
 
-    let found_out = ask(&stage, &member, before.date).await;
-    assert_eq!(found_out.meta.sync, SyncOutcome::Failed);
-    assert_eq!(found_out.meta.connection, ConnectionStatus::ReauthRequired);
-    assert_still_shows(&found_out, &before);
+    let first = request_day(&stage, &member, before.date).await;
+    assert_eq!(first.meta.sync, SyncOutcome::Failed);
+    assert_eq!(first.meta.connection, ConnectionStatus::ReauthRequired);
+    assert_still_shows(&first, &before);
 
-    let then = ask(&stage, &member, before.date).await;
+    let second = request_day(&stage, &member, before.date).await;
     assert_eq!(stage.world().call_count(), 0);
-    assert_eq!(then.meta.sync, SyncOutcome::Off);
-    assert_eq!(then.meta.connection, ConnectionStatus::ReauthRequired);
-    assert!(then.meta.stale);
-    assert_still_shows(&then, &before);
-    let unread = ask(&stage, &member, today() - Days::new(60)).await;
+    assert_eq!(second.meta.sync, SyncOutcome::Off);
+    assert_eq!(second.meta.connection, ConnectionStatus::ReauthRequired);
+    assert!(second.meta.stale);
+    assert_still_shows(&second, &before);
+    let unread = request_day(&stage, &member, today() - Days::new(60)).await;
     assert_eq!(all_missing(&unread), Some(MissingReason::ReauthRequired));
 }
 
 #[tokio::test]
-async fn a_member_who_left_is_shown_what_is_stored_and_whoop_is_not_asked() {
-    let (stage, member, before) = an_hour_later().await;
+async fn a_disconnected_member_gets_stored_data_without_a_call() {
+    let (stage, member, before) = with_a_day_read_an_hour_ago().await;
     stage
         .engine
         .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
 
-    let day = ask(&stage, &member, before.date).await;
+    let day = request_day(&stage, &member, before.date).await;
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(day.meta.sync, SyncOutcome::Off);
@@ -161,14 +161,14 @@ async fn a_member_who_left_is_shown_what_is_stored_and_whoop_is_not_asked() {
 }
 
 #[tokio::test]
-async fn somebody_who_never_connected_gets_an_empty_day_and_no_row() {
+async fn a_member_who_never_connected_gets_an_empty_day_and_no_row() {
     let stage = Stage::new().await;
     let stranger = Member {
         user_id: "stranger".parse().unwrap(),
         whoop_user_id: 0,
     };
 
-    let day = ask(&stage, &stranger, today()).await;
+    let day = request_day(&stage, &stranger, today()).await;
 
     assert_eq!(stage.world().call_count(), 0);
     assert_eq!(day.meta.sync, SyncOutcome::Off);

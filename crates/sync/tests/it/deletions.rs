@@ -47,12 +47,12 @@ fn calls_by_id(stage: &Stage) -> usize {
 }
 
 #[tokio::test]
-async fn what_a_member_deleted_leaves_with_the_next_sync() {
+async fn the_next_sync_deletes_records_that_the_member_deleted() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     for data_type in [DataType::Workout, DataType::Cycle, DataType::Recovery] {
-        let gone = &between(&stage, &member, data_type, days_ago(12), days_ago(4))[0];
-        delete(&stage, &member, data_type, gone);
+        let deleted = &between(&stage, &member, data_type, days_ago(12), days_ago(4))[0];
+        delete(&stage, &member, data_type, deleted);
     }
 
     let report = stage.sync(&member, &slot(Slot::Night)).await;
@@ -63,7 +63,7 @@ async fn what_a_member_deleted_leaves_with_the_next_sync() {
 }
 
 #[tokio::test]
-async fn a_cycle_that_still_runs_leaves_as_well() {
+async fn a_running_cycle_can_be_deleted_as_well() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let running = stage.listed(&member, DataType::Cycle)[0].clone();
@@ -80,7 +80,7 @@ async fn a_cycle_that_still_runs_leaves_as_well() {
 }
 
 #[tokio::test]
-async fn a_deleted_sleep_takes_its_recovery_along_and_its_cycle_finds_another_day() {
+async fn a_deleted_sleep_deletes_its_recovery_and_its_cycle_is_dated_by_its_start() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let nights = between(&stage, &member, DataType::Sleep, days_ago(12), days_ago(4));
@@ -116,28 +116,28 @@ async fn a_deleted_sleep_takes_its_recovery_along_and_its_cycle_finds_another_da
 }
 
 #[tokio::test]
-async fn a_window_that_was_half_read_deletes_nothing() {
+async fn an_incompletely_read_window_deletes_nothing() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
-    let gone = &between(&stage, &member, DataType::Sleep, days_ago(12), days_ago(4))[0];
-    delete(&stage, &member, DataType::Sleep, gone);
-    let mut job = crate::harness::briskly();
-    job = whoop_sync::SyncContext::scheduled(Some(2), job.stop.clone());
+    let deleted = &between(&stage, &member, DataType::Sleep, days_ago(12), days_ago(4))[0];
+    delete(&stage, &member, DataType::Sleep, deleted);
+    let mut context = crate::harness::context_without_retries();
+    context = whoop_sync::SyncContext::scheduled(Some(2), context.stop.clone());
 
-    let errand = back_to(days_ago(90), &[DataType::Sleep]);
+    let request = back_to(days_ago(90), &[DataType::Sleep]);
     let report = stage
         .engine
-        .sync_member(&member.user_id, &job, &errand)
+        .sync_member(&member.user_id, &context, &request)
         .await
         .unwrap();
 
     assert_eq!(report.outcome, MemberOutcome::Deferred, "{report:?}");
     let stored = stage.stored(&member, DataType::Sleep).await;
-    assert!(stored.contains_key(&id_of(DataType::Sleep, gone)));
+    assert!(stored.contains_key(&id_of(DataType::Sleep, deleted)));
 }
 
 #[tokio::test]
-async fn a_record_that_is_older_than_the_pages_is_not_asked_for() {
+async fn a_record_that_is_older_than_the_pages_is_not_requested_by_id() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let old = &between(
@@ -161,7 +161,7 @@ async fn a_record_that_is_older_than_the_pages_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_record_that_moved_out_of_the_window_is_asked_for_and_stays() {
+async fn a_record_that_moved_out_of_the_window_is_requested_by_id_and_kept() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let moved = between(
@@ -206,28 +206,28 @@ async fn a_404_in_place_of_a_list_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn many_that_vanish_at_once_are_asked_for_one_by_one_ten_at_a_time() {
+async fn each_sync_requests_at_most_ten_missing_records_by_id() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
-    let gone = between(&stage, &member, DataType::Sleep, days_ago(17), days_ago(3));
-    assert!(gone.len() > 10);
-    for one in &gone {
+    let deleted = between(&stage, &member, DataType::Sleep, days_ago(17), days_ago(3));
+    assert!(deleted.len() > 10);
+    for one in &deleted {
         delete(&stage, &member, DataType::Sleep, one);
     }
     stage.world().reset_calls();
 
-    let errand = back_to(days_ago(20), &[DataType::Sleep]);
-    let report = stage.sync(&member, &errand).await;
+    let request = back_to(days_ago(20), &[DataType::Sleep]);
+    let report = stage.sync(&member, &request).await;
 
     assert_eq!(calls_by_id(&stage), 10);
     // Each main sleep is deleted together with its recovery; naps have none.
     assert!((10..=20).contains(&report.stored().deleted), "{report:?}");
-    stage.sync(&member, &errand).await;
+    stage.sync(&member, &request).await;
     stage.assert_stored_is_truth(&member).await;
 }
 
 #[tokio::test]
-async fn a_pending_record_that_whoop_drops_leaves_however_old_it_is() {
+async fn a_pending_record_that_whoop_drops_is_deleted_at_any_age() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let old = between(
@@ -256,7 +256,7 @@ async fn a_pending_record_that_whoop_drops_leaves_however_old_it_is() {
 }
 
 #[tokio::test]
-async fn a_recovery_of_which_nothing_else_is_stored_leaves_as_well() {
+async fn a_recovery_without_a_stored_sleep_or_cycle_is_deleted_as_well() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let orphan = &between(
@@ -286,7 +286,7 @@ async fn a_recovery_of_which_nothing_else_is_stored_leaves_as_well() {
 }
 
 #[tokio::test]
-async fn an_id_that_whoop_never_gave_keeps_nobody_else_from_being_judged() {
+async fn an_id_that_is_not_from_whoop_does_not_prevent_requests_for_other_records() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     let night = "SELECT user_id, '12345', local_date, score_state, created_at, updated_at, synced_at, \
@@ -297,8 +297,8 @@ async fn an_id_that_whoop_never_gave_keeps_nobody_else_from_being_judged() {
              synced_at, start_time, end_time, nap) {night}"
     );
     assert_eq!(stage.execute(&sql, &member).await, 1);
-    let gone = &between(&stage, &member, DataType::Sleep, days_ago(7), days_ago(4))[0];
-    delete(&stage, &member, DataType::Sleep, gone);
+    let deleted = &between(&stage, &member, DataType::Sleep, days_ago(7), days_ago(4))[0];
+    delete(&stage, &member, DataType::Sleep, deleted);
 
     let report = stage
         .sync(&member, &back_to(days_ago(14), &[DataType::Sleep]))

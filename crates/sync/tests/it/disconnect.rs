@@ -7,7 +7,7 @@ use whoop_sync::{MemberOutcome, SyncError};
 
 use whoop_storage::table::audit::Actor;
 
-use crate::harness::{Member, Stage, briskly, history, slot};
+use crate::harness::{Member, Stage, context_without_retries, history, slot};
 
 async fn tokens_of(stage: &Stage, member: &Member) -> usize {
     let sql = "SELECT user_id FROM whoop_tokens WHERE user_id = $1";
@@ -40,56 +40,56 @@ async fn tables_with_rows_of(stage: &Stage, member: &Member) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn leaving_revokes_at_whoop_and_destroys_the_tokens() {
+async fn a_disconnect_revokes_the_permission_and_deletes_the_tokens() {
     let (stage, member) = Stage::with_member().await;
 
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
-    let left = left.unwrap();
-    assert!(left.is_revoked() && !left.is_erased());
+    let result = result.unwrap();
+    assert!(result.is_revoked() && !result.is_erased());
     assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
     assert_eq!(tokens_of(&stage, &member).await, 0);
     assert_eq!(stage.connection_status(&member).await, "disconnected");
     let day = stage.stored(&member, DataType::Sleep).await;
-    assert!(!day.is_empty(), "what is stored stays");
+    assert!(!day.is_empty(), "stored records are kept");
 }
 
 #[tokio::test]
-async fn whoop_out_of_order_does_not_keep_anybody() {
+async fn an_outage_of_whoop_does_not_prevent_a_disconnect() {
     let (stage, member) = Stage::with_member().await;
     stage.world().add_fault(Fault::status("*", 503));
 
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
-    assert!(!left.unwrap().is_revoked());
+    assert!(!result.unwrap().is_revoked());
     assert_eq!(tokens_of(&stage, &member).await, 0);
     assert_eq!(stage.connection_status(&member).await, "disconnected");
 }
 
 #[tokio::test]
-async fn a_member_whose_connection_was_lost_can_leave() {
+async fn a_member_in_reauth_required_can_disconnect() {
     let (stage, member) = Stage::with_member().await;
     stage.world().revoke_grants(member.whoop_user_id);
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
 
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
-    assert!(!left.unwrap().is_revoked());
+    assert!(!result.unwrap().is_revoked());
     assert_eq!(stage.connection_status(&member).await, "disconnected");
 }
 
 #[tokio::test]
-async fn nobody_is_synced_after_leaving() {
+async fn a_member_is_not_synced_after_a_disconnect() {
     let (stage, member) = Stage::with_member().await;
     stage
         .engine
@@ -101,7 +101,7 @@ async fn nobody_is_synced_after_leaving() {
     let report = stage.sync(&member, &slot(Slot::Night)).await;
     let token = stage
         .engine
-        .access_token(&member.user_id, &briskly(), None)
+        .access_token(&member.user_id, &context_without_retries(), None)
         .await;
 
     assert_eq!(report.outcome, MemberOutcome::Failed);
@@ -110,68 +110,68 @@ async fn nobody_is_synced_after_leaving() {
 }
 
 #[tokio::test]
-async fn leaving_twice_and_leaving_a_stranger_are_told_apart() {
+async fn a_second_disconnect_succeeds_and_that_of_an_unknown_member_fails() {
     let (stage, member) = Stage::with_member().await;
 
     for _ in 0..2 {
-        let left = stage
+        let result = stage
             .engine
             .disconnect(&member.user_id, false, &Actor::member())
             .await;
-        assert!(left.is_ok());
+        assert!(result.is_ok());
     }
     let stranger = "stranger".parse().unwrap();
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&stranger, true, &Actor::member())
         .await;
-    assert!(matches!(left, Err(SyncError::NotConnected)));
+    assert!(matches!(result, Err(SyncError::NotConnected)));
 }
 
 #[tokio::test]
-async fn erasing_leaves_no_row_of_the_member_in_any_table() {
+async fn an_erasure_deletes_the_rows_of_the_member_in_every_table() {
     let stage = Stage::new().await;
-    let leaves = stage.connect_person(0).await;
-    let stays = stage.connect_person(1).await;
-    for member in [&leaves, &stays] {
+    let erased = stage.connect_person(0).await;
+    let kept = stage.connect_person(1).await;
+    for member in [&erased, &kept] {
         let night = stage.newest_before(member, DataType::Sleep, crate::harness::now());
         let broken = serde_json::json!({"timezone_offset": 7});
         stage.change(member, DataType::Sleep, &night, broken);
         stage.sync(member, &history(&DataType::ALL)).await;
         stage.state_for(member.user_id.as_str(), None).await;
     }
-    let before = tables_with_rows_of(&stage, &stays).await;
+    let before = tables_with_rows_of(&stage, &kept).await;
     for table in ["whoop_users", "whoop_rejected_record", "whoop_oauth_states"] {
         let named = format!("public.{table}");
         assert!(before.contains(&named), "{before:?}");
     }
-    assert_eq!(tables_with_rows_of(&stage, &leaves).await, before);
+    assert_eq!(tables_with_rows_of(&stage, &erased).await, before);
 
-    let left = stage
+    let result = stage
         .engine
-        .disconnect(&leaves.user_id, true, &Actor::member())
+        .disconnect(&erased.user_id, true, &Actor::member())
         .await;
 
-    assert!(left.unwrap().is_erased());
+    assert!(result.unwrap().is_erased());
     assert_eq!(
-        tables_with_rows_of(&stage, &leaves).await,
+        tables_with_rows_of(&stage, &erased).await,
         Vec::<String>::new()
     );
-    assert_eq!(tables_with_rows_of(&stage, &stays).await, before);
+    assert_eq!(tables_with_rows_of(&stage, &kept).await, before);
 }
 
 #[tokio::test]
-async fn erasing_works_while_whoop_is_out_of_order() {
+async fn an_erasure_works_during_an_outage_of_whoop() {
     let (stage, member) = Stage::with_member().await;
     stage.world().add_fault(Fault::status("*", 503));
 
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&member.user_id, true, &Actor::member())
         .await
         .unwrap();
 
-    assert!(left.is_erased() && !left.is_revoked());
+    assert!(result.is_erased() && !result.is_revoked());
     assert_eq!(
         tables_with_rows_of(&stage, &member).await,
         Vec::<String>::new()

@@ -16,13 +16,13 @@ use whoop_sim::{Fault, FaultKind, SimConfig};
 use whoop_storage::table::audit::Actor;
 use whoop_sync::{Engine, MemberOutcome, SyncError, connect::ConnectError, overview};
 
-use crate::harness::{Member, Stage, briskly, half_a_year, history, slot, until};
+use crate::harness::{Member, Stage, context_without_retries, half_a_year, history, slot, until};
 
 /// Maximum duration of a callback on launch day.
 const CALLBACK_WITHIN: Duration = Duration::from_secs(2);
 
-async fn count(stage: &Stage, what: &str) -> i64 {
-    let sql = format!("SELECT count(*) FROM {what}");
+async fn count(stage: &Stage, from: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {from}");
     stage.sql.query_one(&sql, &[]).await.unwrap().get(0)
 }
 
@@ -32,11 +32,11 @@ async fn connect_and_kill(stage: &Stage, engine: &Engine, index: usize) -> Membe
     let user = format!("member {index}");
     let state = stage.state_for(&user, None).await;
     let code = stage.code_for(whoop_user_id);
-    let welcome = engine.complete_connect(&state, &code).await.unwrap();
-    welcome.first_sync.abort();
-    let _ = welcome.first_sync.await;
+    let completed = engine.complete_connect(&state, &code).await.unwrap();
+    completed.first_sync.abort();
+    let _ = completed.first_sync.await;
     Member {
-        user_id: welcome.user_id,
+        user_id: completed.user_id,
         whoop_user_id,
     }
 }
@@ -82,7 +82,10 @@ async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_
         forget_calls(&stage).await;
         let before = stage.api_calls().len();
         let process = stage.engine_within(limits);
-        process.resume_first_syncs(&briskly()).await.unwrap();
+        process
+            .resume_first_syncs(&context_without_retries())
+            .await
+            .unwrap();
         calls_of_minutes.push(stage.api_calls().len() - before);
         assert!(calls_of_minutes.len() < 15, "{calls_of_minutes:?}");
     }
@@ -98,7 +101,7 @@ async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_
 }
 
 #[tokio::test]
-async fn members_who_connect_make_no_other_member_wait() {
+async fn first_syncs_do_not_delay_other_members() {
     let limits = QuotaLimits {
         per_minute: 40,
         per_day: 10_000,
@@ -108,8 +111,8 @@ async fn members_who_connect_make_no_other_member_wait() {
         ..half_a_year()
     })
     .await;
-    let visitor = stage.connect_person(0).await;
-    let date = stage.latest_day(&visitor).await;
+    let active_member = stage.connect_person(0).await;
+    let date = stage.latest_day(&active_member).await;
     forget_calls(&stage).await;
     let engine = stage.engine_within(limits);
     let mut first_syncs = Vec::new();
@@ -117,13 +120,13 @@ async fn members_who_connect_make_no_other_member_wait() {
         let user = format!("member {index}");
         let state = stage.state_for(&user, None).await;
         let code = stage.code_for(stage.world().people()[index]);
-        let welcome = engine.complete_connect(&state, &code).await.unwrap();
-        first_syncs.push(welcome.first_sync);
+        let completed = engine.complete_connect(&state, &code).await.unwrap();
+        first_syncs.push(completed.first_sync);
     }
 
     let began = Instant::now();
     let day = engine
-        .day(&visitor.user_id, date, RefreshMode::Force)
+        .day(&active_member.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
 
@@ -133,19 +136,19 @@ async fn members_who_connect_make_no_other_member_wait() {
 }
 
 #[tokio::test]
-async fn a_member_connects_when_the_calls_of_the_day_are_used_up_and_is_read_later() {
+async fn a_member_can_connect_when_the_day_quota_is_used_up_and_is_read_later() {
     let stage = Stage::new().await;
-    let none_left = stage.engine_within(QuotaLimits {
+    let exhausted = stage.engine_within(QuotaLimits {
         per_minute: 100,
         per_day: 0,
     });
 
-    let member = connect_and_kill(&stage, &none_left, 0).await;
+    let member = connect_and_kill(&stage, &exhausted, 0).await;
 
     assert_eq!(stage.connection_status(&member).await, "connected");
     assert_eq!(stage.api_calls().len(), 0);
-    let today = none_left.today(&member.user_id).await.unwrap();
-    let day = none_left
+    let today = exhausted.today(&member.user_id).await.unwrap();
+    let day = exhausted
         .day(&member.user_id, today, RefreshMode::Auto)
         .await
         .unwrap();
@@ -171,7 +174,10 @@ async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_n
     forget_calls(&stage).await;
 
     let process = stage.another_engine();
-    process.resume_first_syncs(&briskly()).await.unwrap();
+    process
+        .resume_first_syncs(&context_without_retries())
+        .await
+        .unwrap();
 
     assert_eq!(
         count(&stage, "whoop_users WHERE first_sync_pending").await,
@@ -187,14 +193,18 @@ async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_n
 }
 
 #[tokio::test]
-async fn a_whoop_that_does_not_show_the_profile_delays_the_first_sync_and_not_the_connect() {
+async fn a_failing_profile_request_delays_the_first_sync_but_not_the_connect() {
     let stage = Stage::new().await;
     stage.world().add_fault(Fault::status("profile", 503));
 
     let member = connect_and_kill(&stage, &stage.another_engine(), 0).await;
     let failed = stage
         .engine
-        .sync_member(&member.user_id, &briskly(), &slot(Slot::Night))
+        .sync_member(
+            &member.user_id,
+            &context_without_retries(),
+            &slot(Slot::Night),
+        )
         .await;
 
     assert!(failed.is_err(), "{failed:?}");
@@ -228,11 +238,11 @@ async fn another_account_that_is_recognized_after_the_callback_is_refused_before
     });
     let before = stage.api_calls().len();
 
-    let welcome = stage
+    let completed = stage
         .try_connect(member.user_id.as_str(), other)
         .await
         .unwrap();
-    welcome.first_sync.await.unwrap();
+    completed.first_sync.await.unwrap();
 
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
     assert!(
@@ -242,10 +252,14 @@ async fn another_account_that_is_recognized_after_the_callback_is_refused_before
     );
     stage.world().clear_faults();
     stage.advance(TimeDelta::minutes(2));
-    stage.another_engine().revoke_due(&briskly()).await.unwrap();
+    stage
+        .another_engine()
+        .revoke_due(&context_without_retries())
+        .await
+        .unwrap();
     let grants = stage.world().grants();
-    let is_living = |grant: &&whoop_sim::Grant| grant.whoop_user_id == other && !grant.is_revoked;
-    assert_eq!(grants.iter().filter(is_living).count(), 0);
+    let is_active = |grant: &&whoop_sim::Grant| grant.whoop_user_id == other && !grant.is_revoked;
+    assert_eq!(grants.iter().filter(is_active).count(), 0);
     let again = stage
         .connect(member.user_id.as_str(), member.whoop_user_id)
         .await;
@@ -264,28 +278,32 @@ async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_r
     });
     let engine = stage.engine.clone();
     let (state, code) = (stage.state_for("mara", None).await, stage.code_for(first));
-    let mistaken = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
+    let first_connect = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
     until("the first pair is stored", || async {
         count(&stage, "whoop_tokens").await == 1
     })
     .await;
 
-    let welcome = stage.try_connect("mara", second).await.unwrap();
-    welcome.first_sync.await.unwrap();
+    let completed = stage.try_connect("mara", second).await.unwrap();
+    completed.first_sync.await.unwrap();
 
-    let mistaken = mistaken.await.unwrap();
-    if let Ok(welcome) = mistaken {
-        welcome.first_sync.await.unwrap();
+    let first_connect = first_connect.await.unwrap();
+    if let Ok(completed) = first_connect {
+        completed.first_sync.await.unwrap();
     }
     let member = Member {
-        user_id: welcome.user_id,
+        user_id: completed.user_id,
         whoop_user_id: second,
     };
     stage.advance(TimeDelta::minutes(2));
-    stage.another_engine().revoke_due(&briskly()).await.unwrap();
+    stage
+        .another_engine()
+        .revoke_due(&context_without_retries())
+        .await
+        .unwrap();
     let grants = stage.world().grants();
-    let is_living = |grant: &&whoop_sim::Grant| grant.whoop_user_id == first && !grant.is_revoked;
-    assert_eq!(grants.iter().filter(is_living).count(), 0);
+    let is_active = |grant: &&whoop_sim::Grant| grant.whoop_user_id == first && !grant.is_revoked;
+    assert_eq!(grants.iter().filter(is_active).count(), 0);
     stage.read_whole_history(&member).await;
     stage.assert_stored_is_truth(&member).await;
 }
@@ -293,11 +311,11 @@ async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_r
 #[tokio::test]
 async fn an_app_request_of_a_new_member_does_not_use_the_share_of_the_others() {
     let stage = Stage::new().await;
-    let none_left = stage.engine_within(QuotaLimits {
+    let exhausted = stage.engine_within(QuotaLimits {
         per_minute: 100,
         per_day: 0,
     });
-    let member = connect_and_kill(&stage, &none_left, 0).await;
+    let member = connect_and_kill(&stage, &exhausted, 0).await;
     forget_calls(&stage).await;
 
     let today = stage.engine.today(&member.user_id).await.unwrap();

@@ -8,7 +8,7 @@ use whoop_core::{DataType, plan::Slot};
 use crate::harness::{Follower, Stage, slot};
 
 #[tokio::test]
-async fn a_night_that_turns_out_to_be_another_days_takes_its_recovery_and_its_cycle_along() {
+async fn a_night_that_moves_to_another_date_moves_its_recovery_and_its_cycle() {
     let (stage, member) = Stage::with_member().await;
     let mut follower = Follower::of(&member.user_id);
     follower.assert_ends_equal(&stage.engine).await;
@@ -19,9 +19,9 @@ async fn a_night_that_turns_out_to_be_another_days_takes_its_recovery_and_its_cy
         .iter()
         .find(|sleep| recoveries.iter().any(|one| one["sleep_id"] == sleep["id"]))
         .unwrap();
-    let elsewhere = json!({"timezone_offset": "-11:00"});
+    let other_offset = json!({"timezone_offset": "-11:00"});
     stage.advance(TimeDelta::minutes(1));
-    stage.change(&member, DataType::Sleep, night, elsewhere);
+    stage.change(&member, DataType::Sleep, night, other_offset);
 
     stage.sync(&member, &slot(Slot::Morning)).await;
 

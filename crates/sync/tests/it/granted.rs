@@ -10,7 +10,7 @@ use whoop_core::{
 use whoop_storage::{Database, DatabaseConfig, table::sync_log};
 use whoop_sync::{SyncContext, run::RunTask};
 
-use crate::harness::{self, Member, Nobody, Stage, history, list_of, now};
+use crate::harness::{self, Member, SilentObserver, Stage, history, list_of, now};
 
 /// Connects a member who does not grant access to workouts.
 async fn without_workouts() -> (Stage, Member) {
@@ -23,10 +23,10 @@ async fn without_workouts() -> (Stage, Member) {
 async fn connect(stage: &Stage, whoop_user_id: i64, without: &str) -> Member {
     let state = stage.state_for("mara", None).await;
     let code = stage.code_without(without, whoop_user_id);
-    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
-    welcome.first_sync.await.unwrap();
+    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    completed.first_sync.await.unwrap();
     Member {
-        user_id: welcome.user_id,
+        user_id: completed.user_id,
         whoop_user_id,
     }
 }
@@ -38,7 +38,7 @@ async fn status_of(stage: &Stage, member: &Member, data_type: DataType) -> Strin
     stage.text(&sql, member).await.unwrap()
 }
 
-fn asked_for_workouts(stage: &Stage) -> bool {
+fn has_requested_workouts(stage: &Stage) -> bool {
     let calls = stage.api_calls();
     calls
         .iter()
@@ -46,19 +46,23 @@ fn asked_for_workouts(stage: &Stage) -> bool {
 }
 
 #[tokio::test]
-async fn what_was_not_granted_is_never_asked_for_and_fails_no_run() {
+async fn a_data_type_that_was_not_granted_is_never_read_and_fails_no_run() {
     let (stage, member) = without_workouts().await;
 
     for slot in [Slot::Night, Slot::Morning, Slot::Night] {
         stage.advance(TimeDelta::hours(9));
-        let job = SyncContext::scheduled(None, CancellationToken::new());
+        let context = SyncContext::scheduled(None, CancellationToken::new());
         let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
-        let run = stage.engine.run(&plan, &job, &Nobody).await.unwrap();
+        let run = stage
+            .engine
+            .run(&plan, &context, &SilentObserver)
+            .await
+            .unwrap();
 
         assert_eq!((run.failed, run.synced), (0, 1), "{:?}", run.reports);
     }
 
-    assert!(!asked_for_workouts(&stage));
+    assert!(!has_requested_workouts(&stage));
     assert_eq!(
         status_of(&stage, &member, DataType::Workout).await,
         "not_granted"
@@ -67,7 +71,7 @@ async fn what_was_not_granted_is_never_asked_for_and_fails_no_run() {
 }
 
 #[tokio::test]
-async fn the_rest_of_the_day_is_as_fresh_as_anybodys() {
+async fn the_granted_data_types_of_the_day_are_fresh() {
     let (stage, member) = without_workouts().await;
     let calls = stage.api_calls().len();
 
@@ -92,7 +96,7 @@ async fn the_rest_of_the_day_is_as_fresh_as_anybodys() {
 }
 
 #[tokio::test]
-async fn somebody_who_insists_does_not_make_it_be_asked_for() {
+async fn a_forced_read_does_not_read_a_data_type_that_was_not_granted() {
     let (stage, member) = without_workouts().await;
 
     let day = stage
@@ -103,14 +107,14 @@ async fn somebody_who_insists_does_not_make_it_be_asked_for() {
     stage.read_whole_history(&member).await;
 
     assert_eq!(day.meta.detail, None);
-    assert!(!asked_for_workouts(&stage));
+    assert!(!has_requested_workouts(&stage));
     let status = stage.engine.member_status(&member.user_id).await.unwrap();
     assert!(status.history_complete());
     assert!(status.history_from().is_some());
 }
 
 #[tokio::test]
-async fn nothing_that_was_not_granted_grows_old() {
+async fn a_data_type_that_was_not_granted_does_not_count_as_old() {
     let (stage, member) = without_workouts().await;
     stage
         .texts(
@@ -138,7 +142,7 @@ async fn nothing_that_was_not_granted_grows_old() {
 }
 
 #[tokio::test]
-async fn connecting_again_with_everything_reads_the_rest() {
+async fn connecting_again_with_all_scopes_reads_the_missing_data_types() {
     let (stage, member) = without_workouts().await;
 
     let member = connect(&stage, member.whoop_user_id, "nothing").await;
@@ -152,15 +156,15 @@ async fn connecting_again_with_everything_reads_the_rest() {
 }
 
 #[tokio::test]
-async fn connecting_again_with_less_keeps_what_was_stored() {
+async fn connecting_again_with_fewer_scopes_keeps_the_stored_records() {
     let (stage, member) = Stage::with_member().await;
     let workouts = "SELECT id FROM whoop_workout WHERE user_id = $1";
     let before = stage.texts(workouts, &member).await.len();
     let state = stage.state_for(member.user_id.as_str(), None).await;
     let code = stage.code_without("read:workout", member.whoop_user_id);
 
-    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
-    welcome.first_sync.await.unwrap();
+    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    completed.first_sync.await.unwrap();
 
     assert!(before > 0);
     assert_eq!(stage.texts(workouts, &member).await.len(), before);

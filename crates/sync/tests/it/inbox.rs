@@ -18,7 +18,7 @@ use whoop_core::{
 use whoop_sim::{SimConfig, WebhookFaults};
 use whoop_sync::{EngineSettings, SyncContext, inbox::DrainReport, run::RunTask};
 
-use crate::harness::{self, CrowdDue, Follower, Nobody, Stage, crowd_agenda, half_a_year};
+use crate::harness::{self, CrowdDue, Follower, SilentObserver, Stage, crowd_agenda, half_a_year};
 
 const MEMBERS: usize = 50;
 const DAYS: u32 = 7;
@@ -26,9 +26,9 @@ const DAYS: u32 = 7;
 /// Share of WHOOP's webhooks that are lost.
 const LOST: f64 = 0.1;
 const LATE: TimeDelta = TimeDelta::hours(3);
-const LOOKED_AT_EVERY: TimeDelta = TimeDelta::minutes(10);
+const DELIVERY_INTERVAL: TimeDelta = TimeDelta::minutes(10);
 
-fn setting() -> SimulationParameters {
+fn parameters() -> SimulationParameters {
     SimulationParameters {
         begins: "2026-10-21T00:00:00Z".parse().unwrap(),
         users: MEMBERS,
@@ -47,7 +47,7 @@ fn setting() -> SimulationParameters {
         },
         webhooks: Some(WebhookConditions {
             lost_share: LOST,
-            max_delay: LATE + LOOKED_AT_EVERY,
+            max_delay: LATE + DELIVERY_INTERVAL,
         }),
         seed: 11,
         limits: QuotaLimits {
@@ -62,28 +62,28 @@ fn setting() -> SimulationParameters {
 }
 
 enum Due {
-    OfTheCrowd(CrowdDue),
+    Crowd(CrowdDue),
     /// The webhooks that WHOOP sent until this time arrive and are processed.
     Webhooks,
 }
 
-fn agenda(setting: &SimulationParameters) -> Vec<(DateTime<Utc>, Due)> {
-    let crowd = crowd_agenda(setting).into_iter();
-    let mut agenda: Vec<_> = crowd.map(|(at, due)| (at, Due::OfTheCrowd(due))).collect();
-    let ends = setting.begins + TimeDelta::days(setting.days.into());
-    let mut at = setting.begins + LOOKED_AT_EVERY / 2;
+fn agenda(parameters: &SimulationParameters) -> Vec<(DateTime<Utc>, Due)> {
+    let crowd = crowd_agenda(parameters).into_iter();
+    let mut agenda: Vec<_> = crowd.map(|(at, due)| (at, Due::Crowd(due))).collect();
+    let ends = parameters.begins + TimeDelta::days(parameters.days.into());
+    let mut at = parameters.begins + DELIVERY_INTERVAL / 2;
     while at < ends {
         agenda.push((at, Due::Webhooks));
-        at += LOOKED_AT_EVERY;
+        at += DELIVERY_INTERVAL;
     }
     agenda.sort_by_key(|(at, _)| *at);
     agenda
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_has_it() {
-    let setting = setting();
-    let mischief = WebhookFaults {
+async fn a_week_of_fifty_members_with_faulty_webhooks_ends_each_night_equal_to_whoop() {
+    let parameters = parameters();
+    let webhook_faults = WebhookFaults {
         lose: LOST,
         duplicate: 0.1,
         delay_seconds: LATE.num_seconds().unsigned_abs(),
@@ -94,7 +94,7 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
         people: MEMBERS,
         days: 15,
         freeze_records: false,
-        webhook_faults: mischief,
+        webhook_faults,
         ..half_a_year()
     };
     let stage = Stage::with_webhooks(config).await;
@@ -103,23 +103,31 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
         members.push(stage.connect_person(person).await);
     }
     // Reads all earlier history, so that the calls counted afterwards are those of the week.
-    let job = || SyncContext::scheduled(None, CancellationToken::new());
+    let context = || SyncContext::scheduled(None, CancellationToken::new());
     let history = harness::plan(RunTask::Backfill { from: None });
-    stage.engine.run(&history, &job(), &Nobody).await.unwrap();
-    stage.stand_at(setting.begins);
+    stage
+        .engine
+        .run(&history, &context(), &SilentObserver)
+        .await
+        .unwrap();
+    stage.set_time(parameters.begins);
     let before = stage.api_calls().len();
     let mut followers: Vec<Follower> = members
         .iter()
         .map(|member| Follower::of(&member.user_id))
         .collect();
-    let mut random = StdRng::seed_from_u64(setting.seed);
+    let mut random = StdRng::seed_from_u64(parameters.seed);
 
-    for (at, due) in agenda(&setting) {
-        stage.stand_at(at);
+    for (at, due) in agenda(&parameters) {
+        stage.set_time(at);
         match due {
-            Due::OfTheCrowd(CrowdDue::Slot(slot)) => {
+            Due::Crowd(CrowdDue::Slot(slot)) => {
                 let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
-                let report = stage.engine.run(&plan, &job(), &Nobody).await.unwrap();
+                let report = stage
+                    .engine
+                    .run(&plan, &context(), &SilentObserver)
+                    .await
+                    .unwrap();
                 assert_eq!(report.failed, 0, "{:?}", report.reports);
                 if slot == Slot::Night {
                     for member in &members {
@@ -127,13 +135,13 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
                     }
                 }
             }
-            Due::OfTheCrowd(CrowdDue::Visit(member)) => {
+            Due::Crowd(CrowdDue::AppRequest(member)) => {
                 let user_id = &members[member].user_id;
                 let today = stage.engine.today(user_id).await.unwrap();
-                let visit = stage.engine.day(user_id, today, RefreshMode::Auto);
-                visit.await.unwrap();
+                let day = stage.engine.day(user_id, today, RefreshMode::Auto);
+                day.await.unwrap();
                 followers[member]
-                    .ask(&stage.engine, random.random_range(1..50))
+                    .poll(&stage.engine, random.random_range(1..50))
                     .await;
             }
             Due::Webhooks => {
@@ -143,23 +151,23 @@ async fn a_week_of_fifty_members_with_spoilt_webhooks_ends_each_night_as_whoop_h
         }
     }
 
-    let made = stage.api_calls().len() - before;
-    let predicted = usize::try_from(simulate(&setting).calls).unwrap();
+    let calls = stage.api_calls().len() - before;
+    let predicted = usize::try_from(simulate(&parameters).calls).unwrap();
     let states = stage.event_states().await;
-    println!("predicted {predicted}, made {made}, {states:?}");
+    println!("predicted {predicted}, made {calls}, {states:?}");
     assert!(states["done"] > 500, "{states:?}");
     assert!(
-        made.abs_diff(predicted) * 20 <= predicted,
-        "predicted {predicted}, made {made}"
+        calls.abs_diff(predicted) * 20 <= predicted,
+        "predicted {predicted}, made {calls}"
     );
     for follower in &mut followers {
         follower.assert_ends_equal(&stage.engine).await;
     }
-    assert!(stage.clock.now() > setting.begins);
+    assert!(stage.clock.now() > parameters.begins);
 }
 
 #[tokio::test]
-async fn an_event_that_a_list_has_answered_does_not_answer_for_one_that_came_after_it() {
+async fn an_event_that_arrives_after_a_read_is_not_closed_by_that_read() {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
     let night = stage.listed(&member, DataType::Recovery)[0].clone();
@@ -183,12 +191,12 @@ async fn an_event_that_a_list_has_answered_does_not_answer_for_one_that_came_aft
 }
 
 #[tokio::test]
-async fn an_event_whose_record_a_list_has_brought_since_costs_no_call() {
+async fn an_event_whose_record_was_read_meanwhile_costs_no_call() {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
     let night = stage.listed(&member, DataType::Sleep)[0].clone();
-    let better = json!({"score": {"sleep_performance_percentage": 99}});
-    stage.change(&member, DataType::Sleep, &night, better);
+    let higher_score = json!({"score": {"sleep_performance_percentage": 99}});
+    stage.change(&member, DataType::Sleep, &night, higher_score);
     stage.sim.deliver_webhooks().await;
     stage.advance(TimeDelta::minutes(2));
     stage.sync(&member, &harness::slot(Slot::Morning)).await;
@@ -218,8 +226,8 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
     stage.world().send_webhooks_to("http://127.0.0.1:9/nowhere");
     let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
     stage.change(&member, DataType::Sleep, sleep, scored);
-    let judged = json!({"score": {"recovery_score": 44}});
-    stage.change(&member, DataType::Recovery, &recovery, judged);
+    let rescored = json!({"score": {"recovery_score": 44}});
+    stage.change(&member, DataType::Recovery, &recovery, rescored);
     stage.advance(TimeDelta::minutes(31));
 
     // The app requests the night, because the night has no score yet.
@@ -233,7 +241,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
 }
 
 #[tokio::test]
-async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
+async fn a_member_whose_tokens_cannot_be_opened_does_not_block_events_of_other_members() {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let (ann, ben) = (stage.connect_person(0).await, stage.connect_person(1).await);
     stage
@@ -261,8 +269,8 @@ async fn a_member_whose_tokens_cannot_be_opened_keeps_nobody_elses_events() {
 impl Stage {
     /// Processes the due events, as an API process does.
     async fn drain(&self) -> DrainReport {
-        let job = SyncContext::webhook(CancellationToken::new());
-        let drained = self.engine.drain_webhooks(&job, true);
+        let context = SyncContext::webhook(CancellationToken::new());
+        let drained = self.engine.drain_webhooks(&context, true);
         drained.await.unwrap()
     }
 

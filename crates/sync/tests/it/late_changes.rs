@@ -35,7 +35,7 @@ fn scored_before(
 }
 
 #[tokio::test]
-async fn a_night_rescored_ten_days_later_arrives_with_the_next_slot() {
+async fn the_next_run_reads_a_night_that_was_rescored_ten_days_later() {
     let (stage, member) = Stage::with_member().await;
     let ten_days_ago = now() - TimeDelta::days(10);
     for (data_type, score) in [
@@ -53,45 +53,49 @@ async fn a_night_rescored_ten_days_later_arrives_with_the_next_slot() {
     let report = stage.sync(&member, &slot(Slot::Morning)).await;
 
     assert_eq!(report.stored().updated, 2, "{report:?}");
-    stage.assert_log_tells_the_truth(&member).await;
+    stage.assert_sync_log_is_correct(&member).await;
 }
 
 #[tokio::test]
-async fn a_score_that_pends_beyond_every_window_is_asked_for_until_it_settles() {
+async fn a_pending_record_older_than_every_window_is_requested_by_id_until_it_is_scored() {
     let stage = Stage::new().await;
     let member = stage.connect_person(0).await;
     let long_ago = now() - TimeDelta::days(60);
-    let mut waiting = Vec::new();
+    let mut pending_records = Vec::new();
     for data_type in DataType::ALL {
         let record = scored_before(&stage, &member, data_type, long_ago);
         stage.change(&member, data_type, &record, pending());
-        waiting.push((data_type, record));
+        pending_records.push((data_type, record));
     }
     stage.sync(&member, &history(&DataType::ALL)).await;
 
     stage.sync(&member, &slot(Slot::Night)).await;
     stage.assert_stored_is_truth(&member).await;
-    for (data_type, record) in &waiting {
+    for (data_type, record) in &pending_records {
         stage.change(&member, *data_type, record, scored_as(record));
     }
     stage.world().reset_calls();
     stage.sync(&member, &slot(Slot::Night)).await;
 
     stage.assert_stored_is_truth(&member).await;
-    for (data_type, record) in &waiting {
+    for (data_type, record) in &pending_records {
         let id = id_of(*data_type, record);
-        let asked = stage.api_calls().iter().any(|call| call.path.contains(&id));
-        assert!(asked, "{data_type} {id}");
+        let is_requested = stage.api_calls().iter().any(|call| call.path.contains(&id));
+        assert!(is_requested, "{data_type} {id}");
     }
     stage.world().reset_calls();
     stage.sync(&member, &slot(Slot::Night)).await;
-    assert_eq!(stage.api_calls().len(), 4, "settled, and left alone");
+    assert_eq!(
+        stage.api_calls().len(),
+        4,
+        "scored records are not requested again"
+    );
 }
 
 #[tokio::test]
-async fn a_score_that_pends_at_the_edge_of_the_window_settles_with_the_list() {
+async fn a_pending_record_at_the_edge_of_the_window_is_read_with_the_list() {
     let (stage, member) = Stage::with_member().await;
-    crowd(&stage, &member, TimeDelta::hours(40), 60);
+    add_workouts(&stage, &member, TimeDelta::hours(40), 60);
     let night = scored_before(
         &stage,
         &member,
@@ -109,9 +113,9 @@ async fn a_score_that_pends_at_the_edge_of_the_window_settles_with_the_list() {
 }
 
 /// Adds many workouts within the last `span`, so that one page cannot hold them.
-fn crowd(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
+fn add_workouts(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
     for nth in 0..count {
-        work_out(
+        add_workout(
             stage,
             member,
             now() - TimeDelta::minutes(20) - span / count * nth,
@@ -120,7 +124,7 @@ fn crowd(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
 }
 
 /// Adds an unscorable workout, so that only its start decides whether a window has to reach it.
-fn work_out(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
+fn add_workout(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
     let record = json!({
         "start": text_of(start),
         "end": text_of(start + TimeDelta::minutes(5)),
@@ -131,15 +135,15 @@ fn work_out(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
 }
 
 /// Asserts that the slot reads back at least as far as `span`, however full the pages are.
-async fn reaches(slot_of_day: Slot, span: TimeDelta, workouts: i32) {
+async fn assert_slot_reaches(slot_of_day: Slot, span: TimeDelta, workouts: i32) {
     let stage = Stage::with(SimConfig {
         people: 7,
         ..half_a_year()
     })
     .await;
     let athlete = stage.connect_person(6).await;
-    crowd(&stage, &athlete, span - TimeDelta::hours(2), workouts);
-    let at_the_edge = work_out(&stage, &athlete, now() - span + TimeDelta::minutes(30));
+    add_workouts(&stage, &athlete, span - TimeDelta::hours(2), workouts);
+    let at_the_edge = add_workout(&stage, &athlete, now() - span + TimeDelta::minutes(30));
     stage.sync(&athlete, &slot(slot_of_day)).await;
     stage.advance(TimeDelta::minutes(10));
     let edge = stage.truth(&athlete, DataType::Workout)[&at_the_edge].clone();
@@ -159,51 +163,51 @@ async fn reaches(slot_of_day: Slot, span: TimeDelta, workouts: i32) {
     let full = usize::try_from(workouts).unwrap() / 25;
     assert!(
         (full + 1..=full + 2).contains(&pages.len()),
-        "as far as it must and no farther: {}",
+        "number of pages: {}",
         pages.len()
     );
 }
 
 #[tokio::test]
-async fn every_slot_reaches_back_two_days_through_full_pages() {
-    reaches(Slot::Afternoon, TimeDelta::hours(48), 80).await;
+async fn every_slot_reads_two_days_back_through_full_pages() {
+    assert_slot_reaches(Slot::Afternoon, TimeDelta::hours(48), 80).await;
 }
 
 #[tokio::test]
-async fn the_night_reaches_back_a_week_through_full_pages() {
-    reaches(Slot::Night, TimeDelta::days(7), 120).await;
+async fn the_night_run_reads_a_week_back_through_full_pages() {
+    assert_slot_reaches(Slot::Night, TimeDelta::days(7), 120).await;
 }
 
 #[tokio::test]
-async fn weeks_without_a_run_leave_no_hole() {
+async fn weeks_without_a_run_cause_no_gap() {
     let stage = Stage::with(SimConfig {
         people: 9,
         ..half_a_year()
     })
     .await;
     for index in [0, 1, 6] {
-        stage.stand_at(now() - TimeDelta::days(20));
+        stage.set_time(now() - TimeDelta::days(20));
         let member = stage.connect_person(index).await;
         stage.sync(&member, &history(&DataType::ALL)).await;
 
-        stage.stand_at(now());
+        stage.set_time(now());
         for one in [Slot::Morning, Slot::Afternoon] {
             let report = stage.sync(&member, &slot(one)).await;
             assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
         }
 
         stage.assert_stored_is_truth(&member).await;
-        stage.assert_log_tells_the_truth(&member).await;
+        stage.assert_sync_log_is_correct(&member).await;
     }
 }
 
 #[tokio::test]
-async fn each_page_of_a_walk_goes_on_where_the_one_before_ended() {
+async fn each_page_continues_after_the_end_of_the_previous_page() {
     let (stage, member) = Stage::with_member().await;
     stage.world().reset_calls();
 
-    let errand = back_to(now() - TimeDelta::days(120), &DataType::ALL);
-    stage.sync(&member, &errand).await;
+    let request = back_to(now() - TimeDelta::days(120), &DataType::ALL);
+    stage.sync(&member, &request).await;
 
     for data_type in DataType::ALL {
         let pages = stage.pages_of(data_type);
@@ -213,12 +217,12 @@ async fn each_page_of_a_walk_goes_on_where_the_one_before_ended() {
             list_of(data_type),
             pages.len()
         );
-        assert_eq!(stage.walks_of(data_type), 1);
+        assert_eq!(stage.list_reads(data_type), 1);
         let ends: Vec<_> = pages.iter().map(|page| parameter(page, "end")).collect();
         assert_eq!(ends[0].as_deref(), Some("2026-10-20T15:07:00.000Z"));
         for (page, next) in pages.iter().zip(&pages[1..]) {
-            let goes_back = parameter(next, "end") < parameter(page, "end");
-            assert!(goes_back || parameter(next, "nextToken").is_some());
+            let is_earlier = parameter(next, "end") < parameter(page, "end");
+            assert!(is_earlier || parameter(next, "nextToken").is_some());
         }
         for page in &pages {
             assert_eq!(parameter(page, "start"), None);

@@ -15,8 +15,8 @@ use whoop_storage::table::call_budget;
 use whoop_sync::{Engine, MemberOutcome, SyncContext, run::RunTask};
 
 use crate::harness::{
-    Member, Nobody, PLENTY, Stage, all_missing, briskly, half_a_year, history, now, plan, slot,
-    until,
+    Member, PLENTY, SilentObserver, Stage, all_missing, context_without_retries, half_a_year,
+    history, now, plan, slot, until,
 };
 
 /// Maximum pages that one list may take in the window after the absence.
@@ -34,14 +34,14 @@ async fn after_two_years() -> (Stage, Member, Member) {
         ..half_a_year()
     })
     .await;
-    stage.stand_at(two_years_ago() - CONFIRM_AFTER);
-    let away = stage.connect_person(0).await;
-    stage.read_whole_history(&away).await;
-    stage.assert_stored_is_truth(&away).await;
-    stage.stand_at(now());
+    stage.set_time(two_years_ago() - CONFIRM_AFTER);
+    let absent = stage.connect_person(0).await;
+    stage.read_whole_history(&absent).await;
+    stage.assert_stored_is_truth(&absent).await;
+    stage.set_time(now());
     let other = stage.connect_person(1).await;
     stage.world().reset_calls();
-    (stage, away, other)
+    (stage, absent, other)
 }
 
 async fn gaps(stage: &Stage, member: &Member) -> usize {
@@ -61,57 +61,60 @@ async fn calls_of(engine: &Engine, class: PriorityClass) -> u32 {
 }
 
 #[tokio::test]
-async fn the_window_after_two_years_costs_two_pages_and_the_gap_is_backfill() {
-    let (stage, away, _) = after_two_years().await;
+async fn a_sync_after_two_years_reads_two_pages_and_the_backfill_reads_the_gap() {
+    let (stage, absent, _) = after_two_years().await;
     let engine = stage.restarted(&stage.engine, PLENTY);
     let before = calls_of(&engine, PriorityClass::Backfill).await;
 
-    let report = stage.sync(&away, &slot(Slot::Night)).await;
+    let report = stage.sync(&absent, &slot(Slot::Night)).await;
 
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     for data_type in DataType::ALL {
         let pages = stage.pages_of(data_type).len();
         assert!(pages <= PAGES_OF_A_WINDOW, "{pages} pages of {data_type}");
     }
-    assert_eq!(gaps(&stage, &away).await, 4);
-    stage.assert_log_tells_the_truth(&away).await;
+    assert_eq!(gaps(&stage, &absent).await, 4);
+    stage.assert_sync_log_is_correct(&absent).await;
     assert_eq!(calls_of(&engine, PriorityClass::Backfill).await, before);
 
     stage.world().reset_calls();
     let backfill = plan(RunTask::Backfill { from: None });
-    let run = engine.run(&backfill, &briskly(), &Nobody).await.unwrap();
+    let run = engine
+        .run(&backfill, &context_without_retries(), &SilentObserver)
+        .await
+        .unwrap();
 
     assert_eq!(run.failed, 0, "{run:?}");
     let calls = u32::try_from(stage.api_calls().len()).unwrap();
     assert!(calls > 4 * 25, "{calls} calls for two years");
     let counted = calls_of(&engine, PriorityClass::Backfill).await - before;
     assert_eq!(counted, calls, "every call of the gap is backfill");
-    assert_eq!(gaps(&stage, &away).await, 0);
-    stage.assert_stored_is_truth(&away).await;
-    stage.assert_days_follow_from_whoops_records(&away).await;
-    stage.read_whole_history(&away).await;
-    let status = stage.engine.member_status(&away.user_id).await.unwrap();
+    assert_eq!(gaps(&stage, &absent).await, 0);
+    stage.assert_stored_is_truth(&absent).await;
+    stage.assert_days_follow_from_whoops_records(&absent).await;
+    stage.read_whole_history(&absent).await;
+    let status = stage.engine.member_status(&absent.user_id).await.unwrap();
     assert!(status.history_complete());
 }
 
 #[tokio::test]
-async fn a_member_who_connects_again_after_two_years_takes_two_pages_of_the_interactive_class() {
-    let (stage, away, _) = after_two_years().await;
+async fn a_member_who_connects_again_after_two_years_costs_two_interactive_pages() {
+    let (stage, absent, _) = after_two_years().await;
 
     stage
-        .connect(away.user_id.as_str(), away.whoop_user_id)
+        .connect(absent.user_id.as_str(), absent.whoop_user_id)
         .await;
 
     for data_type in DataType::ALL {
         let pages = stage.pages_of(data_type).len();
         assert!(pages <= PAGES_OF_A_WINDOW, "{pages} pages of {data_type}");
     }
-    assert_eq!(gaps(&stage, &away).await, 4);
+    assert_eq!(gaps(&stage, &absent).await, 4);
 }
 
 #[tokio::test]
-async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
-    let (stage, away, other) = after_two_years().await;
+async fn app_requests_of_other_members_are_answered_during_a_backfill() {
+    let (stage, absent, other) = after_two_years().await;
     let limits = QuotaLimits {
         per_minute: 60,
         per_day: 10_000,
@@ -125,10 +128,10 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     let date = stage.latest_day(&other).await;
     let stop = CancellationToken::new();
     let backfill = {
-        let (user_id, stop) = (away.user_id.clone(), stop.clone());
+        let (user_id, stop) = (absent.user_id.clone(), stop.clone());
         tokio::spawn(async move {
-            let job = SyncContext::scheduled(None, stop);
-            run.sync_member(&user_id, &job, &history(&DataType::ALL))
+            let context = SyncContext::scheduled(None, stop);
+            run.sync_member(&user_id, &context, &history(&DataType::ALL))
                 .await
         })
     };
@@ -139,8 +142,8 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
     })
     .await;
 
-    let asked = (0..3).map(|_| app.day(&other.user_id, date, RefreshMode::Force));
-    for day in join_all(asked).await {
+    let app_requests = (0..3).map(|_| app.day(&other.user_id, date, RefreshMode::Force));
+    for day in join_all(app_requests).await {
         let day = day.unwrap();
         assert!(
             matches!(day.meta.sync, SyncOutcome::Done | SyncOutcome::Shared),
@@ -151,24 +154,24 @@ async fn app_requests_of_other_members_are_answered_while_a_gap_is_filled() {
 
     stop.cancel();
     let _ = backfill.await.unwrap();
-    stage.assert_log_tells_the_truth(&away).await;
+    stage.assert_sync_log_is_correct(&absent).await;
     // Begins a new minute window, without the calls of this one.
     let minute_passes = "DELETE FROM whoop_call_budget";
     stage.sql.batch_execute(minute_passes).await.unwrap();
-    let rest = stage.sync(&away, &history(&DataType::ALL)).await;
+    let rest = stage.sync(&absent, &history(&DataType::ALL)).await;
     assert_eq!(rest.outcome, MemberOutcome::Done, "{rest:?}");
-    stage.assert_stored_is_truth(&away).await;
+    stage.assert_stored_is_truth(&absent).await;
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_while_it_fills_a_gap_loses_nothing() {
-    let (stage, away, _) = after_two_years().await;
+async fn a_process_that_is_killed_during_a_backfill_loses_nothing() {
+    let (stage, absent, _) = after_two_years().await;
     let engine = stage.another_engine();
-    let user_id = away.user_id.clone();
+    let user_id = absent.user_id.clone();
     let killed = tokio::spawn(async move {
-        let job = briskly();
+        let context = context_without_retries();
         engine
-            .sync_member(&user_id, &job, &history(&DataType::ALL))
+            .sync_member(&user_id, &context, &history(&DataType::ALL))
             .await
     });
     until("some of the gap is read", async || {
@@ -180,14 +183,14 @@ async fn a_process_that_is_killed_while_it_fills_a_gap_loses_nothing() {
     assert!(killed.await.unwrap_err().is_cancelled());
     let lease =
         "UPDATE whoop_users SET lease_until = now() - INTERVAL '1 second' WHERE user_id = $1";
-    stage.execute(lease, &away).await;
+    stage.execute(lease, &absent).await;
 
-    assert_eq!(gaps(&stage, &away).await, 4);
-    stage.assert_log_tells_the_truth(&away).await;
+    assert_eq!(gaps(&stage, &absent).await, 4);
+    stage.assert_sync_log_is_correct(&absent).await;
     let before = stage.api_calls().len();
-    stage.sync(&away, &history(&DataType::ALL)).await;
-    stage.assert_stored_is_truth(&away).await;
-    stage.assert_log_tells_the_truth(&away).await;
+    stage.sync(&absent, &history(&DataType::ALL)).await;
+    stage.assert_stored_is_truth(&absent).await;
+    stage.assert_sync_log_is_correct(&absent).await;
     let pages = stage.pages_of(DataType::Cycle).len();
     assert!(
         before > 20 && pages < 45,
@@ -196,19 +199,19 @@ async fn a_process_that_is_killed_while_it_fills_a_gap_loses_nothing() {
 }
 
 #[tokio::test]
-async fn while_a_gap_is_filled_older_days_stay_known_and_its_own_days_are_not_synced() {
-    let (stage, away, _) = after_two_years().await;
+async fn during_a_backfill_older_days_remain_known_and_days_in_the_gap_are_not_synced() {
+    let (stage, absent, _) = after_two_years().await;
     let before_absence = two_years_ago().date_naive() - Days::new(40);
     let in_gap = two_years_ago().date_naive() + Days::new(300);
-    let ask = async |date, refresh| {
+    let request_day = async |date, refresh| {
         stage.world().reset_calls();
-        let day = stage.engine.day(&away.user_id, date, refresh).await;
+        let day = stage.engine.day(&absent.user_id, date, refresh).await;
         day.unwrap()
     };
 
     // Checked before the app requests today, and again after it.
     for _ in 0..2 {
-        let old = ask(before_absence, RefreshMode::Auto).await;
+        let old = request_day(before_absence, RefreshMode::Auto).await;
         assert!(!old.meta.stale, "{:?}", old.meta);
         assert!(
             old.missing
@@ -216,21 +219,21 @@ async fn while_a_gap_is_filled_older_days_stay_known_and_its_own_days_are_not_sy
                 .all(|why| *why != MissingReason::NotSynced)
         );
         assert_eq!(stage.world().call_count(), 0);
-        let unread = ask(in_gap, RefreshMode::Auto).await;
+        let unread = request_day(in_gap, RefreshMode::Auto).await;
         assert_eq!(all_missing(&unread), Some(MissingReason::NotSynced));
         assert!(unread.meta.stale);
-        let today = ask(now().date_naive(), RefreshMode::Auto).await;
+        let today = request_day(now().date_naive(), RefreshMode::Auto).await;
         assert!(!today.meta.stale, "{:?}", today.meta);
     }
-    assert_eq!(gaps(&stage, &away).await, 4);
+    assert_eq!(gaps(&stage, &absent).await, 4);
 
-    let on_demand = ask(in_gap, RefreshMode::Force).await;
+    let on_demand = request_day(in_gap, RefreshMode::Force).await;
     assert_eq!(on_demand.meta.sync, SyncOutcome::Done);
     assert!(on_demand.cycle.is_some() && !on_demand.meta.stale);
-    assert_eq!(gaps(&stage, &away).await, 4);
-    stage.assert_log_tells_the_truth(&away).await;
+    assert_eq!(gaps(&stage, &absent).await, 4);
+    stage.assert_sync_log_is_correct(&absent).await;
 
     let ten_days_ago = now().date_naive() - Days::new(10);
-    let recent = ask(ten_days_ago, RefreshMode::Auto).await;
+    let recent = request_day(ten_days_ago, RefreshMode::Auto).await;
     assert!(!recent.meta.stale && recent.cycle.is_some());
 }

@@ -7,56 +7,56 @@ use whoop_sync::{SyncContext, confirm::ConfirmError, connect::ConnectError};
 
 use crate::harness::{Member, Stage, history, until};
 
-async fn count(stage: &Stage, table: &str) -> i64 {
-    let sql = format!("SELECT count(*) FROM {table}");
+async fn count(stage: &Stage, from: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {from}");
     stage.sql.query_one(&sql, &[]).await.unwrap().get(0)
 }
 
-async fn revoke_after(stage: &Stage, after: TimeDelta) {
+async fn revoke_due_after(stage: &Stage, after: TimeDelta) {
     stage.advance(after);
-    let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
-    stage.another_engine().revoke_due(&job).await.unwrap();
+    let context = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
+    stage.another_engine().revoke_due(&context).await.unwrap();
 }
 
-fn living_grants(stage: &Stage, whoop_user_id: i64) -> usize {
+fn active_grants(stage: &Stage, whoop_user_id: i64) -> usize {
     let grants = stage.world().grants();
-    let living = grants
+    let active = grants
         .iter()
         .filter(|grant| grant.whoop_user_id == whoop_user_id && !grant.is_revoked);
-    living.count()
+    active.count()
 }
 
 #[tokio::test]
-async fn a_connect_whose_profile_is_refused_leaves_no_permission_at_whoop() {
+async fn a_connect_with_a_refused_profile_is_revoked_at_whoop() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
     stage.world().add_fault(Fault::status("profile", 403));
     assert!(stage.try_connect("ada", person).await.is_err());
     stage.world().clear_faults();
-    assert_eq!(living_grants(&stage, person), 1);
+    assert_eq!(active_grants(&stage, person), 1);
 
-    revoke_after(&stage, TimeDelta::minutes(1)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(1)).await;
 
-    assert_eq!(living_grants(&stage, person), 0);
+    assert_eq!(active_grants(&stage, person), 0);
     assert_eq!(count(&stage, "whoop_revocation").await, 0);
 }
 
 #[tokio::test]
-async fn the_permission_of_a_refused_other_account_ends() {
+async fn the_permission_of_a_refused_other_account_is_revoked() {
     let stage = Stage::new().await;
     let member = stage.connect_person(0).await;
     let other = stage.world().people()[1];
 
     let refused = stage.try_connect(member.user_id.as_str(), other).await;
     assert!(refused.is_err());
-    revoke_after(&stage, TimeDelta::minutes(1)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(1)).await;
 
-    assert_eq!(living_grants(&stage, other), 0);
-    assert_eq!(living_grants(&stage, member.whoop_user_id), 1);
+    assert_eq!(active_grants(&stage, other), 0);
+    assert_eq!(active_grants(&stage, member.whoop_user_id), 1);
 }
 
 #[tokio::test]
-async fn the_permission_of_a_refused_account_that_serves_another_member_stays() {
+async fn the_permission_of_a_refused_account_with_another_member_is_kept() {
     let stage = Stage::new().await;
     let member = stage.connect_person(0).await;
     let partner = stage.connect_person(1).await;
@@ -65,9 +65,9 @@ async fn the_permission_of_a_refused_account_that_serves_another_member_stays() 
         .try_connect(member.user_id.as_str(), partner.whoop_user_id)
         .await;
     assert!(refused.is_err());
-    revoke_after(&stage, TimeDelta::minutes(1)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(1)).await;
 
-    assert!(living_grants(&stage, partner.whoop_user_id) >= 1);
+    assert!(active_grants(&stage, partner.whoop_user_id) >= 1);
     assert_eq!(count(&stage, "whoop_revocation").await, 0);
     stage
         .sync(&partner, &history(&whoop_core::DataType::ALL))
@@ -76,7 +76,7 @@ async fn the_permission_of_a_refused_account_that_serves_another_member_stays() 
 }
 
 #[tokio::test]
-async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
+async fn an_erasure_during_the_code_exchange_stores_no_connection() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
     stage.world().add_fault(Fault {
@@ -87,17 +87,17 @@ async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
     let code = stage.code_for(person);
     let engine = stage.engine.clone();
     let callback = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
-    until("the state is spent", || async {
+    until("the state is used", || async {
         count(&stage, "whoop_oauth_states WHERE used_at IS NOT NULL").await == 1
     })
     .await;
 
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&"ada".parse().unwrap(), true, &Actor::member())
         .await;
 
-    assert!(left.unwrap().is_erased());
+    assert!(result.unwrap().is_erased());
     let connected = callback.await.unwrap();
     assert!(
         matches!(connected, Err(ConnectError::StateUnknown)),
@@ -112,12 +112,12 @@ async fn an_erasure_while_the_code_is_exchanged_leaves_nothing() {
         assert_eq!(count(&stage, table).await, 0, "{table}");
     }
     stage.world().clear_faults();
-    revoke_after(&stage, TimeDelta::minutes(1)).await;
-    assert_eq!(living_grants(&stage, person), 0);
+    revoke_due_after(&stage, TimeDelta::minutes(1)).await;
+    assert_eq!(active_grants(&stage, person), 0);
 }
 
 #[tokio::test]
-async fn a_pair_that_a_killed_process_held_is_revoked_and_not_before_its_time() {
+async fn a_pair_that_a_killed_process_held_is_revoked_after_five_minutes() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
     let state = stage.state_for("ada", None).await;
@@ -138,14 +138,14 @@ async fn a_pair_that_a_killed_process_held_is_revoked_and_not_before_its_time() 
         });
         runtime.shutdown_background();
     });
-    until("the process is gone", || async { killed.is_finished() }).await;
+    until("the process has ended", || async { killed.is_finished() }).await;
     stage.sql.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(count(&stage, "whoop_revocation").await, 1);
 
-    revoke_after(&stage, TimeDelta::minutes(4)).await;
-    assert_eq!(living_grants(&stage, person), 1);
-    revoke_after(&stage, TimeDelta::minutes(2)).await;
-    assert_eq!(living_grants(&stage, person), 0);
+    revoke_due_after(&stage, TimeDelta::minutes(4)).await;
+    assert_eq!(active_grants(&stage, person), 1);
+    revoke_due_after(&stage, TimeDelta::minutes(2)).await;
+    assert_eq!(active_grants(&stage, person), 0);
 }
 
 #[tokio::test]
@@ -164,13 +164,13 @@ async fn a_revocation_waits_for_a_connect_under_way() {
         .await
         .unwrap();
 
-    revoke_after(&stage, TimeDelta::seconds(30)).await;
+    revoke_due_after(&stage, TimeDelta::seconds(30)).await;
     let user_id = "ada".parse().unwrap();
     let first_sync = stage.engine.confirm_connect(&user_id, &held.word).await;
     first_sync.unwrap().await.unwrap();
-    revoke_after(&stage, TimeDelta::minutes(2)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(2)).await;
 
-    assert!(living_grants(&stage, person) >= 1);
+    assert!(active_grants(&stage, person) >= 1);
     assert_eq!(count(&stage, "whoop_revocation").await, 0);
     let member = Member {
         user_id,
@@ -193,9 +193,9 @@ async fn a_connect_that_is_never_confirmed_is_revoked() {
         .await
         .unwrap();
 
-    revoke_after(&stage, TimeDelta::minutes(11)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(11)).await;
 
-    assert_eq!(living_grants(&stage, person), 0);
+    assert_eq!(active_grants(&stage, person), 0);
     for table in [
         "whoop_unconfirmed_connect",
         "whoop_revocation",
@@ -209,7 +209,7 @@ async fn a_connect_that_is_never_confirmed_is_revoked() {
 }
 
 #[tokio::test]
-async fn of_two_unconfirmed_connects_the_later_counts_and_outlives_the_earlier() {
+async fn the_later_of_two_unconfirmed_connects_counts_and_is_not_ended_with_the_earlier() {
     let stage = Stage::new().await;
     let person = stage.world().people()[0];
     let user_id: whoop_core::UserId = "ada".parse().unwrap();
@@ -229,10 +229,10 @@ async fn of_two_unconfirmed_connects_the_later_counts_and_outlives_the_earlier()
 
     let earlier = stage.engine.confirm_connect(&user_id, &words[0]).await;
     assert!(matches!(earlier, Err(ConfirmError::Unknown)));
-    revoke_after(&stage, TimeDelta::minutes(5)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(5)).await;
     let later = stage.engine.confirm_connect(&user_id, &words[1]).await;
     later.unwrap().await.unwrap();
-    revoke_after(&stage, TimeDelta::minutes(30)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(30)).await;
 
     assert_eq!(count(&stage, "whoop_revocation").await, 0);
     let member = Member {
@@ -246,7 +246,7 @@ async fn of_two_unconfirmed_connects_the_later_counts_and_outlives_the_earlier()
 }
 
 #[tokio::test]
-async fn the_night_removes_connects_that_were_never_completed() {
+async fn the_night_run_deletes_connects_that_were_never_completed() {
     let stage = Stage::new().await;
     stage.state_for("ada", None).await;
     stage.advance(TimeDelta::hours(23));

@@ -7,7 +7,8 @@ use whoop_sim::{Fault, FaultKind};
 use whoop_sync::{MemberOutcome, MemberReport};
 
 use crate::harness::{
-    Hold, Member, Stage, at_whoop, back_to, briskly, id_of, now, slot, text_of, until,
+    Hold, Member, Stage, at_whoop, back_to, context_without_retries, id_of, now, slot, text_of,
+    until,
 };
 
 /// Reads three months of a data type, and calls `meanwhile` after the first page was fetched and
@@ -22,13 +23,17 @@ async fn read_while(
     let hold = Hold::row(stage, member, data_type, &id_of(data_type, &newest)).await;
     stage.world().reset_calls();
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
-    let errand = back_to(now() - TimeDelta::days(90), &[data_type]);
-    let sync = tokio::spawn(async move { engine.sync_member(&user_id, &briskly(), &errand).await });
+    let request = back_to(now() - TimeDelta::days(90), &[data_type]);
+    let sync = tokio::spawn(async move {
+        engine
+            .sync_member(&user_id, &context_without_retries(), &request)
+            .await
+    });
     until("the first page was fetched", || async {
         stage.pages_of(data_type).len() == 1
     })
     .await;
-    stage.until_somebody_waits().await;
+    stage.until_a_transaction_waits().await;
 
     meanwhile();
 
@@ -38,7 +43,7 @@ async fn read_while(
 
 /// Asserts that every record of the last three months is stored with its current values.
 async fn assert_nothing_is_missing(stage: &Stage, member: &Member, data_type: DataType) {
-    stage.assert_log_tells_the_truth(member).await;
+    stage.assert_sync_log_is_correct(member).await;
     let stored = stage.stored(member, data_type).await;
     let since = now() - TimeDelta::days(90);
     for (start, record) in stage.dated(member, data_type) {
@@ -52,7 +57,7 @@ async fn assert_nothing_is_missing(stage: &Stage, member: &Member, data_type: Da
 
 async fn a_record_appears_between_two_pages(data_type: DataType) {
     let (stage, member) = Stage::with_member().await;
-    let there_before = stage.dated(&member, data_type);
+    let records_before = stage.dated(&member, data_type);
 
     let report = read_while(&stage, &member, data_type, || {
         stage.insert(
@@ -64,10 +69,10 @@ async fn a_record_appears_between_two_pages(data_type: DataType) {
     .await;
 
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
-    assert_eq!(stage.walks_of(data_type), 1, "it goes on");
+    assert_eq!(stage.list_reads(data_type), 1, "the read continues");
     let stored = stage.stored(&member, data_type).await;
     let since = now() - TimeDelta::days(90);
-    for (start, record) in there_before {
+    for (start, record) in records_before {
         assert!(start < since || stored.contains_key(&id_of(data_type, &record)));
     }
     // A record that was added after its page was read is stored by the next window, which reads
@@ -89,7 +94,7 @@ async fn a_workout_that_appears_between_two_pages_is_stored_and_nothing_is_misse
 #[tokio::test]
 async fn a_cycle_that_disappears_between_two_pages_hides_no_other() {
     let (stage, member) = Stage::with_member().await;
-    let gone = stage.newest_before(&member, DataType::Cycle, now() - TimeDelta::days(3));
+    let deleted = stage.newest_before(&member, DataType::Cycle, now() - TimeDelta::days(3));
 
     let report = read_while(&stage, &member, DataType::Cycle, || {
         stage
@@ -97,29 +102,29 @@ async fn a_cycle_that_disappears_between_two_pages_hides_no_other() {
             .delete(
                 member.whoop_user_id,
                 at_whoop(DataType::Cycle),
-                id_of(DataType::Cycle, &gone),
+                id_of(DataType::Cycle, &deleted),
             )
             .unwrap();
     })
     .await;
 
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
-    assert_eq!(stage.walks_of(DataType::Cycle), 1, "it goes on");
+    assert_eq!(stage.list_reads(DataType::Cycle), 1, "the read continues");
     assert_nothing_is_missing(&stage, &member, DataType::Cycle).await;
 }
 
 #[tokio::test]
-async fn a_list_that_rests_is_walked_once() {
+async fn an_unchanged_list_is_read_once() {
     let (stage, member) = Stage::with_member().await;
 
     let report = read_while(&stage, &member, DataType::Cycle, || {}).await;
 
     assert_eq!(report.outcome, MemberOutcome::Done);
-    assert_eq!(stage.walks_of(DataType::Cycle), 1);
+    assert_eq!(stage.list_reads(DataType::Cycle), 1);
 }
 
 #[tokio::test]
-async fn a_list_that_leads_nowhere_is_left_alone_and_the_log_stays() {
+async fn a_list_without_an_end_fails_and_does_not_change_the_sync_log() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     let before = stage.log_of(&member, DataType::Sleep).await;
@@ -129,22 +134,26 @@ async fn a_list_that_leads_nowhere_is_left_alone_and_the_log_stays() {
         body: Some(json!({"records": [], "next_token": "eyJv"}).to_string()),
         ..Fault::new("sleep", FaultKind::Status)
     });
-    let errand = back_to(now() - TimeDelta::days(90), &[DataType::Sleep]);
+    let request = back_to(now() - TimeDelta::days(90), &[DataType::Sleep]);
 
-    let report = stage.sync(&member, &errand).await;
+    let report = stage.sync(&member, &request).await;
 
     assert_eq!(report.outcome, MemberOutcome::Failed);
     let error = report.error.unwrap();
-    assert!(error.contains("cannot be read to its end"), "{error}");
+    assert!(error.contains("could not be read to its end"), "{error}");
     assert_eq!(stage.log_of(&member, DataType::Sleep).await, before);
     assert_eq!(
         stage.status_of(&member, DataType::Sleep).await.as_deref(),
         Some("failed")
     );
-    assert_eq!(stage.pages_of(DataType::Sleep).len(), 1, "it gave up");
+    assert_eq!(
+        stage.pages_of(DataType::Sleep).len(),
+        1,
+        "no further page is requested"
+    );
 
     stage.world().clear_faults();
-    let again = stage.sync(&member, &errand).await;
+    let again = stage.sync(&member, &request).await;
     assert_eq!(again.outcome, MemberOutcome::Done);
     assert_nothing_is_missing(&stage, &member, DataType::Sleep).await;
     assert_eq!(stage.error_of(&member, DataType::Sleep).await, None);

@@ -14,7 +14,9 @@ use whoop_sync::{
     run::{RunReport, RunTask},
 };
 
-use crate::harness::{Member, Nobody, Stage, back_to, briskly, half_a_year, now, plan, slot};
+use crate::harness::{
+    Member, SilentObserver, Stage, back_to, context_without_retries, half_a_year, now, plan, slot,
+};
 
 /// Creates a member and a WHOOP so slow that all callers ask before the first one has an answer.
 async fn with_a_slow_whoop() -> (Stage, Member, NaiveDate) {
@@ -60,27 +62,27 @@ fn assert_one_synced_and_nine_shared(stage: &Stage, days: &[Day]) {
 }
 
 #[tokio::test]
-async fn ten_who_ask_for_a_day_never_read_share_four_calls() {
+async fn ten_requests_for_an_unread_day_share_four_calls() {
     let (stage, days) = ten_at_once(RefreshMode::Auto).await;
 
     assert_one_synced_and_nine_shared(&stage, &days);
 }
 
 #[tokio::test]
-async fn ten_who_insist_on_a_fresh_day_share_four_calls() {
+async fn ten_forced_requests_share_four_calls() {
     let (stage, days) = ten_at_once(RefreshMode::Force).await;
 
     assert_one_synced_and_nine_shared(&stage, &days);
 }
 
 #[tokio::test]
-async fn members_do_not_wait_for_one_another() {
+async fn different_members_do_not_wait_for_each_other() {
     let stage = Stage::new().await;
     let one = stage.connect_person(0).await;
     let other = stage.connect_person(1).await;
-    let lent = "UPDATE whoop_users SET lease_holder = 'somebody', \
+    let take_lease = "UPDATE whoop_users SET lease_holder = 'another process', \
                 lease_until = now() + INTERVAL '1 hour' WHERE user_id = $1";
-    assert_eq!(stage.execute(lent, &one).await, 1);
+    assert_eq!(stage.execute(take_lease, &one).await, 1);
 
     let report = stage.sync(&other, &slot(Slot::Night)).await;
 
@@ -88,7 +90,7 @@ async fn members_do_not_wait_for_one_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_runs_that_overlap_read_every_member_once() {
+async fn two_overlapping_runs_read_every_member_once() {
     let stage = Stage::with(SimConfig {
         people: 9,
         ..half_a_year()
@@ -105,11 +107,11 @@ async fn two_runs_that_overlap_read_every_member_once() {
     });
     let (one, other) = (stage.engine.clone(), stage.another_engine());
     let plan = plan(RunTask::Sync(slot(Slot::Morning)));
-    let (first, second) = (briskly(), briskly());
+    let (first, second) = (context_without_retries(), context_without_retries());
 
     let (first, second) = tokio::join!(
-        one.run(&plan, &first, &Nobody),
-        other.run(&plan, &second, &Nobody)
+        one.run(&plan, &first, &SilentObserver),
+        other.run(&plan, &second, &SilentObserver)
     );
 
     let (first, second) = (first.unwrap(), second.unwrap());
@@ -132,28 +134,28 @@ async fn two_runs_that_overlap_read_every_member_once() {
 }
 
 #[tokio::test]
-async fn a_sync_that_meets_another_one_shares_what_it_brings() {
+async fn a_sync_that_waits_for_another_shares_its_result() {
     let (stage, member, _) = with_a_slow_whoop().await;
     let (one, other) = (stage.engine.clone(), stage.another_engine());
     let (all, morning) = (slot(Slot::Night), slot(Slot::Morning));
-    let (job, patient) = (briskly(), briskly());
+    let (context, other_context) = (context_without_retries(), context_without_retries());
 
     let (first, second) = tokio::join!(
-        one.sync_member(&member.user_id, &job, &all),
-        other.sync_member(&member.user_id, &patient, &morning)
+        one.sync_member(&member.user_id, &context, &all),
+        other.sync_member(&member.user_id, &other_context, &morning)
     );
 
     let mut outcomes = [first.unwrap().outcome, second.unwrap().outcome];
     outcomes.sort_by_key(|one| *one == MemberOutcome::Shared);
     assert_eq!(outcomes[0], MemberOutcome::Done);
     for data_type in DataType::ALL {
-        assert_eq!(stage.walks_of(data_type), 1, "{data_type}");
+        assert_eq!(stage.list_reads(data_type), 1, "{data_type}");
     }
 }
 
 /// Law 15: one forced read of a data type per minute.
 #[tokio::test]
-async fn a_forced_read_less_than_a_minute_after_the_last_one_is_shared() {
+async fn a_forced_read_within_a_minute_of_the_last_one_shares_its_result() {
     let (stage, member) = Stage::with_member().await;
     let mut engine = stage.another_engine();
     engine.settings.forced_read_interval = EngineSettings::default().forced_read_interval;
@@ -163,10 +165,12 @@ async fn a_forced_read_less_than_a_minute_after_the_last_one_is_shared() {
         let day = engine.day(&member.user_id, date, RefreshMode::Force).await;
         (day.unwrap().meta.sync, stage.api_calls().len())
     };
-    let request = async |errand: &SyncRequest| {
+    let sync_on_request = async |request: &SyncRequest| {
         stage.world().reset_calls();
-        let job = SyncContext::interactive();
-        let report = engine.sync_on_request(&member.user_id, &job, errand).await;
+        let context = SyncContext::interactive();
+        let report = engine
+            .sync_on_request(&member.user_id, &context, request)
+            .await;
         (report.unwrap().outcome, stage.api_calls().len())
     };
     let everything = SyncRequest::of_all_types();
@@ -175,17 +179,20 @@ async fn a_forced_read_less_than_a_minute_after_the_last_one_is_shared() {
     assert_eq!(force().await, (SyncOutcome::Done, 4));
     stage.advance(TimeDelta::seconds(59));
     assert_eq!(force().await, (SyncOutcome::Shared, 0));
-    assert_eq!(request(&everything).await, (MemberOutcome::Shared, 0));
+    assert_eq!(
+        sync_on_request(&everything).await,
+        (MemberOutcome::Shared, 0)
+    );
     // Data types and spans that were not read within the last minute are read.
     let forget = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 minute' \
                   WHERE user_id = $1 AND data_type = 'sleep'";
     stage.execute(forget, &member).await;
-    assert_eq!(request(&everything).await, (MemberOutcome::Done, 1));
+    assert_eq!(sync_on_request(&everything).await, (MemberOutcome::Done, 1));
     let (ten_days_ago, long_ago) = (now() - TimeDelta::days(10), now() - TimeDelta::days(60));
     let sleep = [DataType::Sleep];
-    let recent = request(&back_to(ten_days_ago, &sleep)).await;
+    let recent = sync_on_request(&back_to(ten_days_ago, &sleep)).await;
     assert_eq!(recent, (MemberOutcome::Shared, 0));
-    let (outcome, calls) = request(&back_to(long_ago, &sleep)).await;
+    let (outcome, calls) = sync_on_request(&back_to(long_ago, &sleep)).await;
     assert!(outcome == MemberOutcome::Done && calls > 1, "{calls}");
     stage.advance(TimeDelta::seconds(1));
     assert_eq!(force().await.0, SyncOutcome::Done);

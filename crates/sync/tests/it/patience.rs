@@ -7,16 +7,16 @@ use whoop_core::plan::Slot;
 use whoop_sim::{Fault, FaultKind};
 use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
-use crate::harness::{Member, Stage, briskly, slot, until};
+use crate::harness::{Member, Stage, context_without_retries, slot, until};
 
 /// Returns the context of a member who waits in the app.
-fn patient() -> SyncContext {
+fn interactive_context() -> SyncContext {
     SyncContext::interactive()
 }
 
 /// Asserts that a caller waits for a token endpoint that fails once, and gets a token at the second
 /// attempt.
-async fn is_waited_for(fault: Fault) {
+async fn assert_refresh_is_retried(fault: Fault) {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     stage.world().reset_calls();
@@ -27,7 +27,7 @@ async fn is_waited_for(fault: Fault) {
 
     let token = stage
         .engine
-        .access_token(&member.user_id, &patient(), None)
+        .access_token(&member.user_id, &interactive_context(), None)
         .await;
 
     assert!(token.is_ok(), "{token:?}");
@@ -37,13 +37,13 @@ async fn is_waited_for(fault: Fault) {
 }
 
 #[tokio::test]
-async fn a_whoop_that_is_out_of_order_is_waited_for() {
-    is_waited_for(Fault::status("token", 502)).await;
+async fn a_refresh_is_retried_after_a_server_error() {
+    assert_refresh_is_retried(Fault::status("token", 502)).await;
 }
 
 #[tokio::test]
-async fn an_invalid_request_is_an_outage_and_is_waited_for() {
-    is_waited_for(Fault {
+async fn a_refresh_is_retried_after_invalid_request() {
+    assert_refresh_is_retried(Fault {
         body: Some(r#"{"error":"invalid_request"}"#.to_owned()),
         ..Fault::status("token", 400)
     })
@@ -51,12 +51,12 @@ async fn an_invalid_request_is_an_outage_and_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_page_of_html_in_place_of_a_token_is_waited_for() {
-    is_waited_for(Fault::new("token", FaultKind::NotJson)).await;
+async fn a_refresh_is_retried_after_an_html_answer() {
+    assert_refresh_is_retried(Fault::new("token", FaultKind::NotJson)).await;
 }
 
 #[tokio::test]
-async fn a_whoop_that_stays_out_of_order_does_not_end_the_connection() {
+async fn a_lasting_outage_of_whoop_does_not_end_the_connection() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     for fault in [
@@ -69,7 +69,7 @@ async fn a_whoop_that_stays_out_of_order_does_not_end_the_connection() {
         stage.world().add_fault(fault);
         let token = stage
             .engine
-            .access_token(&member.user_id, &briskly(), None)
+            .access_token(&member.user_id, &context_without_retries(), None)
             .await;
         assert!(token.unwrap_err().is_refresh_failure());
         stage.world().clear_faults();
@@ -81,20 +81,23 @@ async fn a_whoop_that_stays_out_of_order_does_not_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_refused_refresh_token_asks_for_the_member_and_nobody_knocks_again() {
+async fn a_refused_refresh_token_requires_reauthorization_and_is_not_sent_again() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     stage.world().revoke_grants(member.whoop_user_id);
     stage.world().reset_calls();
-    let (engines, job) = ([stage.engine.clone(), stage.another_engine()], patient());
+    let (engines, context) = (
+        [stage.engine.clone(), stage.another_engine()],
+        interactive_context(),
+    );
 
-    let callers = (0..10).map(|nth| engines[nth % 2].access_token(&member.user_id, &job, None));
+    let callers = (0..10).map(|nth| engines[nth % 2].access_token(&member.user_id, &context, None));
     for answer in join_all(callers).await {
         assert!(matches!(answer, Err(SyncError::ReauthRequired)));
     }
 
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
-    assert_eq!(stage.token_calls().len(), 1, "a dead token is shown once");
+    assert_eq!(stage.token_calls().len(), 1, "a dead token is sent once");
     let report = stage.sync(&member, &slot(Slot::Night)).await;
     assert!(report.reauth_required);
     assert_eq!(stage.world().call_count(), 1);
@@ -117,7 +120,7 @@ async fn other_refusals_do_not_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_fresh_connect_repairs_the_connection_and_keeps_what_is_stored() {
+async fn a_new_connect_repairs_the_connection_and_keeps_stored_records() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     stage.world().revoke_grants(member.whoop_user_id);
@@ -131,7 +134,7 @@ async fn a_fresh_connect_repairs_the_connection_and_keeps_what_is_stored() {
     assert_eq!(stage.connection_status(&again).await, "connected");
     let report = stage.sync(&again, &slot(Slot::Night)).await;
     assert_eq!(report.outcome, MemberOutcome::Done);
-    assert_eq!(report.stored().written(), 0, "all of it was kept");
+    assert_eq!(report.stored().written(), 0, "all stored records were kept");
 }
 
 /// Reconnects while a refresh with the old, dead pair is still in progress.
@@ -142,23 +145,27 @@ async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
         ..Fault::new("token", FaultKind::Latency)
     });
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
-    let old = tokio::spawn(async move { engine.access_token(&user_id, &briskly(), None).await });
-    until("the old pair is being tried", || {
+    let old = tokio::spawn(async move {
+        engine
+            .access_token(&user_id, &context_without_retries(), None)
+            .await
+    });
+    until("the refresh of the old pair has begun", || {
         stage.is_refreshing(member)
     })
     .await;
 
-    let welcome = stage
+    let completed = stage
         .try_connect(member.user_id.as_str(), member.whoop_user_id)
         .await;
 
-    welcome.unwrap().first_sync.await.unwrap();
+    completed.unwrap().first_sync.await.unwrap();
     // It was refused, or found the new pair in place of its own.
     let _ = old.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_reconnect_wins_over_a_refresh_of_the_dead_pair() {
+async fn a_reconnect_is_kept_when_a_refresh_of_the_old_pair_is_refused() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     stage.world().revoke_grants(member.whoop_user_id);

@@ -18,7 +18,9 @@ use whoop_sync::{
     Engine, MemberOutcome, SyncContext, SyncError, reconcile::ReconcileRequest, run::RunTask,
 };
 
-use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot, until};
+use crate::harness::{
+    Member, SilentObserver, Stage, context_without_retries, half_a_year, plan, slot, until,
+};
 
 const LIMITS: QuotaLimits = QuotaLimits {
     per_minute: 100,
@@ -27,7 +29,7 @@ const LIMITS: QuotaLimits = QuotaLimits {
 
 /// Creates a member and a simulator with WHOOP's limits. The simulator's clock is frozen, so that
 /// all calls remain in its minute window.
-async fn in_earnest() -> (Stage, Member, SecretString) {
+async fn with_real_limits() -> (Stage, Member, SecretString) {
     let stage = Stage::with(SimConfig {
         calls_per_minute: 100,
         calls_per_day: 10_000,
@@ -45,12 +47,17 @@ async fn in_earnest() -> (Stage, Member, SecretString) {
 
 /// Makes `count` calls at once without waiting for a permit. Returns how many were made.
 async fn calls(engine: &Engine, token: &SecretString, class: PriorityClass, count: usize) -> usize {
-    calls_of(engine, token, &impatient(class), count).await
+    calls_of(engine, token, &context_without_wait(class), count).await
 }
 
-async fn calls_of(engine: &Engine, token: &SecretString, job: &SyncContext, count: usize) -> usize {
+async fn calls_of(
+    engine: &Engine,
+    token: &SecretString,
+    context: &SyncContext,
+    count: usize,
+) -> usize {
     let answers = join_all((0..count).map(|_| {
-        let whoop = engine.whoop_for(job);
+        let whoop = engine.whoop_for(context);
         async move { whoop.fetch_profile(token).await }
     }));
     let made = answers.await.into_iter().filter(|answer| match answer {
@@ -61,10 +68,10 @@ async fn calls_of(engine: &Engine, token: &SecretString, job: &SyncContext, coun
     made.count()
 }
 
-fn impatient(class: PriorityClass) -> SyncContext {
-    let mut job = briskly().with_class(class);
-    job.retry_policy.max_wait = Duration::ZERO;
-    job
+fn context_without_wait(class: PriorityClass) -> SyncContext {
+    let mut context = context_without_retries().with_class(class);
+    context.retry_policy.max_wait = Duration::ZERO;
+    context
 }
 
 fn refusals(stage: &Stage) -> usize {
@@ -73,32 +80,32 @@ fn refusals(stage: &Stage) -> usize {
 }
 
 #[tokio::test]
-async fn four_processes_together_spend_the_minute_once_and_provoke_no_refusal() {
-    let (stage, _, token) = in_earnest().await;
+async fn four_processes_share_the_minute_window_and_cause_no_429() {
+    let (stage, _, token) = with_real_limits().await;
     let before = stage.world().call_count();
     let processes: Vec<Engine> = (0..4).map(|_| stage.engine_within(LIMITS)).collect();
     // The ledger already has the connect's calls, which were made with other limits.
-    let left = processes[0].remaining_quota().await.unwrap().minute as usize;
+    let remaining = processes[0].remaining_quota().await.unwrap().minute as usize;
 
     // Waits for a slow PostgreSQL, but not until the next minute window.
-    let mut job = impatient(PriorityClass::Interactive);
-    job.retry_policy.max_wait = Duration::from_secs(20);
+    let mut context = context_without_wait(PriorityClass::Interactive);
+    context.retry_policy.max_wait = Duration::from_secs(20);
     let made = join_all(
         processes
             .iter()
-            .map(|engine| calls_of(engine, &token, &job, 60)),
+            .map(|engine| calls_of(engine, &token, &context, 60)),
     )
     .await;
 
-    assert_eq!(made.iter().sum::<usize>(), left);
-    assert_eq!(stage.world().call_count(), before + left);
+    assert_eq!(made.iter().sum::<usize>(), remaining);
+    assert_eq!(stage.world().call_count(), before + remaining);
     assert_eq!(refusals(&stage), 0);
     assert_eq!(processes[3].remaining_quota().await.unwrap().minute, 0);
 }
 
 #[tokio::test]
-async fn runs_leave_members_who_wait_their_share() {
-    let (stage, _, token) = in_earnest().await;
+async fn runs_do_not_use_the_share_of_interactive_requests() {
+    let (stage, _, token) = with_real_limits().await;
     let (run, app) = (stage.engine_within(LIMITS), stage.engine_within(LIMITS));
 
     assert_eq!(calls(&app, &token, PriorityClass::Interactive, 1).await, 1);
@@ -114,13 +121,13 @@ async fn runs_leave_members_who_wait_their_share() {
 }
 
 #[tokio::test]
-async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
-    let (stage, _, token) = in_earnest().await;
+async fn calls_of_another_program_are_counted_before_whoop_refuses() {
+    let (stage, _, token) = with_real_limits().await;
     // These calls are counted only by WHOOP.
     for _ in 0..70 {
         stage
             .engine
-            .whoop_for(&impatient(PriorityClass::Interactive))
+            .whoop_for(&context_without_wait(PriorityClass::Interactive))
             .fetch_profile(&token)
             .await
             .unwrap();
@@ -140,8 +147,8 @@ async fn what_another_client_of_the_app_spends_is_seen_before_whoop_refuses() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_one_process_met_holds_all_of_them() {
-    let (stage, member, token) = in_earnest().await;
+async fn a_429_of_one_process_stops_all_processes() {
+    let (stage, member, token) = with_real_limits().await;
     let (one, other) = (stage.engine_within(LIMITS), stage.engine_within(LIMITS));
     stage
         .world()
@@ -154,9 +161,9 @@ async fn a_refusal_that_one_process_met_holds_all_of_them() {
         calls(&other, &token, PriorityClass::Interactive, 5).await,
         0
     );
-    let job = impatient(PriorityClass::Interactive);
+    let context = context_without_wait(PriorityClass::Interactive);
     let report = other
-        .sync_member(&member.user_id, &job, &slot(Slot::Morning))
+        .sync_member(&member.user_id, &context, &slot(Slot::Morning))
         .await
         .unwrap();
 
@@ -166,8 +173,8 @@ async fn a_refusal_that_one_process_met_holds_all_of_them() {
 }
 
 #[tokio::test]
-async fn without_the_database_nothing_is_sent_to_whoop() {
-    let (stage, _, token) = in_earnest().await;
+async fn no_call_is_sent_to_whoop_without_the_database() {
+    let (stage, _, token) = with_real_limits().await;
     let engine = stage.engine_within(LIMITS);
     let sent = stage.world().call_count();
     stage
@@ -177,7 +184,7 @@ async fn without_the_database_nothing_is_sent_to_whoop() {
         .unwrap();
 
     let answer = engine
-        .whoop_for(&impatient(PriorityClass::Interactive))
+        .whoop_for(&context_without_wait(PriorityClass::Interactive))
         .fetch_profile(&token)
         .await;
 
@@ -187,8 +194,8 @@ async fn without_the_database_nothing_is_sent_to_whoop() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_read_begins_anew() {
-    let (stage, _, token) = in_earnest().await;
+async fn an_unreadable_quota_ledger_is_reset() {
+    let (stage, _, token) = with_real_limits().await;
     let engine = stage.engine_within(LIMITS);
     let sql = "UPDATE whoop_call_budget SET ledger = '[\"scribble\"]'";
     stage.sql.batch_execute(sql).await.unwrap();
@@ -201,7 +208,7 @@ async fn a_ledger_that_cannot_be_read_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
+async fn a_run_that_waits_for_the_quota_yields_to_an_app_request() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     let limits = QuotaLimits {
@@ -225,24 +232,24 @@ async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
         }),
     ] {
         let stop = CancellationToken::new();
-        let (plan, job) = (plan(task), SyncContext::scheduled(None, stop.clone()));
-        let errand = slot(Slot::Afternoon);
-        let somebody_else = async {
+        let (plan, context) = (plan(task), SyncContext::scheduled(None, stop.clone()));
+        let request = slot(Slot::Afternoon);
+        let app_requests = async {
             for _ in 0..2 {
                 let held =
                     "SELECT user_id FROM whoop_users WHERE user_id = $1 AND lease_until > now()";
-                until("the run holds the member", async || {
+                until("the run holds the member lease", async || {
                     !stage.texts(held, &member).await.is_empty()
                 })
                 .await;
-                let job = SyncContext::interactive();
-                let served = app.sync_member(&member.user_id, &job, &errand).await;
+                let context = SyncContext::interactive();
+                let served = app.sync_member(&member.user_id, &context, &request).await;
                 assert_eq!(served.unwrap().outcome, MemberOutcome::Done);
             }
             stop.cancel();
         };
 
-        let (report, ()) = tokio::join!(run.run(&plan, &job, &Nobody), somebody_else);
+        let (report, ()) = tokio::join!(run.run(&plan, &context, &SilentObserver), app_requests);
 
         let report = report.unwrap();
         assert!(report.stopped && report.failed == 0, "{report:?}");
@@ -252,10 +259,10 @@ async fn a_run_that_waits_for_the_quota_gives_way_to_an_app_request() {
 
 /// Law 15: one member's app cannot use up the quota of all members.
 #[tokio::test]
-async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
+async fn a_member_with_too_many_app_requests_is_deferred_and_others_are_not() {
     let stage = Stage::with(half_a_year()).await;
-    let (hammering, other) = (stage.connect_person(0).await, stage.connect_person(1).await);
-    let date = stage.latest_day(&hammering).await;
+    let (busy, other) = (stage.connect_person(0).await, stage.connect_person(1).await);
+    let date = stage.latest_day(&busy).await;
     stage
         .sql
         .batch_execute("DELETE FROM whoop_call_budget")
@@ -272,19 +279,19 @@ async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
     });
     let before = stage.api_calls().len();
     let mut day = engine
-        .day(&hammering.user_id, date, RefreshMode::Force)
+        .day(&busy.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
     for _ in 0..30 {
         day = engine
-            .day(&hammering.user_id, date, RefreshMode::Force)
+            .day(&busy.user_id, date, RefreshMode::Force)
             .await
             .unwrap();
     }
 
     assert_eq!(day.meta.sync, SyncOutcome::Deferred);
     let detail = day.meta.detail.unwrap();
-    assert!(detail.contains("used their share"), "{detail}");
+    assert!(detail.contains("used up their share"), "{detail}");
     assert_eq!(stage.api_calls().len() - before, 40, "5 % of 800");
     let day = engine
         .day(&other.user_id, date, RefreshMode::Force)
@@ -295,21 +302,24 @@ async fn a_member_whose_app_asks_without_end_is_deferred_and_others_are_not() {
 
 /// Law 15: a member who cannot be read is tried less and less often, and delays no other member.
 #[tokio::test]
-async fn a_member_who_always_fails_is_tried_again_after_half_of_the_time_that_they_have_been_failing()
- {
+async fn a_failing_member_is_retried_after_half_of_the_time_since_the_first_failure() {
     let stage = Stage::with(half_a_year()).await;
-    let (lapsed, healthy) = (stage.connect_person(0).await, stage.connect_person(1).await);
+    let (failing, healthy) = (stage.connect_person(0).await, stage.connect_person(1).await);
     stage.world().add_fault(Fault {
-        whoop_user_id: Some(lapsed.whoop_user_id),
+        whoop_user_id: Some(failing.whoop_user_id),
         ..Fault::status("api", 403)
     });
     let run = async |after: TimeDelta| {
         stage.advance(after);
         let before = stage.api_calls().len();
-        let job = SyncContext::scheduled(None, CancellationToken::new());
+        let context = SyncContext::scheduled(None, CancellationToken::new());
         let report = stage
             .engine
-            .run(&plan(RunTask::Sync(slot(Slot::Evening))), &job, &Nobody)
+            .run(
+                &plan(RunTask::Sync(slot(Slot::Evening))),
+                &context,
+                &SilentObserver,
+            )
             .await
             .unwrap();
         let tried = stage.api_calls()[before..]
@@ -346,7 +356,7 @@ async fn a_member_who_always_fails_is_tried_again_after_half_of_the_time_that_th
 /// During an outage of WHOOP, calls pause after a few failures, and a probe detects the end of the
 /// outage.
 #[tokio::test]
-async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
+async fn calls_pause_during_an_outage_until_the_first_answer() {
     let stage = Stage::with(SimConfig {
         people: 12,
         ..half_a_year()
@@ -399,14 +409,14 @@ async fn in_an_outage_calls_pause_and_the_first_answer_ends_it() {
 /// A caller with a short maximum wait does not wait longer because a caller with a long one is
 /// ahead.
 #[tokio::test]
-async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience() {
-    let (stage, _, token) = in_earnest().await;
+async fn a_caller_behind_one_with_a_longer_timeout_is_deferred_after_its_own_timeout() {
+    let (stage, _, token) = with_real_limits().await;
     let engine = stage.engine_within(LIMITS);
     calls(&engine, &token, PriorityClass::Interactive, 100).await;
-    let patient =
+    let patient_context =
         SyncContext::scheduled(None, CancellationToken::new()).with_class(PriorityClass::Backfill);
     let waiting = {
-        let (whoop, token) = (engine.whoop_for(&patient), token.clone());
+        let (whoop, token) = (engine.whoop_for(&patient_context), token.clone());
         tokio::spawn(async move { whoop.fetch_profile(&token).await.map(drop) })
     };
     tokio::task::yield_now().await;
@@ -420,8 +430,8 @@ async fn a_caller_behind_a_more_patient_one_is_deferred_after_its_own_patience()
 
 /// Law 7: an unused permit is given back.
 #[tokio::test]
-async fn permits_of_callers_that_left_go_back() {
-    let (stage, _, token) = in_earnest().await;
+async fn permits_of_cancelled_callers_are_given_back() {
+    let (stage, _, token) = with_real_limits().await;
     let engine = stage.engine_within(LIMITS);
     let before = engine.remaining_quota().await.unwrap().minute;
     let version = async || -> i64 {
@@ -440,7 +450,7 @@ async fn permits_of_callers_that_left_go_back() {
         .collect();
     let waits = "SELECT 1 FROM pg_locks WHERE NOT granted \
                  AND relation = 'whoop_call_budget'::regclass";
-    until("the ledger is asked", async || {
+    until("a caller waits for the ledger", async || {
         !stage.sql.query(waits, &[]).await.unwrap().is_empty()
     })
     .await;

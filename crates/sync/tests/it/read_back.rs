@@ -12,7 +12,7 @@ use whoop_sim::{Fault, FaultKind};
 use whoop_storage::table::call_budget;
 use whoop_sync::{Engine, MemberOutcome, SyncContext};
 
-use crate::harness::{Stage, back_to, briskly, history, now, slot, until};
+use crate::harness::{Stage, back_to, context_without_retries, history, now, slot, until};
 
 async fn calls_of(engine: &Engine, class: PriorityClass) -> u32 {
     let mut conn = engine.database.get().await.unwrap();
@@ -21,7 +21,7 @@ async fn calls_of(engine: &Engine, class: PriorityClass) -> u32 {
 }
 
 #[tokio::test]
-async fn a_sync_back_to_long_ago_is_backfill_and_reads_what_is_covered_again() {
+async fn a_sync_far_back_runs_in_the_backfill_class_and_reads_covered_records_again() {
     let (stage, member) = Stage::with_member().await;
     stage.sync(&member, &history(&DataType::ALL)).await;
     stage.advance(TimeDelta::minutes(5));
@@ -32,10 +32,10 @@ async fn a_sync_back_to_long_ago_is_backfill_and_reads_what_is_covered_again() {
     stage.world().reset_calls();
     let before = calls_of(&stage.engine, PriorityClass::Backfill).await;
 
-    let errand = back_to(now() - TimeDelta::days(120), &DataType::ALL);
+    let request = back_to(now() - TimeDelta::days(120), &DataType::ALL);
     let report = stage
         .engine
-        .sync_in_background(&member.user_id, &briskly(), &errand)
+        .sync_in_background(&member.user_id, &context_without_retries(), &request)
         .await
         .unwrap();
 
@@ -43,7 +43,7 @@ async fn a_sync_back_to_long_ago_is_backfill_and_reads_what_is_covered_again() {
     stage.assert_stored_is_truth(&member).await;
     let calls = u32::try_from(stage.api_calls().len()).unwrap();
     let counted = calls_of(&stage.engine, PriorityClass::Backfill).await - before;
-    assert_eq!(counted, calls, "all of them are backfill");
+    assert_eq!(counted, calls, "all calls are in the backfill class");
     for data_type in DataType::ALL {
         let pages = stage.pages_of(data_type).len();
         assert!((1..=8).contains(&pages), "{pages} pages of {data_type}");
@@ -51,21 +51,21 @@ async fn a_sync_back_to_long_ago_is_backfill_and_reads_what_is_covered_again() {
 }
 
 #[tokio::test]
-async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_nothing() {
+async fn an_app_request_is_served_between_two_pages_of_a_background_sync() {
     let (stage, member) = Stage::with_member().await;
     stage.world().reset_calls();
     stage.world().add_fault(Fault {
         millis: Some(250),
         ..Fault::new("*", FaultKind::Latency)
     });
-    let errand = back_to(now() - TimeDelta::days(160), &[DataType::Cycle]);
+    let request = back_to(now() - TimeDelta::days(160), &[DataType::Cycle]);
     let (engine, user_id) = (stage.another_engine(), member.user_id.clone());
     let background = tokio::spawn(async move {
         engine
-            .sync_in_background(&user_id, &briskly(), &errand)
+            .sync_in_background(&user_id, &context_without_retries(), &request)
             .await
     });
-    until("it is under way", async || {
+    until("the background sync is running", async || {
         stage.pages_of(DataType::Cycle).len() >= 2
     })
     .await;
@@ -77,18 +77,18 @@ async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_no
         ..Fault::new("cycle", FaultKind::Latency)
     });
     let holder = "SELECT lease_holder FROM whoop_users WHERE user_id = $1";
-    let known = RefCell::new((None, Instant::now()));
+    let last_holder = RefCell::new((None, Instant::now()));
     until("a page takes too long", async || {
         let holder = stage.text(holder, &member).await;
-        let mut known = known.borrow_mut();
-        if known.0 != holder {
-            *known = (holder, Instant::now());
+        let mut last_holder = last_holder.borrow_mut();
+        if last_holder.0 != holder {
+            *last_holder = (holder, Instant::now());
         }
-        known.0.is_some() && known.1.elapsed() > Duration::from_millis(700)
+        last_holder.0.is_some() && last_holder.1.elapsed() > Duration::from_millis(700)
     })
     .await;
 
-    let asked = stage
+    let app_request = stage
         .engine
         .sync_member(
             &member.user_id,
@@ -96,21 +96,21 @@ async fn an_app_request_comes_between_two_pages_of_it_and_no_page_is_read_for_no
             &slot(Slot::Morning),
         )
         .await;
-    assert_eq!(asked.unwrap().outcome, MemberOutcome::Done);
+    assert_eq!(app_request.unwrap().outcome, MemberOutcome::Done);
 
     stage.world().clear_faults();
     let report = background.await.unwrap().unwrap();
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     let pages = stage.pages_of(DataType::Cycle).len();
     assert!(pages <= 9, "{pages} pages for 160 days");
-    let known = stage.log_of(&member, DataType::Cycle).await;
-    assert!(known.contains("2026-0"), "{known}");
-    stage.assert_log_tells_the_truth(&member).await;
+    let sync_log = stage.log_of(&member, DataType::Cycle).await;
+    assert!(sync_log.contains("2026-0"), "{sync_log}");
+    stage.assert_sync_log_is_correct(&member).await;
 }
 
 /// The caller waits for ten seconds; WHOOP's response to the lease holder's call may take thirty.
 #[tokio::test]
-async fn a_background_sync_in_a_slow_call_gives_up_the_lease_before_the_app_request_does() {
+async fn a_background_sync_in_a_slow_call_releases_the_lease_before_the_app_request_times_out() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     stage.world().add_fault(Fault {
@@ -120,19 +120,21 @@ async fn a_background_sync_in_a_slow_call_gives_up_the_lease_before_the_app_requ
     });
     let (engine, user_id) = (stage.another_engine(), member.user_id.clone());
     let background = tokio::spawn(async move {
-        let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
-        let errand = slot(Slot::Afternoon);
-        engine.sync_in_background(&user_id, &job, &errand).await
+        let context = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
+        let request = slot(Slot::Afternoon);
+        engine
+            .sync_in_background(&user_id, &context, &request)
+            .await
     });
     let held = "SELECT user_id FROM whoop_users WHERE user_id = $1 AND lease_until > now()";
-    until("it waits for WHOOP", async || {
+    until("the background sync waits for WHOOP", async || {
         let is_held = !stage.texts(held, &member).await.is_empty();
         is_held && !stage.pages_of(DataType::Workout).is_empty()
     })
     .await;
 
     let began = Instant::now();
-    let asked = stage
+    let app_request = stage
         .engine
         .sync_member(
             &member.user_id,
@@ -141,28 +143,32 @@ async fn a_background_sync_in_a_slow_call_gives_up_the_lease_before_the_app_requ
         )
         .await;
 
-    assert_eq!(asked.unwrap().outcome, MemberOutcome::Done);
+    assert_eq!(app_request.unwrap().outcome, MemberOutcome::Done);
     assert!(began.elapsed() < Duration::from_secs(9));
     let report = background.await.unwrap().unwrap();
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }
 
 #[tokio::test]
-async fn a_background_sync_that_waits_for_whoops_limit_gives_up_the_lease() {
+async fn a_background_sync_that_waits_for_a_rate_limit_releases_the_lease() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(1));
     stage.world().set_limits(1, 1_000_000);
     let stop = tokio_util::sync::CancellationToken::new();
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
     let background = {
-        let job = SyncContext::scheduled(None, stop.clone());
-        let errand = slot(Slot::Afternoon);
-        tokio::spawn(async move { engine.sync_in_background(&user_id, &job, &errand).await })
+        let context = SyncContext::scheduled(None, stop.clone());
+        let request = slot(Slot::Afternoon);
+        tokio::spawn(async move {
+            engine
+                .sync_in_background(&user_id, &context, &request)
+                .await
+        })
     };
     let refused = || stage.api_calls().iter().any(|call| call.status == 429);
     until("WHOOP refused a call", async || refused()).await;
 
-    let asked = stage
+    let app_request = stage
         .engine
         .sync_member(
             &member.user_id,
@@ -173,7 +179,11 @@ async fn a_background_sync_that_waits_for_whoops_limit_gives_up_the_lease() {
         .unwrap();
 
     // Deferred and not busy, because the caller has to wait for the quota.
-    assert_eq!(asked.outcome, MemberOutcome::Deferred, "{asked:?}");
+    assert_eq!(
+        app_request.outcome,
+        MemberOutcome::Deferred,
+        "{app_request:?}"
+    );
     stop.cancel();
     let _ = background.await.unwrap();
 }

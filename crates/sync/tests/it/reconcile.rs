@@ -10,7 +10,9 @@ use whoop_core::{
 use whoop_sim::{Fault, FaultKind};
 use whoop_sync::{MemberOutcome, MemberReport, reconcile::ReconcileRequest};
 
-use crate::harness::{Member, Stage, at_whoop, back_to, briskly, history, id_of, now, slot};
+use crate::harness::{
+    Member, Stage, at_whoop, back_to, context_without_retries, history, id_of, now, slot,
+};
 
 fn half_a_year(dry_run: bool) -> ReconcileRequest {
     ReconcileRequest {
@@ -20,10 +22,10 @@ fn half_a_year(dry_run: bool) -> ReconcileRequest {
     }
 }
 
-async fn reconcile(stage: &Stage, member: &Member, what: ReconcileRequest) -> MemberReport {
+async fn reconcile(stage: &Stage, member: &Member, request: ReconcileRequest) -> MemberReport {
     stage
         .engine
-        .reconcile_member(&member.user_id, &briskly(), &what)
+        .reconcile_member(&member.user_id, &context_without_retries(), &request)
         .await
         .unwrap()
 }
@@ -51,7 +53,7 @@ async fn with_everything_stored() -> (Stage, Member) {
 }
 
 #[tokio::test]
-async fn where_nothing_differs_everything_was_looked_at_and_nothing_is_written() {
+async fn a_reconcile_without_differences_compares_everything_and_writes_nothing() {
     let (stage, member) = with_everything_stored().await;
     let versions = "SELECT string_agg(id || xmin::text, ' ' ORDER BY id) FROM (\
         SELECT id, xmin FROM whoop_sleep WHERE user_id = $1 UNION ALL \
@@ -73,14 +75,17 @@ async fn where_nothing_differs_everything_was_looked_at_and_nothing_is_written()
 }
 
 /// Causes differences of every kind, each on another night.
-async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, DifferenceCause)> {
+async fn cause_differences(
+    stage: &Stage,
+    member: &Member,
+) -> Vec<(DataType, String, DifferenceCause)> {
     let nth = |data_type, days| nth(stage, member, data_type, days);
     let mut expected = Vec::new();
 
-    let lost = nth(DataType::Workout, 10);
-    let sql = format!("DELETE FROM whoop_workout WHERE user_id = $1 AND id = '{lost}'");
+    let missing = nth(DataType::Workout, 10);
+    let sql = format!("DELETE FROM whoop_workout WHERE user_id = $1 AND id = '{missing}'");
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Workout, lost, DifferenceCause::Missing));
+    expected.push((DataType::Workout, missing, DifferenceCause::Missing));
 
     let altered = nth(DataType::Cycle, 20);
     let sql =
@@ -88,19 +93,23 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Differe
     assert_eq!(stage.execute(&sql, member).await, 1);
     expected.push((DataType::Cycle, altered, DifferenceCause::Altered));
 
-    let elsewhere = nth(DataType::Sleep, 30);
+    let misdated_sleep = nth(DataType::Sleep, 30);
     let sql = format!(
-        "UPDATE whoop_sleep SET local_date = local_date - 3 WHERE user_id = $1 AND id = '{elsewhere}'"
+        "UPDATE whoop_sleep SET local_date = local_date - 3 WHERE user_id = $1 AND id = '{misdated_sleep}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Sleep, elsewhere, DifferenceCause::WrongDate));
+    expected.push((DataType::Sleep, misdated_sleep, DifferenceCause::WrongDate));
 
-    let misdated = nth(DataType::Recovery, 40);
+    let misdated_recovery = nth(DataType::Recovery, 40);
     let sql = format!(
-        "UPDATE whoop_recovery SET local_date = local_date + 2 WHERE user_id = $1 AND id = '{misdated}'"
+        "UPDATE whoop_recovery SET local_date = local_date + 2 WHERE user_id = $1 AND id = '{misdated_recovery}'"
     );
     assert_eq!(stage.execute(&sql, member).await, 1);
-    expected.push((DataType::Recovery, misdated, DifferenceCause::WrongDate));
+    expected.push((
+        DataType::Recovery,
+        misdated_recovery,
+        DifferenceCause::WrongDate,
+    ));
 
     let old = nth(DataType::Recovery, 50);
     let sql = format!(
@@ -110,9 +119,9 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Differe
     assert_eq!(stage.execute(&sql, member).await, 1);
     expected.push((DataType::Recovery, old, DifferenceCause::Older));
 
-    let of_the_future = nth(DataType::Workout, 70);
-    date_later(stage, member, &of_the_future, "9 years").await;
-    expected.push((DataType::Workout, of_the_future, DifferenceCause::Altered));
+    let from_the_future = nth(DataType::Workout, 70);
+    date_later(stage, member, &from_the_future, "9 years").await;
+    expected.push((DataType::Workout, from_the_future, DifferenceCause::Altered));
 
     stage.advance(TimeDelta::hours(1));
     let edited = stage.newest_before(member, DataType::Cycle, now() - TimeDelta::days(70));
@@ -129,13 +138,13 @@ async fn spoil(stage: &Stage, member: &Member) -> Vec<(DataType, String, Differe
     let late = stage.insert(member, DataType::Workout, late);
     expected.push((DataType::Workout, late, DifferenceCause::Missing));
 
-    let gone = stage.newest_before(member, DataType::Workout, now() - TimeDelta::days(80));
-    let gone = id_of(DataType::Workout, &gone);
+    let deleted = stage.newest_before(member, DataType::Workout, now() - TimeDelta::days(80));
+    let deleted = id_of(DataType::Workout, &deleted);
     stage
         .world()
-        .delete(member.whoop_user_id, at_whoop(DataType::Workout), &gone)
+        .delete(member.whoop_user_id, at_whoop(DataType::Workout), &deleted)
         .unwrap();
-    expected.push((DataType::Workout, gone, DifferenceCause::Gone));
+    expected.push((DataType::Workout, deleted, DifferenceCause::Gone));
     expected.sort();
     expected
 }
@@ -158,9 +167,9 @@ fn found(report: &MemberReport) -> Vec<(DataType, String, DifferenceCause)> {
 }
 
 #[tokio::test]
-async fn every_difference_is_found_with_its_cause_and_healed_once() {
+async fn every_difference_is_found_with_its_cause_and_repaired_once() {
     let (stage, member) = with_everything_stored().await;
-    let expected = spoil(&stage, &member).await;
+    let expected = cause_differences(&stage, &member).await;
 
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 
@@ -181,7 +190,7 @@ async fn every_difference_is_found_with_its_cause_and_healed_once() {
 }
 
 #[tokio::test]
-async fn a_stored_record_that_is_newer_than_on_the_list_is_no_difference_and_stays() {
+async fn a_stored_record_that_is_newer_than_the_list_is_no_difference_and_is_kept() {
     let (stage, member) = with_everything_stored().await;
     let newer = nth(&stage, &member, DataType::Workout, 60);
     date_later(&stage, &member, &newer, "9 hours").await;
@@ -205,7 +214,7 @@ const DATES: &str = "SELECT string_agg(line, E'\\n' ORDER BY line) FROM (\
     FROM whoop_cycle WHERE user_id = $1) AS lines";
 
 #[tokio::test]
-async fn a_record_of_which_only_the_place_on_its_date_is_wrong_is_found_and_repaired() {
+async fn a_record_with_a_wrong_position_within_its_date_is_found_and_repaired() {
     let (stage, member) = with_everything_stored().await;
     let right = stage.text(DATES, &member).await;
     let mut expected = Vec::new();
@@ -251,7 +260,7 @@ async fn a_record_of_which_only_the_place_on_its_date_is_wrong_is_found_and_repa
 }
 
 #[tokio::test]
-async fn the_wrong_date_of_a_cycle_without_a_night_is_found_far_from_the_right_one() {
+async fn a_wrong_date_of_a_cycle_without_a_night_is_found_far_from_the_right_date() {
     let (stage, member) = with_everything_stored().await;
     let (night, cycle) = delete_a_night(&stage, &member);
     reconcile(&stage, &member, half_a_year(false)).await;
@@ -318,7 +327,7 @@ async fn a_record_that_cannot_be_read_is_no_difference_and_is_counted_as_set_asi
 }
 
 #[tokio::test]
-async fn a_record_that_was_set_aside_and_can_be_read_now_is_missing() {
+async fn a_record_that_was_set_aside_and_can_be_parsed_now_is_reported_as_missing() {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     let broken = break_a_workout(&stage, &member);
@@ -338,7 +347,7 @@ async fn a_record_that_was_set_aside_and_can_be_read_now_is_missing() {
 }
 
 #[tokio::test]
-async fn a_record_that_whoop_has_and_does_not_list_is_no_difference() {
+async fn a_record_that_whoop_has_but_does_not_list_is_no_difference() {
     let (stage, member) = with_everything_stored().await;
     let mut first_page = stage.listed(&member, DataType::Workout);
     first_page.truncate(25);
@@ -361,7 +370,7 @@ async fn a_record_that_whoop_has_and_does_not_list_is_no_difference() {
 }
 
 #[tokio::test]
-async fn a_record_at_an_end_of_its_list_is_gone_after_two_404s() {
+async fn a_record_at_an_end_of_its_list_is_deleted_after_two_404s() {
     let (stage, member) = with_everything_stored().await;
     let newest = stage.newest_before(&member, DataType::Workout, now());
     let newest = id_of(DataType::Workout, &newest);
@@ -375,14 +384,14 @@ async fn a_record_at_an_end_of_its_list_is_gone_after_two_404s() {
     let second = reconcile(&stage, &member, half_a_year(false)).await;
 
     assert_eq!(differences(&first), []);
-    let gone = (DataType::Workout, newest, DifferenceCause::Gone);
-    assert!(found(&second).contains(&gone), "{second:?}");
+    let deleted = (DataType::Workout, newest, DifferenceCause::Gone);
+    assert!(found(&second).contains(&deleted), "{second:?}");
 }
 
 #[tokio::test]
-async fn a_dry_run_finds_the_same_and_changes_nothing() {
+async fn a_dry_run_finds_the_same_differences_and_changes_nothing() {
     let (stage, member) = with_everything_stored().await;
-    let expected = spoil(&stage, &member).await;
+    let expected = cause_differences(&stage, &member).await;
     let everything = "SELECT string_agg(line, E'\\n' ORDER BY line) FROM (\
         SELECT s::text AS line FROM whoop_sleep s WHERE user_id = $1 UNION ALL \
         SELECT r::text FROM whoop_recovery r WHERE user_id = $1 UNION ALL \
@@ -404,7 +413,7 @@ async fn a_dry_run_finds_the_same_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_dry_run_that_fails_leaves_the_log_alone() {
+async fn a_failing_dry_run_does_not_change_the_sync_log() {
     let (stage, member) = with_everything_stored().await;
     stage.world().add_fault(Fault::status("sleep", 500));
 
@@ -416,10 +425,10 @@ async fn a_dry_run_that_fails_leaves_the_log_alone() {
 }
 
 #[tokio::test]
-async fn everything_that_was_never_read_is_missing() {
+async fn records_that_were_never_read_are_reported_as_missing() {
     let (stage, member) = Stage::with_member().await;
-    let errand = back_to(now() - TimeDelta::days(30), &DataType::ALL);
-    stage.sync(&member, &errand).await;
+    let request = back_to(now() - TimeDelta::days(30), &DataType::ALL);
+    stage.sync(&member, &request).await;
 
     let report = reconcile(&stage, &member, half_a_year(false)).await;
 
@@ -437,11 +446,11 @@ async fn everything_that_was_never_read_is_missing() {
         [(DataType::Recovery, DifferenceCause::WrongDate, offset)]
     );
     stage.assert_stored_is_truth(&member).await;
-    stage.assert_log_tells_the_truth(&member).await;
+    stage.assert_sync_log_is_correct(&member).await;
 }
 
 #[tokio::test]
-async fn outside_the_span_nothing_is_judged() {
+async fn records_outside_the_span_are_not_compared() {
     let (stage, member) = with_everything_stored().await;
     let sql = "DELETE FROM whoop_workout WHERE user_id = $1";
     let deleted = stage.execute(sql, &member).await;
@@ -453,15 +462,18 @@ async fn outside_the_span_nothing_is_judged() {
 
     let report = reconcile(&stage, &member, span).await;
 
-    let lost = differences(&report).len() as u64;
-    assert!(lost > 0 && lost < deleted / 3, "{lost} of {deleted}");
+    let missing = differences(&report).len() as u64;
+    assert!(
+        missing > 0 && missing < deleted / 3,
+        "{missing} of {deleted}"
+    );
 }
 
 #[tokio::test]
-async fn a_deleted_night_takes_its_recovery_along_and_both_are_named() {
+async fn a_deleted_night_deletes_its_recovery_and_both_are_reported() {
     let (stage, member) = with_everything_stored().await;
     delete_a_night(&stage, &member);
-    let gone = |report: &MemberReport| -> Vec<DataType> {
+    let deleted = |report: &MemberReport| -> Vec<DataType> {
         differences(report)
             .iter()
             .filter(|one| one.cause == DifferenceCause::Gone)
@@ -470,15 +482,15 @@ async fn a_deleted_night_takes_its_recovery_along_and_both_are_named() {
     };
 
     let dry = reconcile(&stage, &member, half_a_year(true)).await;
-    assert_eq!(gone(&dry), [DataType::Recovery, DataType::Sleep]);
+    assert_eq!(deleted(&dry), [DataType::Recovery, DataType::Sleep]);
     let healed = reconcile(&stage, &member, half_a_year(false)).await;
-    assert_eq!(gone(&healed), [DataType::Recovery, DataType::Sleep]);
+    assert_eq!(deleted(&healed), [DataType::Recovery, DataType::Sleep]);
 
     stage.assert_stored_is_truth(&member).await;
 }
 
 #[tokio::test]
-async fn a_sync_brings_back_the_day_of_a_night_as_well() {
+async fn a_sync_restores_the_date_of_a_night_as_well() {
     let (stage, member) = with_everything_stored().await;
     let sql = "UPDATE whoop_sleep SET local_date = local_date - 3 \
                WHERE user_id = $1 AND start_time > '2026-10-10'";
@@ -491,7 +503,7 @@ async fn a_sync_brings_back_the_day_of_a_night_as_well() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_not_there_is_no_list_without_differences() {
+async fn a_list_that_answers_404_is_a_failure_and_not_an_equal_list() {
     let (stage, member) = with_everything_stored().await;
     stage.world().add_fault(Fault::status("workout", 404));
 
@@ -500,7 +512,7 @@ async fn a_list_that_is_not_there_is_no_list_without_differences() {
     assert_eq!(report.outcome, MemberOutcome::Failed);
     let error = report.error.unwrap();
     assert!(
-        error.contains("list of workout records was answered with 404"),
+        error.contains("list of workout records returned 404"),
         "{error}"
     );
     stage.world().clear_faults();

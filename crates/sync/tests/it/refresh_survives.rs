@@ -11,18 +11,21 @@ use whoop_sim::{Fault, FaultKind};
 use whoop_storage::table::audit::Actor;
 use whoop_sync::{Engine, MemberOutcome, SyncContext, SyncError};
 
-use crate::harness::{Member, Stage, briskly, leaving_refreshes_alone, slot, text_of, until};
+use crate::harness::{
+    Member, Stage, context_with_short_refresh_timeout, context_without_retries, slot, text_of,
+    until,
+};
 
 type Token = Result<secrecy::SecretString, SyncError>;
 
 /// Creates a member with an expired access token.
-async fn with_ended_token() -> (Stage, Member) {
+async fn with_expired_token() -> (Stage, Member) {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
     (stage, member)
 }
 
-fn answers_late(stage: &Stage, millis: u64) {
+fn delay_answer(stage: &Stage, millis: u64) {
     stage.world().add_fault(Fault {
         millis: Some(millis),
         times: Some(1),
@@ -30,9 +33,9 @@ fn answers_late(stage: &Stage, millis: u64) {
     });
 }
 
-fn refresh(stage: &Stage, member: &Member, job: SyncContext) -> JoinHandle<Token> {
+fn refresh(stage: &Stage, member: &Member, context: SyncContext) -> JoinHandle<Token> {
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
-    tokio::spawn(async move { engine.access_token(&user_id, &job, None).await })
+    tokio::spawn(async move { engine.access_token(&user_id, &context, None).await })
 }
 
 async fn until_whoop_has_replaced_the_pair(stage: &Stage, member: &Member) {
@@ -43,7 +46,7 @@ async fn until_whoop_has_replaced_the_pair(stage: &Stage, member: &Member) {
 }
 
 /// Makes PostgreSQL execute `does` before it updates a member's row, if the condition `when` holds.
-async fn before(stage: &Stage, table: &str, when: &str, does: &str) {
+async fn add_trigger(stage: &Stage, table: &str, when: &str, does: &str) {
     let sql = format!(
         "CREATE FUNCTION before_it() RETURNS trigger LANGUAGE plpgsql \
              AS $$ BEGIN {does}; RETURN NEW; END $$;
@@ -53,7 +56,7 @@ async fn before(stage: &Stage, table: &str, when: &str, does: &str) {
     stage.sql.batch_execute(&sql).await.unwrap();
 }
 
-async fn no_longer(stage: &Stage, table: &str) {
+async fn drop_trigger(stage: &Stage, table: &str) {
     let sql = format!("DROP TRIGGER before_it ON {table}");
     stage.sql.batch_execute(&sql).await.unwrap();
 }
@@ -92,16 +95,18 @@ async fn assert_nothing_was_lost(stage: &Stage, member: &Member) {
 }
 
 #[tokio::test]
-async fn an_answer_that_no_caller_waits_for_is_stored_for_the_next_caller() {
-    let (stage, member) = with_ended_token().await;
-    answers_late(&stage, 1_000);
-    let mut hurried = leaving_refreshes_alone();
-    hurried.retry_policy.call_timeout = Duration::from_millis(50);
+async fn an_answer_that_arrives_after_the_caller_timed_out_is_stored() {
+    let (stage, member) = with_expired_token().await;
+    delay_answer(&stage, 1_000);
+    let mut context = context_with_short_refresh_timeout();
+    context.retry_policy.call_timeout = Duration::from_millis(50);
 
-    let gone = refresh(&stage, &member, hurried).await.unwrap();
-    let next = refresh(&stage, &member, briskly()).await.unwrap();
+    let timed_out = refresh(&stage, &member, context).await.unwrap();
+    let next = refresh(&stage, &member, context_without_retries())
+        .await
+        .unwrap();
 
-    let error = gone.unwrap_err();
+    let error = timed_out.unwrap_err();
     assert!(matches!(error, SyncError::RefreshPending), "{error:?}");
     assert!(
         error
@@ -113,10 +118,10 @@ async fn an_answer_that_no_caller_waits_for_is_stored_for_the_next_caller() {
 }
 
 #[tokio::test]
-async fn a_caller_that_is_cut_off_does_not_end_the_refresh() {
-    let (stage, member) = with_ended_token().await;
-    answers_late(&stage, 500);
-    let caller = refresh(&stage, &member, briskly());
+async fn a_cancelled_caller_does_not_end_the_refresh() {
+    let (stage, member) = with_expired_token().await;
+    delay_answer(&stage, 500);
+    let caller = refresh(&stage, &member, context_without_retries());
     until_whoop_has_replaced_the_pair(&stage, &member).await;
 
     caller.abort();
@@ -126,15 +131,15 @@ async fn a_caller_that_is_cut_off_does_not_end_the_refresh() {
 }
 
 #[tokio::test]
-async fn connections_that_end_while_whoop_answers_lose_nothing() {
-    let (stage, member) = with_ended_token().await;
-    answers_late(&stage, 500);
-    let caller = refresh(&stage, &member, briskly());
+async fn database_connections_that_break_while_whoop_answers_lose_nothing() {
+    let (stage, member) = with_expired_token().await;
+    delay_answer(&stage, 500);
+    let caller = refresh(&stage, &member, context_without_retries());
     until_whoop_has_replaced_the_pair(&stage, &member).await;
 
-    let of_the_service = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    let terminate_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
         WHERE datname = current_database() AND application_name = 'whoop'";
-    let ended = stage.sql.query(of_the_service, &[]).await.unwrap();
+    let ended = stage.sql.query(terminate_all, &[]).await.unwrap();
 
     assert!(!ended.is_empty());
     assert!(caller.await.unwrap().is_ok());
@@ -142,16 +147,16 @@ async fn connections_that_end_while_whoop_answers_lose_nothing() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_before_the_commit_loses_nothing() {
-    let (stage, member) = with_ended_token().await;
-    before(&stage, "whoop_tokens", NEW_PAIR, Barrier::WAIT).await;
+async fn a_database_connection_that_breaks_before_the_commit_loses_nothing() {
+    let (stage, member) = with_expired_token().await;
+    add_trigger(&stage, "whoop_tokens", NEW_PAIR, Barrier::WAIT).await;
     let barrier = Barrier::close(&stage).await;
-    let caller = refresh(&stage, &member, briskly());
-    stage.until_somebody_waits().await;
+    let caller = refresh(&stage, &member, context_without_retries());
+    stage.until_a_transaction_waits().await;
 
-    let of_the_commit = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    let terminate_waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let ended = stage.sql.query(of_the_commit, &[]).await.unwrap();
+    let ended = stage.sql.query(terminate_waiting, &[]).await.unwrap();
     barrier.open().await;
 
     assert_eq!(ended.len(), 1);
@@ -161,16 +166,16 @@ async fn a_connection_that_ends_before_the_commit_loses_nothing() {
 
 #[tokio::test]
 async fn no_transaction_is_open_while_whoop_answers() {
-    let (stage, member) = with_ended_token().await;
-    let impatient = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET \
+    let (stage, member) = with_expired_token().await;
+    let set_timeout = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET \
         idle_in_transaction_session_timeout = ''50ms''', current_database()); END $$";
-    stage.sql.batch_execute(impatient).await.unwrap();
-    answers_late(&stage, 300);
+    stage.sql.batch_execute(set_timeout).await.unwrap();
+    delay_answer(&stage, 300);
 
     // A new process, because the setting applies only to new connections.
     let token = stage
         .another_engine()
-        .access_token(&member.user_id, &briskly(), None)
+        .access_token(&member.user_id, &context_without_retries(), None)
         .await;
 
     assert!(token.is_ok(), "{token:?}");
@@ -178,54 +183,59 @@ async fn no_transaction_is_open_while_whoop_answers() {
 }
 
 #[tokio::test]
-async fn a_pair_that_cannot_be_stored_is_not_used_and_stored_once_it_can_be() {
-    let (stage, member) = with_ended_token().await;
-    before(
+async fn a_pair_is_not_used_until_it_can_be_stored() {
+    let (stage, member) = with_expired_token().await;
+    add_trigger(
         &stage,
         "whoop_tokens",
         NEW_PAIR,
         "RAISE EXCEPTION 'the disk is full'",
     )
     .await;
-    let job = leaving_refreshes_alone();
+    let context = context_with_short_refresh_timeout();
 
-    let unstored = refresh(&stage, &member, job).await.unwrap();
+    let unstored = refresh(&stage, &member, context).await.unwrap();
     until_whoop_has_replaced_the_pair(&stage, &member).await;
     assert!(
         matches!(unstored, Err(SyncError::RefreshPending)),
         "{unstored:?}"
     );
-    no_longer(&stage, "whoop_tokens").await;
+    drop_trigger(&stage, "whoop_tokens").await;
 
-    assert!(refresh(&stage, &member, briskly()).await.unwrap().is_ok());
+    assert!(
+        refresh(&stage, &member, context_without_retries())
+            .await
+            .unwrap()
+            .is_ok()
+    );
     assert_nothing_was_lost(&stage, &member).await;
 }
 
 #[tokio::test]
-async fn a_member_who_leaves_during_a_refresh_leaves_no_permission() {
+async fn a_disconnect_during_a_refresh_revokes_the_new_pair() {
     for erase in [false, true] {
-        let (stage, member) = with_ended_token().await;
-        answers_late(&stage, 500);
-        let caller = refresh(&stage, &member, briskly());
+        let (stage, member) = with_expired_token().await;
+        delay_answer(&stage, 500);
+        let caller = refresh(&stage, &member, context_without_retries());
         until_whoop_has_replaced_the_pair(&stage, &member).await;
 
-        let left = stage
+        let result = stage
             .engine
             .disconnect(&member.user_id, erase, &Actor::member())
             .await;
 
-        let left = left.unwrap();
-        assert!(left.is_revoked(), "{left:?}");
+        let result = result.unwrap();
+        assert!(result.is_revoked(), "{result:?}");
         assert!(caller.await.unwrap().is_ok());
         assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
     }
 }
 
 #[tokio::test]
-async fn the_pair_of_a_refresh_that_a_new_connect_overtook_is_ended() {
-    let (stage, member) = with_ended_token().await;
-    answers_late(&stage, 1_000);
-    let caller = refresh(&stage, &member, briskly());
+async fn the_pair_of_a_refresh_is_revoked_if_a_new_connect_was_stored_first() {
+    let (stage, member) = with_expired_token().await;
+    delay_answer(&stage, 1_000);
+    let caller = refresh(&stage, &member, context_without_retries());
     until_whoop_has_replaced_the_pair(&stage, &member).await;
 
     let again = stage.try_connect(member.user_id.as_str(), member.whoop_user_id);
@@ -234,7 +244,11 @@ async fn the_pair_of_a_refresh_that_a_new_connect_overtook_is_ended() {
     let count = "SELECT count(*)::TEXT FROM whoop_revocation WHERE $1 <> ''";
     assert_eq!(stage.text(count, &member).await.as_deref(), Some("1"));
     stage.advance(TimeDelta::minutes(5));
-    stage.engine.revoke_due(&briskly()).await.unwrap();
+    stage
+        .engine
+        .revoke_due(&context_without_retries())
+        .await
+        .unwrap();
 
     assert_eq!(stage.text(count, &member).await.as_deref(), Some("0"));
     assert_eq!(stage.connection_status(&member).await, "connected");
@@ -259,27 +273,30 @@ impl Process {
 
     fn refresh(&self, member: &Member) {
         let (engine, user_id) = (self.engine.clone(), member.user_id.clone());
-        self.runtime
-            .spawn(async move { engine.access_token(&user_id, &briskly(), None).await });
+        self.runtime.spawn(async move {
+            engine
+                .access_token(&user_id, &context_without_retries(), None)
+                .await
+        });
     }
 
     async fn kill(self, stage: &Stage, member: &Member) {
         self.runtime.shutdown_background();
         drop(self.engine);
-        stage.end_the_claim(member).await;
+        stage.expire_the_claim(member).await;
     }
 }
 
 #[tokio::test]
-async fn a_process_killed_before_it_asks_whoop_loses_nothing() {
-    let (stage, member) = with_ended_token().await;
+async fn a_process_killed_before_its_request_to_whoop_loses_nothing() {
+    let (stage, member) = with_expired_token().await;
     let begins = "NEW.begun_at IS NOT NULL AND OLD.begun_at IS NULL";
-    before(&stage, "whoop_refresh", begins, Barrier::WAIT).await;
+    add_trigger(&stage, "whoop_refresh", begins, Barrier::WAIT).await;
     let barrier = Barrier::close(&stage).await;
     let process = Process::start(&stage);
     process.refresh(&member);
-    stage.until_somebody_waits().await;
-    no_longer_waits(&stage, barrier, process, &member).await;
+    stage.until_a_transaction_waits().await;
+    kill_waiting(&stage, barrier, process, &member).await;
 
     assert_eq!(stage.world().refresh_count(member.whoop_user_id), 0);
     assert_nothing_was_lost(&stage, &member).await;
@@ -287,19 +304,19 @@ async fn a_process_killed_before_it_asks_whoop_loses_nothing() {
 
 /// Kills a process that waits at a barrier. Its statement is then rolled back, or completed without
 /// it.
-async fn no_longer_waits(stage: &Stage, barrier: Barrier, process: Process, member: &Member) {
+async fn kill_waiting(stage: &Stage, barrier: Barrier, process: Process, member: &Member) {
     process.runtime.shutdown_background();
     drop(process.engine);
-    let of_the_dead = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    let terminate_waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    stage.sql.query(of_the_dead, &[]).await.unwrap();
+    stage.sql.query(terminate_waiting, &[]).await.unwrap();
     barrier.open().await;
-    stage.end_the_claim(member).await;
+    stage.expire_the_claim(member).await;
 }
 
 #[tokio::test]
 async fn a_process_killed_before_whoop_reads_its_request_loses_nothing() {
-    let (stage, member) = with_ended_token().await;
+    let (stage, member) = with_expired_token().await;
     stage.world().add_fault(Fault {
         millis: Some(60_000),
         times: Some(1),
@@ -308,7 +325,7 @@ async fn a_process_killed_before_whoop_reads_its_request_loses_nothing() {
     let process = Process::start(&stage);
     process.refresh(&member);
     // The row alone is too early: a request that is sent after that finds no delay.
-    until("the request is at WHOOP", || async {
+    until("WHOOP has received the request", || async {
         stage.world().faults().is_empty()
     })
     .await;
@@ -320,22 +337,24 @@ async fn a_process_killed_before_whoop_reads_its_request_loses_nothing() {
     assert_nothing_was_lost(&stage, &member).await;
 }
 
-async fn assert_the_loss_is_told(stage: &Stage, member: &Member, began_at: &str) {
-    let token = refresh(stage, member, briskly()).await.unwrap();
+async fn assert_the_loss_is_reported(stage: &Stage, member: &Member, began_at: &str) {
+    let token = refresh(stage, member, context_without_retries())
+        .await
+        .unwrap();
 
     assert!(matches!(token, Err(SyncError::ReauthRequired)), "{token:?}");
     let detail = stage.detail_of(member).await;
     assert!(
-        detail.contains("cut off") && detail.contains(began_at),
+        detail.contains("was interrupted") && detail.contains(began_at),
         "{detail}"
     );
 }
 
 #[tokio::test]
-async fn a_process_killed_before_whoops_answer_arrives_loses_the_pair_and_says_so() {
-    let (stage, member) = with_ended_token().await;
+async fn a_process_killed_before_whoops_answer_arrives_loses_the_pair_and_reports_it() {
+    let (stage, member) = with_expired_token().await;
     let began_at = text_of(stage.clock.now());
-    answers_late(&stage, 60_000);
+    delay_answer(&stage, 60_000);
     let process = Process::start(&stage);
     process.refresh(&member);
     until_whoop_has_replaced_the_pair(&stage, &member).await;
@@ -343,36 +362,36 @@ async fn a_process_killed_before_whoops_answer_arrives_loses_the_pair_and_says_s
     process.kill(&stage, &member).await;
     stage.advance(TimeDelta::minutes(5));
 
-    assert_the_loss_is_told(&stage, &member, &began_at).await;
+    assert_the_loss_is_reported(&stage, &member, &began_at).await;
 }
 
 #[tokio::test]
-async fn a_process_killed_before_the_commit_loses_the_pair_and_says_so() {
-    let (stage, member) = with_ended_token().await;
+async fn a_process_killed_before_the_commit_loses_the_pair_and_reports_it() {
+    let (stage, member) = with_expired_token().await;
     let began_at = text_of(stage.clock.now());
-    before(&stage, "whoop_tokens", NEW_PAIR, Barrier::WAIT).await;
+    add_trigger(&stage, "whoop_tokens", NEW_PAIR, Barrier::WAIT).await;
     let barrier = Barrier::close(&stage).await;
     let process = Process::start(&stage);
     process.refresh(&member);
-    stage.until_somebody_waits().await;
+    stage.until_a_transaction_waits().await;
 
-    no_longer_waits(&stage, barrier, process, &member).await;
+    kill_waiting(&stage, barrier, process, &member).await;
     stage.advance(TimeDelta::minutes(5));
 
-    assert_the_loss_is_told(&stage, &member, &began_at).await;
+    assert_the_loss_is_reported(&stage, &member, &began_at).await;
 }
 
 #[tokio::test]
 async fn a_process_killed_after_the_commit_loses_nothing() {
-    let (stage, member) = with_ended_token().await;
+    let (stage, member) = with_expired_token().await;
     let released = "NEW.holder IS NULL AND OLD.holder IS NOT NULL";
-    before(&stage, "whoop_refresh", released, Barrier::WAIT).await;
+    add_trigger(&stage, "whoop_refresh", released, Barrier::WAIT).await;
     let barrier = Barrier::close(&stage).await;
     let process = Process::start(&stage);
     process.refresh(&member);
-    stage.until_somebody_waits().await;
+    stage.until_a_transaction_waits().await;
 
-    no_longer_waits(&stage, barrier, process, &member).await;
+    kill_waiting(&stage, barrier, process, &member).await;
 
     assert_nothing_was_lost(&stage, &member).await;
 }

@@ -12,7 +12,9 @@ use whoop_sync::{
     tokens::retry::RetryOutcome,
 };
 
-use crate::harness::{Member, Nobody, Stage, briskly, half_a_year, plan, slot};
+use crate::harness::{
+    Member, SilentObserver, Stage, context_without_retries, half_a_year, plan, slot,
+};
 
 async fn with_people(people: usize) -> (Stage, Vec<Member>) {
     let stage = Stage::with(SimConfig {
@@ -28,7 +30,7 @@ async fn with_people(people: usize) -> (Stage, Vec<Member>) {
     (stage, members)
 }
 
-fn strikes(member: &Member, fault: Fault) -> Fault {
+fn for_member(member: &Member, fault: Fault) -> Fault {
     Fault {
         whoop_user_id: Some(member.whoop_user_id),
         ..fault
@@ -45,13 +47,17 @@ fn unauthorized() -> Fault {
 
 async fn run(stage: &Stage) -> RunReport {
     let plan = plan(RunTask::Sync(slot(Slot::Night)));
-    stage.engine.run(&plan, &briskly(), &Nobody).await.unwrap()
+    stage
+        .engine
+        .run(&plan, &context_without_retries(), &SilentObserver)
+        .await
+        .unwrap()
 }
 
 async fn try_token(stage: &Stage, member: &Member) -> Result<(), SyncError> {
     let token = stage
         .engine
-        .access_token(&member.user_id, &briskly(), None)
+        .access_token(&member.user_id, &context_without_retries(), None)
         .await;
     token.map(drop)
 }
@@ -78,18 +84,24 @@ impl RunObserver for Order {
 }
 
 #[tokio::test]
-async fn stale_tokens_of_four_members_do_not_hold_up_a_run() {
+async fn refused_tokens_of_four_members_do_not_delay_a_run() {
     let (stage, members) = with_people(7).await;
     let (stale, good) = members.split_at(4);
     stage.advance(TimeDelta::hours(2));
     stage.world().reset_calls();
     for member in stale {
-        stage.world().add_fault(strikes(member, invalid_request()));
+        stage
+            .world()
+            .add_fault(for_member(member, invalid_request()));
     }
 
     let order = Order::default();
     let plan = plan(RunTask::Sync(slot(Slot::Night)));
-    let report = stage.engine.run(&plan, &briskly(), &order).await.unwrap();
+    let report = stage
+        .engine
+        .run(&plan, &context_without_retries(), &order)
+        .await
+        .unwrap();
 
     assert_eq!((report.synced, report.failed), (3, 4), "{report:?}");
     let order = order.0.into_inner().unwrap();
@@ -103,12 +115,12 @@ async fn stale_tokens_of_four_members_do_not_hold_up_a_run() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_once_is_made_good_by_the_end_of_the_run() {
+async fn a_refresh_that_fails_once_is_repeated_at_the_end_of_the_run() {
     let (stage, members) = with_people(2).await;
     stage.advance(TimeDelta::hours(2));
     stage.world().add_fault(Fault {
         times: Some(1),
-        ..strikes(&members[0], Fault::status("token", 502))
+        ..for_member(&members[0], Fault::status("token", 502))
     });
 
     let report = run(&stage).await;
@@ -117,11 +129,13 @@ async fn a_refresh_that_fails_once_is_made_good_by_the_end_of_the_run() {
 }
 
 #[tokio::test]
-async fn half_an_hour_of_invalid_request_while_others_are_renewed_asks_for_the_member() {
+async fn half_an_hour_of_invalid_request_requires_reauthorization_if_other_tokens_are_renewed() {
     let (stage, members) = with_people(2).await;
     let (stale, other) = (&members[0], &members[1]);
     stage.advance(TimeDelta::hours(2));
-    stage.world().add_fault(strikes(stale, invalid_request()));
+    stage
+        .world()
+        .add_fault(for_member(stale, invalid_request()));
     assert!(
         try_token(&stage, stale)
             .await
@@ -151,7 +165,7 @@ async fn half_an_hour_of_invalid_request_while_others_are_renewed_asks_for_the_m
 }
 
 #[tokio::test]
-async fn invalid_request_for_everybody_disconnects_nobody() {
+async fn invalid_request_for_all_members_disconnects_no_member() {
     let (stage, members) = with_people(2).await;
     stage.world().add_fault(invalid_request());
 
@@ -193,12 +207,16 @@ async fn a_429_of_the_token_endpoint_defers_only_members_who_need_a_token() {
     let deferred = |one: &&MemberReport| one.outcome == MemberOutcome::Deferred;
     let deferred = report.reports.iter().find(deferred).unwrap();
     assert!(deferred.retry_after_seconds > Some(30), "{deferred:?}");
-    assert_eq!(stage.token_calls().len(), 1, "the gate is closed after it");
+    assert_eq!(
+        stage.token_calls().len(),
+        1,
+        "the rate-limit gate is closed afterwards"
+    );
     assert_eq!(statuses(&stage, &members).await, ["connected"; 3]);
 }
 
 #[tokio::test]
-async fn an_outage_in_which_whoop_refuses_every_token_disconnects_nobody() {
+async fn an_outage_in_which_whoop_refuses_every_token_disconnects_no_member() {
     let (stage, members) = with_people(3).await;
     stage.world().add_fault(unauthorized());
 
@@ -228,7 +246,7 @@ async fn an_outage_in_which_whoop_refuses_every_token_disconnects_nobody() {
 async fn a_member_whose_tokens_alone_are_refused_has_to_connect_again() {
     let (stage, members) = with_people(2).await;
     let (refused, other) = (&members[0], &members[1]);
-    stage.world().add_fault(strikes(refused, unauthorized()));
+    stage.world().add_fault(for_member(refused, unauthorized()));
     stage.advance(TimeDelta::minutes(20));
     let night = slot(Slot::Night);
     assert_eq!(
@@ -250,7 +268,7 @@ async fn a_member_whose_tokens_alone_are_refused_has_to_connect_again() {
     assert_eq!(stage.connection_status(other).await, "connected");
     let detail = stage.detail_of(refused).await;
     assert!(
-        detail.contains("refused the tokens that it issued"),
+        detail.contains("refused newly issued tokens of this member"),
         "{detail}"
     );
 }
@@ -274,7 +292,7 @@ async fn the_only_member_has_to_connect_again_after_an_hour_of_refusals() {
 }
 
 #[tokio::test]
-async fn a_good_pair_of_a_refused_member_is_renewed_by_one_more_try() {
+async fn a_valid_pair_of_a_refused_member_is_renewed_by_a_retry() {
     let (stage, members) = with_people(2).await;
     let (good, dead) = (&members[0], &members[1]);
     stage.world().revoke_grants(dead.whoop_user_id);
@@ -284,8 +302,8 @@ async fn a_good_pair_of_a_refused_member_is_renewed_by_one_more_try() {
     }
 
     let retry = async |member: &Member| {
-        let job = briskly();
-        let retried = stage.engine.retry_connection(&member.user_id, &job);
+        let context = context_without_retries();
+        let retried = stage.engine.retry_connection(&member.user_id, &context);
         retried.await.unwrap()
     };
 

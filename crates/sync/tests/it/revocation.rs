@@ -8,7 +8,7 @@ use whoop_sync::{MemberOutcome, RevocationOutcome, SyncContext, run::RunTask};
 
 use whoop_storage::table::audit::Actor;
 
-use crate::harness::{Member, Nobody, Stage, briskly, plan, slot};
+use crate::harness::{Member, SilentObserver, Stage, context_without_retries, plan, slot};
 
 /// Returns all pending revocations, each with all columns as text.
 async fn pending(stage: &Stage) -> Vec<String> {
@@ -26,30 +26,30 @@ fn is_revoked(stage: &Stage, member: &Member) -> bool {
 }
 
 /// Disconnects the member during an outage of WHOOP, which then ends.
-async fn leave_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
+async fn disconnect_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
     stage.world().add_fault(Fault::status("*", 503));
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&member.user_id, erase, &Actor::member())
         .await;
-    assert_eq!(left.unwrap().revocation, RevocationOutcome::Pending);
+    assert_eq!(result.unwrap().revocation, RevocationOutcome::Pending);
     assert!(!is_revoked(stage, member));
     stage.world().clear_faults();
 }
 
-async fn run_later(stage: &Stage, after: TimeDelta) {
+async fn revoke_due_after(stage: &Stage, after: TimeDelta) {
     stage.advance(after);
-    let job = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
-    stage.another_engine().revoke_due(&job).await.unwrap();
+    let context = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
+    stage.another_engine().revoke_due(&context).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_permission_that_whoop_could_not_end_is_ended_later() {
+async fn a_permission_that_whoop_could_not_revoke_is_revoked_later() {
     for erase in [false, true] {
         let (stage, member) = Stage::with_member().await;
-        leave_in_an_outage(&stage, &member, erase).await;
+        disconnect_in_an_outage(&stage, &member, erase).await;
 
-        run_later(&stage, TimeDelta::minutes(10)).await;
+        revoke_due_after(&stage, TimeDelta::minutes(10)).await;
 
         assert!(is_revoked(&stage, &member), "erase={erase}");
         assert_eq!(pending(&stage).await, Vec::<String>::new());
@@ -57,11 +57,11 @@ async fn a_permission_that_whoop_could_not_end_is_ended_later() {
 }
 
 #[tokio::test]
-async fn a_permission_whose_token_ended_meanwhile_is_renewed_and_then_ended() {
+async fn a_permission_with_an_expired_token_is_refreshed_and_then_revoked() {
     let (stage, member) = Stage::with_member().await;
-    leave_in_an_outage(&stage, &member, true).await;
+    disconnect_in_an_outage(&stage, &member, true).await;
 
-    run_later(&stage, TimeDelta::hours(9)).await;
+    revoke_due_after(&stage, TimeDelta::hours(9)).await;
 
     assert!(is_revoked(&stage, &member));
     assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
@@ -69,34 +69,34 @@ async fn a_permission_whose_token_ended_meanwhile_is_renewed_and_then_ended() {
 }
 
 #[tokio::test]
-async fn an_outage_that_lasts_puts_the_next_attempt_off_and_loses_nothing() {
+async fn a_lasting_outage_delays_the_next_attempt_and_loses_nothing() {
     let (stage, member) = Stage::with_member().await;
-    leave_in_an_outage(&stage, &member, true).await;
+    disconnect_in_an_outage(&stage, &member, true).await;
     stage.world().add_fault(Fault::status("*", 503));
-    run_later(&stage, TimeDelta::minutes(2)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(2)).await;
     stage.world().reset_calls();
 
     // Not due yet, because an attempt at every opportunity would cause too many requests.
-    run_later(&stage, TimeDelta::seconds(30)).await;
+    revoke_due_after(&stage, TimeDelta::seconds(30)).await;
     assert_eq!(stage.world().call_count(), 0);
 
     for _ in 0..5 {
-        run_later(&stage, TimeDelta::hours(7)).await;
+        revoke_due_after(&stage, TimeDelta::hours(7)).await;
     }
     stage.world().clear_faults();
-    run_later(&stage, TimeDelta::hours(7)).await;
+    revoke_due_after(&stage, TimeDelta::hours(7)).await;
     assert!(is_revoked(&stage, &member));
 }
 
 #[tokio::test]
-async fn an_outage_is_met_once_and_not_for_everybody_who_left() {
+async fn revocations_stop_at_the_first_failure_during_an_outage() {
     let stage = Stage::new().await;
     let mut members = Vec::new();
     for index in 0..3 {
         members.push(stage.connect_person(index).await);
     }
     for member in &members {
-        leave_in_an_outage(&stage, member, true).await;
+        disconnect_in_an_outage(&stage, member, true).await;
     }
     let attempts = async || -> i64 {
         let sql = "SELECT coalesce(sum(attempts), 0) FROM whoop_revocation";
@@ -105,36 +105,36 @@ async fn an_outage_is_met_once_and_not_for_everybody_who_left() {
     assert_eq!(attempts().await, 3);
     stage.world().add_fault(Fault::status("*", 503));
 
-    run_later(&stage, TimeDelta::minutes(2)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(2)).await;
 
     assert_eq!(attempts().await, 4);
     stage.world().clear_faults();
-    run_later(&stage, TimeDelta::minutes(20)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(20)).await;
     assert!(members.iter().all(|member| is_revoked(&stage, member)));
     assert_eq!(pending(&stage).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn what_is_left_to_be_ended_does_not_say_whose_it_was() {
+async fn a_scheduled_revocation_does_not_identify_the_member() {
     let (stage, member) = Stage::with_member().await;
-    leave_in_an_outage(&stage, &member, true).await;
+    disconnect_in_an_outage(&stage, &member, true).await;
 
-    let left = pending(&stage).await;
+    let scheduled = pending(&stage).await;
 
-    assert_eq!(left.len(), 1);
-    let traces = [member.user_id.to_string(), member.whoop_user_id.to_string()];
-    for trace in traces {
-        assert!(!left[0].contains(&trace), "{left:?}");
+    assert_eq!(scheduled.len(), 1);
+    let ids = [member.user_id.to_string(), member.whoop_user_id.to_string()];
+    for id in ids {
+        assert!(!scheduled[0].contains(&id), "{scheduled:?}");
     }
 }
 
 #[tokio::test]
-async fn whoever_connects_again_before_whoop_heard_of_it_stays_connected() {
+async fn a_member_who_connects_again_before_the_revocation_stays_connected() {
     let (stage, member) = Stage::with_member().await;
-    leave_in_an_outage(&stage, &member, false).await;
+    disconnect_in_an_outage(&stage, &member, false).await;
     let again = stage.connect_person(0).await;
 
-    run_later(&stage, TimeDelta::minutes(10)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(10)).await;
 
     assert_eq!(pending(&stage).await, Vec::<String>::new());
     let report = stage.sync(&again, &slot(Slot::Night)).await;
@@ -142,67 +142,71 @@ async fn whoever_connects_again_before_whoop_heard_of_it_stays_connected() {
 }
 
 #[tokio::test]
-async fn one_of_two_members_with_the_same_whoop_account_can_leave_without_the_other() {
+async fn one_of_two_members_with_the_same_whoop_account_can_disconnect_alone() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
-    let leaves = stage.connect("leaves", whoop_user_id).await;
-    let stays = stage.connect("stays", whoop_user_id).await;
+    let leaving = stage.connect("leaving", whoop_user_id).await;
+    let staying = stage.connect("staying", whoop_user_id).await;
 
-    let left = stage
+    let result = stage
         .engine
-        .disconnect(&leaves.user_id, true, &Actor::member())
+        .disconnect(&leaving.user_id, true, &Actor::member())
         .await
         .unwrap();
 
-    assert_eq!(left.revocation, RevocationOutcome::InUse);
-    assert!(left.is_erased());
-    let report = stage.sync(&stays, &slot(Slot::Night)).await;
+    assert_eq!(result.revocation, RevocationOutcome::InUse);
+    assert!(result.is_erased());
+    let report = stage.sync(&staying, &slot(Slot::Night)).await;
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
-    assert!(!stage.stored(&stays, DataType::Sleep).await.is_empty());
+    assert!(!stage.stored(&staying, DataType::Sleep).await.is_empty());
 
-    let left = stage
+    let result = stage
         .engine
-        .disconnect(&stays.user_id, true, &Actor::member())
+        .disconnect(&staying.user_id, true, &Actor::member())
         .await
         .unwrap();
-    assert_eq!(left.revocation, RevocationOutcome::Done);
-    assert!(is_revoked(&stage, &stays));
+    assert_eq!(result.revocation, RevocationOutcome::Done);
+    assert!(is_revoked(&stage, &staying));
 }
 
 #[tokio::test]
-async fn a_permission_that_the_member_ended_in_whoops_app_is_settled() {
+async fn a_permission_that_the_member_ended_in_whoops_app_needs_no_revocation() {
     let (stage, member) = Stage::with_member().await;
-    leave_in_an_outage(&stage, &member, true).await;
+    disconnect_in_an_outage(&stage, &member, true).await;
     stage.world().revoke_grants(member.whoop_user_id);
 
-    run_later(&stage, TimeDelta::minutes(10)).await;
+    revoke_due_after(&stage, TimeDelta::minutes(10)).await;
 
     assert_eq!(pending(&stage).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_scheduled_run_ends_the_permissions_that_are_due() {
+async fn a_scheduled_run_revokes_the_permissions_that_are_due() {
     let (stage, member) = Stage::with_member().await;
-    leave_in_an_outage(&stage, &member, true).await;
+    disconnect_in_an_outage(&stage, &member, true).await;
     stage.advance(TimeDelta::minutes(10));
 
     let plan = plan(RunTask::Sync(slot(Slot::Morning)));
-    stage.engine.run(&plan, &briskly(), &Nobody).await.unwrap();
+    stage
+        .engine
+        .run(&plan, &context_without_retries(), &SilentObserver)
+        .await
+        .unwrap();
 
     assert!(is_revoked(&stage, &member));
 }
 
 #[tokio::test]
-async fn an_erasure_leaves_a_receipt_that_names_nobody() {
+async fn an_erasure_stores_a_receipt_that_identifies_no_member() {
     let (stage, member) = Stage::with_member().await;
     let before = stage.stored(&member, DataType::Sleep).await.len();
 
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&member.user_id, true, &Actor::member())
         .await;
 
-    let receipt = left.unwrap().receipt.unwrap();
+    let receipt = result.unwrap().receipt.unwrap();
     assert!(receipt.deleted_rows > i64::try_from(before).unwrap());
     let sql = "SELECT to_jsonb(e)::text FROM whoop_erasure e";
     let row = stage.sql.query_one(sql, &[]).await.unwrap();

@@ -8,10 +8,10 @@ use whoop_sim::Fault;
 
 use whoop_storage::table::audit::Actor;
 
-use crate::harness::{APP_SECRET, Stage, back_to, briskly, listen, now, slot};
+use crate::harness::{APP_SECRET, Stage, back_to, context_without_retries, listen, now, slot};
 
 #[tokio::test]
-async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
+async fn no_secret_is_logged_printed_or_stored_in_plain_text() {
     let log = listen();
     let mut printed = String::new();
     let mut secrets = vec![APP_SECRET.to_owned()];
@@ -27,9 +27,9 @@ async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
     let state = stage.state_for("member 0", Some("app://back")).await;
     let code = stage.code_for(whoop_user_id);
     secrets.extend([state.clone(), code.clone()]);
-    let welcome = stage.engine.complete_connect(&state, &code).await.unwrap();
-    write!(printed, "{:?} {welcome:?}", stage.engine).unwrap();
-    welcome.first_sync.await.unwrap();
+    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    write!(printed, "{:?} {completed:?}", stage.engine).unwrap();
+    completed.first_sync.await.unwrap();
     let again = stage.engine.complete_connect(&state, &code).await;
     write!(printed, "{again:?}").unwrap();
     remember_tokens(&mut secrets);
@@ -48,11 +48,11 @@ async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
     ] {
         stage.advance(TimeDelta::hours(2));
         stage.world().add_fault(fault);
-        let errand = back_to(now() - TimeDelta::days(90), &DataType::ALL);
-        let report = stage.sync(&member, &errand).await;
+        let request = back_to(now() - TimeDelta::days(90), &DataType::ALL);
+        let report = stage.sync(&member, &request).await;
         let token = stage
             .engine
-            .access_token(&member.user_id, &briskly(), None)
+            .access_token(&member.user_id, &context_without_retries(), None)
             .await;
         write!(printed, "{report:?} {token:?}").unwrap();
         if let Err(error) = token {
@@ -74,15 +74,21 @@ async fn nothing_that_is_logged_printed_or_stored_shows_a_secret() {
     write!(printed, "{status:?}").unwrap();
     stage.world().revoke_grants(whoop_user_id);
     stage.advance(TimeDelta::hours(2));
-    let left = stage
+    let result = stage
         .engine
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
-    write!(printed, "{left:?}").unwrap();
+    write!(printed, "{result:?}").unwrap();
 
     let logged = log.text();
-    assert!(logged.contains("connected to WHOOP"), "it did listen");
-    assert!(logged.contains("tokio_postgres"), "to the driver as well");
+    assert!(
+        logged.contains("connected to WHOOP"),
+        "the service's log was captured"
+    );
+    assert!(
+        logged.contains("tokio_postgres"),
+        "the driver's log was captured"
+    );
     let stored = stage
         .texts(
             "SELECT concat_ws(' ', u.*, l.*) FROM whoop_users u \

@@ -9,7 +9,7 @@ use whoop_sync::MemberOutcome;
 use crate::harness::{Member, Stage, half_a_year, history, id_of, list_of, now, slot};
 
 /// Configuration with one person of each life pattern.
-fn all_lives(seed: u64) -> SimConfig {
+fn all_life_patterns(seed: u64) -> SimConfig {
     SimConfig {
         seed,
         people: 9,
@@ -18,15 +18,15 @@ fn all_lives(seed: u64) -> SimConfig {
     }
 }
 
-async fn with_whole_history(stage: &Stage, index: usize) -> Member {
+async fn with_complete_history(stage: &Stage, index: usize) -> Member {
     let member = stage.connect_person(index).await;
     let report = stage.sync(&member, &history(&DataType::ALL)).await;
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     member
 }
 
-async fn every_record_of_everybody_reads_back(seed: u64) {
-    let stage = Stage::with(all_lives(seed)).await;
+async fn assert_every_record_is_stored(seed: u64) {
+    let stage = Stage::with(all_life_patterns(seed)).await;
 
     for index in 0..9 {
         let member = stage.connect_person(index).await;
@@ -40,17 +40,17 @@ async fn every_record_of_everybody_reads_back(seed: u64) {
 }
 
 #[tokio::test]
-async fn every_record_of_nine_lives_reads_back_value_for_value() {
-    every_record_of_everybody_reads_back(7).await;
+async fn every_record_of_nine_people_is_stored_without_loss() {
+    assert_every_record_is_stored(7).await;
 }
 
 #[tokio::test]
-async fn every_record_of_nine_other_lives_reads_back_value_for_value() {
-    every_record_of_everybody_reads_back(1_000_003).await;
+async fn every_record_of_nine_other_people_is_stored_without_loss() {
+    assert_every_record_is_stored(1_000_003).await;
 }
 
 #[tokio::test]
-async fn the_first_sync_reads_a_page_of_every_type_then_the_body_then_thirty_days() {
+async fn the_first_sync_reads_the_newest_pages_then_the_body_measurement_then_thirty_days() {
     let (stage, member) = Stage::with_member().await;
     let two_weeks_ago = now() - TimeDelta::days(14);
 
@@ -79,13 +79,13 @@ async fn the_first_sync_reads_a_page_of_every_type_then_the_body_then_thirty_day
         is_body(&calls[5]) && calls.len() <= 5 + 1 + 2 * 4,
         "{calls:?}"
     );
-    stage.assert_log_tells_the_truth(&member).await;
+    stage.assert_sync_log_is_correct(&member).await;
 }
 
 #[tokio::test]
 async fn a_second_sync_writes_nothing() {
     let stage = Stage::new().await;
-    let member = with_whole_history(&stage, 0).await;
+    let member = with_complete_history(&stage, 0).await;
     stage.advance(TimeDelta::minutes(30));
 
     let night = stage.sync(&member, &slot(Slot::Night)).await;
@@ -111,7 +111,7 @@ async fn a_second_sync_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_field_and_a_state_that_nobody_has_heard_of_are_kept() {
+async fn an_unknown_field_and_an_unknown_score_state_are_kept() {
     let (stage, member) = Stage::with_member().await;
     for data_type in DataType::ALL {
         let record = stage.newest_before(&member, data_type, now() - TimeDelta::days(2));
@@ -130,13 +130,13 @@ async fn a_field_and_a_state_that_nobody_has_heard_of_are_kept() {
     let report = stage.sync(&member, &slot(Slot::Night)).await;
 
     assert_eq!((report.stored().updated, report.stored().rejected), (4, 0));
-    let whole = stage.sync(&member, &history(&DataType::ALL)).await;
-    assert_eq!(whole.outcome, MemberOutcome::Done);
+    let history_report = stage.sync(&member, &history(&DataType::ALL)).await;
+    assert_eq!(history_report.outcome, MemberOutcome::Done);
     stage.assert_stored_is_truth(&member).await;
 }
 
 #[tokio::test]
-async fn two_members_of_the_app_may_share_one_whoop_account() {
+async fn two_members_can_have_the_same_whoop_account() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
 

@@ -16,7 +16,8 @@ use whoop_sim::{Fault, FaultKind, SimConfig, WebhookFaults};
 use whoop_sync::{Engine, SyncContext, inbox::DrainReport, run::RunTask};
 
 use crate::harness::{
-    Hold, Member, Nobody, Stage, at_whoop, half_a_year, id_of, list_of, now, plan, slot, text_of,
+    Hold, Member, SilentObserver, Stage, at_whoop, half_a_year, id_of, list_of, now, plan, slot,
+    text_of,
 };
 
 const NOWHERE: &str = "http://127.0.0.1:9/nowhere";
@@ -29,13 +30,13 @@ async fn with_webhooks() -> (Stage, Member) {
 }
 
 async fn drain(engine: &Engine) -> DrainReport {
-    let job = SyncContext::webhook(CancellationToken::new());
-    engine.drain_webhooks(&job, true).await.unwrap()
+    let context = SyncContext::webhook(CancellationToken::new());
+    engine.drain_webhooks(&context, true).await.unwrap()
 }
 
 impl Stage {
     /// Delivers WHOOP's webhooks, a minute after the events.
-    async fn hear(&self) {
+    async fn deliver_after_a_minute(&self) {
         self.advance(TimeDelta::minutes(1));
         self.sim.deliver_webhooks().await;
     }
@@ -66,13 +67,13 @@ impl Stage {
     /// Returns another process for which calls are scarce, although some remain.
     async fn with_scarce_calls(&self) -> Engine {
         let spent = 1_000_000 - self.engine.remaining_quota().await.unwrap().day;
-        let by_apps = 4 * spent;
-        for _ in 0..by_apps {
+        let interactive_calls = 4 * spent;
+        for _ in 0..interactive_calls {
             self.engine.ping().await.unwrap();
         }
         self.engine_within(QuotaLimits {
             per_minute: 1_000,
-            per_day: by_apps * 3 / 2,
+            per_day: interactive_calls * 3 / 2,
         })
     }
 
@@ -111,14 +112,14 @@ fn scored(stage: &Stage, member: &Member) -> Value {
 }
 
 #[tokio::test]
-async fn a_burst_of_twenty_events_costs_a_list_for_each_data_type() {
+async fn a_burst_of_twenty_events_costs_one_list_per_data_type() {
     let (stage, member) = with_webhooks().await;
     for data_type in [DataType::Recovery, DataType::Sleep, DataType::Workout] {
         for record in &stage.listed(&member, data_type)[..7] {
             stage.change(&member, data_type, record, json!({"unknown": "field"}));
         }
     }
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     assert!(stage.pending().await >= 20);
     stage.world().reset_calls();
 
@@ -139,7 +140,7 @@ async fn an_update_of_a_record_that_no_list_shows_is_fetched_by_its_id() {
         &old,
         json!({"sport_name": "pilates"}),
     );
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     stage.world().reset_calls();
 
     let report = drain(&stage.engine).await;
@@ -153,7 +154,7 @@ async fn an_update_of_a_record_that_no_list_shows_is_fetched_by_its_id() {
 }
 
 #[tokio::test]
-async fn a_deletion_of_a_record_that_no_list_shows_is_proven_by_its_id() {
+async fn a_deletion_of_a_record_that_no_list_shows_is_confirmed_by_its_id() {
     let (stage, member) = with_webhooks().await;
     let old = stage.old_workout(&member).await;
     let id = id_of(DataType::Workout, &old);
@@ -161,7 +162,7 @@ async fn a_deletion_of_a_record_that_no_list_shows_is_proven_by_its_id() {
         .world()
         .delete(member.whoop_user_id, at_whoop(DataType::Workout), &id)
         .unwrap();
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
 
     let report = drain(&stage.engine).await;
 
@@ -180,7 +181,7 @@ async fn an_announced_record_that_whoop_does_not_show_yet_is_not_lost() {
     let before = stage.listed(&member, DataType::Workout);
     let start = text_of(now() - TimeDelta::minutes(40));
     let id = stage.insert(&member, DataType::Workout, json!({"start": start}));
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     // Neither the list nor the record itself shows the change yet.
     let body = json!({"records": before[..25], "next_token": "eyJv"}).to_string();
     stage.world().add_fault(Fault {
@@ -204,7 +205,7 @@ async fn an_announced_record_that_whoop_does_not_show_yet_is_not_lost() {
 }
 
 #[tokio::test]
-async fn events_that_are_late_twice_and_out_of_order_end_as_whoop_has_it() {
+async fn late_repeated_and_unordered_events_end_equal_to_whoop() {
     let stage = Stage::with_webhooks(SimConfig {
         webhook_faults: WebhookFaults {
             lose: 0.0,
@@ -269,12 +270,12 @@ async fn a_signal_that_arrives_during_the_read_stays_open() {
     let night = scored(&stage, &member);
     let cycle = id_of(DataType::Recovery, &night);
     stage.change(&member, DataType::Recovery, &night, rescored(11));
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     let hold = Hold::row(&stage, &member, DataType::Recovery, &cycle).await;
     let engine = stage.engine.clone();
     let draining = tokio::spawn(async move { drain(&engine).await });
     // The page with the first score is fetched, but not stored yet.
-    stage.until_somebody_waits().await;
+    stage.until_a_transaction_waits().await;
     stage.change(&member, DataType::Recovery, &night, rescored(22));
     stage.sim.deliver_webhooks().await;
     hold.release().await;
@@ -291,19 +292,19 @@ async fn a_signal_that_arrives_during_the_read_stays_open() {
 }
 
 #[tokio::test]
-async fn a_drain_that_is_killed_between_the_read_and_the_end_of_the_events_costs_nothing_more() {
+async fn a_drain_that_is_killed_after_the_read_repeats_no_call() {
     let (stage, member) = with_webhooks().await;
     let night = scored(&stage, &member);
     stage.change(&member, DataType::Recovery, &night, rescored(33));
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     let other = stage.db.client().await;
     other
         .batch_execute("BEGIN; SELECT 1 FROM whoop_webhook_event FOR UPDATE")
         .await
         .unwrap();
     tokio::select! {
-        report = drain(&stage.engine) => panic!("it ended: {report:?}"),
-        () = stage.until_somebody_waits() => {}
+        report = drain(&stage.engine) => panic!("the drain ended: {report:?}"),
+        () = stage.until_a_transaction_waits() => {}
     }
     // PostgreSQL would continue the statement of a process that is gone.
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -320,7 +321,7 @@ async fn a_drain_that_is_killed_between_the_read_and_the_end_of_the_events_costs
 }
 
 #[tokio::test]
-async fn an_app_request_and_a_run_close_the_signals_of_what_they_read() {
+async fn an_app_request_and_a_run_close_the_signals_of_the_data_types_that_they_read() {
     let (stage, member) = with_webhooks().await;
     let change = async || {
         stage.change(
@@ -329,7 +330,7 @@ async fn an_app_request_and_a_run_close_the_signals_of_what_they_read() {
             &scored(&stage, &member),
             rescored(5),
         );
-        stage.hear().await;
+        stage.deliver_after_a_minute().await;
         assert_eq!(stage.open_signals().await, 1);
     };
     change().await;
@@ -343,8 +344,12 @@ async fn an_app_request_and_a_run_close_the_signals_of_what_they_read() {
 
     change().await;
     let run = plan(RunTask::Sync(slot(Slot::Morning)));
-    let job = SyncContext::scheduled(None, CancellationToken::new());
-    stage.engine.run(&run, &job, &Nobody).await.unwrap();
+    let context = SyncContext::scheduled(None, CancellationToken::new());
+    stage
+        .engine
+        .run(&run, &context, &SilentObserver)
+        .await
+        .unwrap();
     assert_eq!(stage.open_signals().await, 0);
 
     let report = drain(&stage.engine).await;
@@ -352,12 +357,12 @@ async fn an_app_request_and_a_run_close_the_signals_of_what_they_read() {
 }
 
 #[tokio::test]
-async fn both_members_of_one_account_are_read() {
+async fn an_event_is_read_for_both_members_of_one_account() {
     let (stage, ann) = with_webhooks().await;
     let ben = stage.connect("ben", ann.whoop_user_id).await;
     let night = scored(&stage, &ann);
     stage.change(&ann, DataType::Recovery, &night, rescored(44));
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
 
     let report = drain(&stage.engine).await;
 
@@ -374,15 +379,15 @@ async fn a_refused_quota_pauses_the_drain_and_changes_no_event() {
     for one in [&member, &other] {
         stage.change(one, DataType::Recovery, &scored(&stage, one), rescored(5));
     }
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
     let exhausted = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: spent,
     });
-    let job = SyncContext::webhook(CancellationToken::new());
+    let context = SyncContext::webhook(CancellationToken::new());
 
-    let report = exhausted.drain_webhooks(&job, false).await.unwrap();
+    let report = exhausted.drain_webhooks(&context, false).await.unwrap();
 
     assert!(report.paused_for.is_some(), "{report:?}");
     assert_eq!((report.done, report.calls, report.put_off), (0, 0, 2));
@@ -393,14 +398,18 @@ async fn a_refused_quota_pauses_the_drain_and_changes_no_event() {
 }
 
 #[tokio::test]
-async fn if_calls_are_scarce_only_members_who_are_looking_are_read() {
-    let (stage, away) = with_webhooks().await;
-    let looking = stage.connect_person(1).await;
-    for one in [&away, &looking] {
+async fn only_members_who_are_using_the_app_are_read_if_calls_are_scarce() {
+    let (stage, inactive) = with_webhooks().await;
+    let using_app = stage.connect_person(1).await;
+    for one in [&inactive, &using_app] {
         stage.change(one, DataType::Recovery, &scored(&stage, one), rescored(5));
     }
-    stage.hear().await;
-    stage.engine.note_app_open(&looking.user_id).await.unwrap();
+    stage.deliver_after_a_minute().await;
+    stage
+        .engine
+        .note_app_open(&using_app.user_id)
+        .await
+        .unwrap();
     let scarce = stage.with_scarce_calls().await;
 
     let report = drain(&scarce).await;
@@ -413,15 +422,15 @@ async fn if_calls_are_scarce_only_members_who_are_looking_are_read() {
     let waits = "SELECT u.user_id FROM whoop_webhook_event e \
                  JOIN whoop_users u USING (whoop_user_id) WHERE state = 'pending' AND $1 = $1";
     assert_eq!(
-        stage.text(waits, &away).await,
-        Some(away.user_id.to_string())
+        stage.text(waits, &inactive).await,
+        Some(inactive.user_id.to_string())
     );
 }
 
 /// Finding 7: an event about an older night was pending for a long time, and its record was then
 /// fetched by its id.
 #[tokio::test]
-async fn a_month_of_scarce_calls_leaves_no_backlog() {
+async fn a_month_of_scarce_calls_causes_no_backlog() {
     let stage = Stage::with_webhooks(SimConfig {
         freeze_records: false,
         ..half_a_year()
@@ -447,7 +456,7 @@ async fn a_month_of_scarce_calls_leaves_no_backlog() {
                   FROM whoop_webhook_event WHERE state = 'pending'";
     assert_eq!(stage.api_calls().len(), calls, "no call was made");
     assert!(stage.number(oldest).await <= 14);
-    assert!(most_pending > 40, "webhooks came: {most_pending}");
+    assert!(most_pending > 40, "pending webhooks: {most_pending}");
     assert!(stage.open_signals().await <= 9);
 
     // A read of the lists completes the events, including those about older nights.
@@ -478,12 +487,12 @@ async fn a_month_of_scarce_calls_leaves_no_backlog() {
     assert_eq!((stage.pending().await, stage.open_signals().await), (0, 0));
     for member in [one, another, last] {
         stage.sync(member, &slot(Slot::Night)).await;
-        stage.assert_log_tells_the_truth(member).await;
+        stage.assert_sync_log_is_correct(member).await;
     }
 }
 
 #[tokio::test]
-async fn signals_of_before_a_reconnect_are_dropped() {
+async fn signals_from_before_a_reconnect_are_cleared() {
     let (stage, member) = with_webhooks().await;
     stage.change(
         &member,
@@ -491,14 +500,14 @@ async fn signals_of_before_a_reconnect_are_dropped() {
         &scored(&stage, &member),
         rescored(5),
     );
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     let lost = "UPDATE whoop_users SET status = 'reauth_required' WHERE user_id = $1";
     stage.execute(lost, &member).await;
     let report = drain(&stage.engine).await;
     assert_eq!(
         (report.calls, report.put_off),
         (0, 1),
-        "it waits: {report:?}"
+        "the event waits: {report:?}"
     );
 
     stage
@@ -520,7 +529,7 @@ async fn two_with_webhooks() -> (Stage, Member, Member) {
             stage.change(one, data_type, &record, json!({"unknown": "field"}));
         }
     }
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     drain(&stage.engine).await;
     assert_eq!(stage.open_signals().await, 0);
     (stage, ann, ben)
@@ -536,7 +545,7 @@ async fn sport_after_request(stage: &Stage, member: &Member, workout: &Value) ->
 }
 
 #[tokio::test]
-async fn after_an_outage_of_the_receiver_silence_is_not_believed() {
+async fn after_an_outage_of_the_receiver_data_types_without_webhooks_are_read_again() {
     let (stage, ann, ben) = two_with_webhooks().await;
     stage.world().send_webhooks_to(NOWHERE);
     stage.advance(TimeDelta::hours(1));
@@ -572,7 +581,7 @@ async fn after_an_outage_of_the_receiver_silence_is_not_believed() {
 }
 
 #[tokio::test]
-async fn one_lost_webhook_makes_no_other_member_read_again() {
+async fn one_lost_webhook_opens_no_signals_of_other_members() {
     let (stage, ann, ben) = two_with_webhooks().await;
     stage.advance(TimeDelta::hours(1));
     stage.change(
@@ -581,7 +590,7 @@ async fn one_lost_webhook_makes_no_other_member_read_again() {
         &scored(&stage, &ann),
         rescored(66),
     );
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     stage.lose_webhooks_of(&ann).await;
     stage.advance(TimeDelta::minutes(5));
     stage.change(
@@ -590,7 +599,7 @@ async fn one_lost_webhook_makes_no_other_member_read_again() {
         &scored(&stage, &ben),
         rescored(77),
     );
-    stage.hear().await;
+    stage.deliver_after_a_minute().await;
     drain(&stage.engine).await;
     stage.advance(TimeDelta::hours(1));
 

@@ -30,7 +30,7 @@ pub(super) fn everything() -> ReadWindow {
 }
 
 /// Creates a record with only the required fields. Tests parse it once, because parsing is slow.
-fn bare<R: ListedRecord>(ids: serde_json::Value) -> R {
+fn minimal<R: ListedRecord>(ids: serde_json::Value) -> R {
     let mut record = json!({
         "user_id": 1, "start": at(0), "created_at": at(0), "updated_at": at(0),
         "score_state": "SCORED",
@@ -43,23 +43,23 @@ fn bare<R: ListedRecord>(ids: serde_json::Value) -> R {
 }
 
 pub(super) fn sleep(start: StartMinute) -> Sleep {
-    static BARE: LazyLock<Sleep> = LazyLock::new(|| bare(json!({"id": ""})));
+    static MINIMAL: LazyLock<Sleep> = LazyLock::new(|| minimal(json!({"id": ""})));
     Sleep {
         id: SleepId(start.to_string()),
         start: at(start),
-        ..BARE.clone()
+        ..MINIMAL.clone()
     }
 }
 
 /// Creates a recovery that WHOOP made long after its sleep began, like most recoveries.
 pub(super) fn recovery(start: StartMinute) -> Recovery {
-    static BARE: LazyLock<Recovery> =
-        LazyLock::new(|| bare(json!({"cycle_id": 0, "sleep_id": ""})));
+    static MINIMAL: LazyLock<Recovery> =
+        LazyLock::new(|| minimal(json!({"cycle_id": 0, "sleep_id": ""})));
     Recovery {
         cycle_id: CycleId(start),
         created_at: at(start + 30),
         extra: Map::new(),
-        ..BARE.clone()
+        ..MINIMAL.clone()
     }
 }
 
@@ -76,7 +76,10 @@ pub(super) fn recoveries(starts: &BTreeSet<StartMinute>) -> Vec<Recovery> {
 pub(super) fn page_of<R: ListedRecord>(list: &[R], query: &PageQuery) -> ListPage<R> {
     let began_before = |record: &&R| record.sort_key().is_none_or(|start| start < query.end);
     let list: Vec<&R> = list.iter().filter(began_before).collect();
-    let offset = query.next_token.as_ref().map_or(0, |o| o.parse().unwrap());
+    let offset = query
+        .next_token
+        .as_ref()
+        .map_or(0, |token| token.parse().unwrap());
     let rest = list.get(offset..).unwrap_or_default();
     page(
         rest.iter()

@@ -26,8 +26,8 @@ impl ListChange {
             Self::Insert(start) => {
                 starts.insert(*start);
             }
-            Self::Remove(which) if !starts.is_empty() => {
-                let start = *which.get(&starts.iter().copied().collect::<Vec<_>>());
+            Self::Remove(index) if !starts.is_empty() => {
+                let start = *index.get(&starts.iter().copied().collect::<Vec<_>>());
                 starts.remove(&start);
             }
             Self::Remove(_) => {}
@@ -48,7 +48,7 @@ fn walk<R: ListedRecord>(
     'walks: loop {
         let mut walker = PageWalker::new(window);
         let mut seen = BTreeSet::new();
-        let mut throughout = starts.clone();
+        let mut unchanged = starts.clone();
         while let Some(query) = walker.query() {
             let page = page_of(&list(&starts), query);
             if walker.accept(&page).is_err() {
@@ -57,10 +57,10 @@ fn walk<R: ListedRecord>(
             seen.extend(page.records.iter().map(R::id));
             for change in changes.next().into_iter().flatten() {
                 change.apply(&mut starts);
-                throughout.retain(|start| starts.contains(start));
+                unchanged.retain(|start| starts.contains(start));
             }
         }
-        return (seen, throughout);
+        return (seen, unchanged);
     }
 }
 
@@ -85,8 +85,8 @@ fn insertions_and_removals() -> impl Strategy<Value = Vec<Vec<ListChange>>> {
     prop::collection::vec(prop::collection::vec(change, 0..6), 0..12)
 }
 
-fn missed(seen: &BTreeSet<String>, throughout: &BTreeSet<StartMinute>) -> Vec<StartMinute> {
-    throughout
+fn missed(seen: &BTreeSet<String>, unchanged: &BTreeSet<StartMinute>) -> Vec<StartMinute> {
+    unchanged
         .iter()
         .copied()
         .filter(|start| !seen.contains(&start.to_string()))
@@ -95,31 +95,31 @@ fn missed(seen: &BTreeSet<String>, throughout: &BTreeSet<StartMinute>) -> Vec<St
 
 proptest! {
     #[test]
-    fn sleeps_that_come_and_go_between_pages_hide_no_other(
+    fn sleeps_inserted_or_removed_between_pages_hide_no_other(
         starts in starts(), changes in insertions_and_removals(),
     ) {
-        let (seen, throughout) = walk(everything(), starts, sleeps, changes);
-        prop_assert_eq!(missed(&seen, &throughout), NOTHING);
+        let (seen, unchanged) = walk(everything(), starts, sleeps, changes);
+        prop_assert_eq!(missed(&seen, &unchanged), NOTHING);
     }
 
     /// Recoveries contain no start, so they are read by offset.
     #[test]
     fn recoveries_inserted_between_pages_hide_no_other(starts in starts(), changes in insertions()) {
-        let (seen, throughout) = walk(everything(), starts, recoveries, changes);
-        prop_assert_eq!(missed(&seen, &throughout), NOTHING);
+        let (seen, unchanged) = walk(everything(), starts, recoveries, changes);
+        prop_assert_eq!(missed(&seen, &unchanged), NOTHING);
     }
 
     #[test]
-    fn a_walk_that_stops_early_has_all_it_must_reach(
+    fn a_walk_that_stops_early_covers_its_window(
         starts in starts(), changes in insertions(), must_reach in 0..200_i64,
     ) {
         let window = ReadWindow { must_reach: at(must_reach), ..everything() };
-        let owed = |throughout: &BTreeSet<StartMinute>| throughout.range(must_reach..).copied().collect();
+        let expected = |unchanged: &BTreeSet<StartMinute>| unchanged.range(must_reach..).copied().collect();
 
-        let (seen, throughout) = walk(window, starts.clone(), sleeps, changes.clone());
-        prop_assert_eq!(missed(&seen, &owed(&throughout)), NOTHING);
+        let (seen, unchanged) = walk(window, starts.clone(), sleeps, changes.clone());
+        prop_assert_eq!(missed(&seen, &expected(&unchanged)), NOTHING);
 
-        let (seen, throughout) = walk(window, starts, recoveries, changes);
-        prop_assert_eq!(missed(&seen, &owed(&throughout)), NOTHING);
+        let (seen, unchanged) = walk(window, starts, recoveries, changes);
+        prop_assert_eq!(missed(&seen, &expected(&unchanged)), NOTHING);
     }
 }

@@ -53,7 +53,7 @@ fn recoveries_are_read_by_token_at_the_same_end() {
 
 /// The limitation that the module's documentation describes.
 #[test]
-fn a_recovery_that_goes_between_two_pages_hides_the_one_at_the_seam() {
+fn a_recovery_removed_between_two_pages_hides_the_one_at_the_border() {
     let mut starts = numbered(0..6);
     let mut walker = PageWalker::new(everything());
     let first = page_of(&recoveries(&starts), walker.query().unwrap());
@@ -63,11 +63,14 @@ fn a_recovery_that_goes_between_two_pages_hides_the_one_at_the_seam() {
     read(&mut walker, &recoveries(&starts));
 
     assert!(walker.list_ended());
-    assert!(!walker.ids().contains("2"), "on neither page");
+    assert!(
+        !walker.ids().contains("2"),
+        "the record was on neither page"
+    );
 }
 
 #[test]
-fn a_walk_that_was_far_enough_is_over_and_the_list_has_not_ended() {
+fn a_walk_that_covers_its_window_stops_before_the_list_ends() {
     let window = ReadWindow {
         must_reach: at(6),
         ..everything()
@@ -78,7 +81,10 @@ fn a_walk_that_was_far_enough_is_over_and_the_list_has_not_ended() {
     walker
         .accept(&page_of(&list, walker.query().unwrap()))
         .unwrap();
-    assert!(walker.query().is_some(), "another one may have begun at 6");
+    assert!(
+        walker.query().is_some(),
+        "another record may have begun at minute 6"
+    );
 
     walker
         .accept(&page_of(&list, walker.query().unwrap()))
@@ -139,7 +145,7 @@ fn a_page_of_unreadable_records_does_not_end_the_walk() {
 }
 
 #[test]
-fn an_empty_page_that_names_a_next_one_is_no_end() {
+fn an_empty_page_with_a_next_token_is_an_error() {
     let mut walker = PageWalker::new(everything());
 
     let accepted = walker.accept::<Sleep>(&page(vec![], Some("25".to_owned())));
@@ -150,7 +156,7 @@ fn an_empty_page_that_names_a_next_one_is_no_end() {
 
 /// Each page by time repeats the last record of the previous page, so it cannot be empty.
 #[test]
-fn an_empty_page_in_the_middle_of_a_walk_is_no_end() {
+fn an_empty_page_in_the_middle_of_a_walk_is_an_error() {
     let list = sleeps(&numbered(0..9));
     let mut walker = PageWalker::new(everything());
     walker
@@ -164,9 +170,9 @@ fn an_empty_page_in_the_middle_of_a_walk_is_no_end() {
 }
 
 #[test]
-fn a_list_of_which_no_record_can_be_read_is_not_read_on_for_ever() {
+fn a_list_without_readable_records_is_an_error() {
     let mut walker = PageWalker::new(everything());
-    let mut read = Ok(());
+    let mut accepted = Ok(());
     for token in ["3", "6", "9", "12"] {
         let mut unreadable = page::<Sleep>(vec![], Some(token.to_owned()));
         unreadable.rejected.push(RejectedRecord {
@@ -175,14 +181,14 @@ fn a_list_of_which_no_record_can_be_read_is_not_read_on_for_ever() {
             raw: "{}".to_owned(),
             reason: "start: expected a time".to_owned(),
         });
-        read = walker.accept(&unreadable);
+        accepted = walker.accept(&unreadable);
     }
 
-    assert_eq!(read, Err(BrokenList::Unreadable));
+    assert_eq!(accepted, Err(BrokenList::Unreadable));
 }
 
 #[test]
-fn a_token_that_comes_back_does_not_lead_in_circles() {
+fn a_repeated_token_is_an_error() {
     let mut walker = PageWalker::new(everything());
     let token = || Some("2".to_owned());
     walker.accept(&page(vec![recovery(9)], token())).unwrap();

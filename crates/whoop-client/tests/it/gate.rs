@@ -24,7 +24,7 @@ fn headers<'a>(remaining: &'a str, reset: &'a str) -> [(&'a str, &'a str); 3] {
 
 #[tokio::test]
 async fn after_a_429_no_clone_calls_whoop_before_the_reset() {
-    let server = Scripted::saying([reply(429, &headers("0", "37"), "")]).await;
+    let server = Scripted::with_replies([reply(429, &headers("0", "37"), "")]).await;
     let whoop = server.whoop();
     let other = whoop.with_retry_policy(RetryPolicy::interactive());
 
@@ -43,8 +43,8 @@ async fn after_a_429_no_clone_calls_whoop_before_the_reset() {
 }
 
 #[tokio::test]
-async fn a_reply_with_nothing_left_is_the_last_one_of_its_minute() {
-    let server = Scripted::saying([reply(200, &headers("0", "50"), PROFILE)]).await;
+async fn a_reply_without_remaining_calls_closes_the_gate() {
+    let server = Scripted::with_replies([reply(200, &headers("0", "50"), PROFILE)]).await;
     let whoop = server.whoop();
 
     assert_eq!(whoop.fetch_profile(&token()).await.unwrap().user_id, 7);
@@ -52,14 +52,14 @@ async fn a_reply_with_nothing_left_is_the_last_one_of_its_minute() {
 
     assert!(matches!(refused, Err(WhoopError::RateLimited { .. })));
     assert_eq!(server.requests().len(), 1);
-    let said = whoop.rate_limit().unwrap();
-    assert_eq!((said.limit, said.remaining), (100, 0));
+    let rate_limit = whoop.rate_limit().unwrap();
+    assert_eq!((rate_limit.limit, rate_limit.remaining), (100, 0));
 }
 
 #[tokio::test]
-async fn a_patient_call_is_answered_once_the_limit_has_turned() {
+async fn a_call_that_may_wait_is_answered_after_the_limit_resets() {
     let refusal = reply(429, &[("Retry-After", "1")], "");
-    let server = Scripted::saying([refusal, json(PROFILE)]).await;
+    let server = Scripted::with_replies([refusal, json(PROFILE)]).await;
     let whoop = server.whoop().with_retry_policy(RetryPolicy::scheduled());
     let start = Instant::now();
 
@@ -70,10 +70,10 @@ async fn a_patient_call_is_answered_once_the_limit_has_turned() {
 }
 
 #[tokio::test]
-async fn a_used_up_day_ends_even_a_patient_call() {
+async fn a_used_up_day_limit_fails_even_a_call_that_may_wait() {
     let mut headers = headers("0", "41230");
     headers[0].1 = "10000, 100;window=60, 10000;window=86400";
-    let server = Scripted::saying([reply(429, &headers, "")]).await;
+    let server = Scripted::with_replies([reply(429, &headers, "")]).await;
     let whoop = server.whoop().with_retry_policy(RetryPolicy::scheduled());
 
     let refused = whoop.fetch_profile(&token()).await;
@@ -85,9 +85,9 @@ async fn a_used_up_day_ends_even_a_patient_call() {
 }
 
 #[tokio::test]
-async fn a_token_is_refreshed_though_the_calls_are_used_up() {
+async fn a_token_can_be_refreshed_while_the_quota_is_used_up() {
     let pair = r#"{"access_token":"a2","refresh_token":"r2","expires_in":3600}"#;
-    let server = Scripted::saying([reply(429, &headers("0", "37"), ""), json(pair)]).await;
+    let server = Scripted::with_replies([reply(429, &headers("0", "37"), ""), json(pair)]).await;
     let whoop = server.whoop();
     whoop.fetch_profile(&token()).await.unwrap_err();
 
@@ -101,9 +101,9 @@ async fn refresh(whoop: &WhoopClient) -> Result<TokenPair, WhoopError> {
 }
 
 #[tokio::test]
-async fn a_429_of_the_token_endpoint_stops_token_requests_and_no_calls() {
+async fn a_429_of_the_token_endpoint_stops_token_requests_but_no_calls() {
     let refusal = reply(429, &[("Retry-After", "37")], "");
-    let server = Scripted::saying([refusal, json(PROFILE)]).await;
+    let server = Scripted::with_replies([refusal, json(PROFILE)]).await;
     let whoop = server.whoop().with_retry_policy(RetryPolicy::refresh());
 
     for _ in 0..2 {
@@ -113,9 +113,9 @@ async fn a_429_of_the_token_endpoint_stops_token_requests_and_no_calls() {
         };
         assert!(Duration::from_secs(30) < retry_after);
     }
-    let mut patience = Duration::from_secs(5);
-    let impatient = whoop.wait_for_token_endpoint(&mut patience).await;
-    assert!(impatient.is_err());
+    let mut remaining_wait = Duration::from_secs(5);
+    let result = whoop.wait_for_token_endpoint(&mut remaining_wait).await;
+    assert!(result.is_err());
 
     assert_eq!(whoop.fetch_profile(&token()).await.unwrap().user_id, 7);
     assert_eq!(server.requests().len(), 2);
@@ -123,7 +123,7 @@ async fn a_429_of_the_token_endpoint_stops_token_requests_and_no_calls() {
 
 #[tokio::test]
 async fn a_429_of_the_token_endpoint_that_names_the_apps_quota_stops_calls_as_well() {
-    let server = Scripted::saying([reply(429, &headers("0", "37"), "")]).await;
+    let server = Scripted::with_replies([reply(429, &headers("0", "37"), "")]).await;
     let whoop = server.whoop().with_retry_policy(RetryPolicy::refresh());
 
     assert!(refresh(&whoop).await.is_err());

@@ -18,9 +18,10 @@ fn assert_survives<R: Record>(sent: Value) {
 pub(crate) fn is_same(sent: &Value, written: &Value) -> bool {
     match (sent, written) {
         (Value::Object(sent), Value::Object(written)) => {
-            let of = |map: &Map<String, Value>, key| map.get(key).cloned().unwrap_or_default();
+            let value_of =
+                |map: &Map<String, Value>, key| map.get(key).cloned().unwrap_or_default();
             let mut keys = sent.keys().chain(written.keys());
-            keys.all(|key| is_same(&of(sent, key), &of(written, key)))
+            keys.all(|key| is_same(&value_of(sent, key), &value_of(written, key)))
         }
         // Whole numbers such as ids must be equal in every digit.
         (Value::Number(sent), Value::Number(written)) => {
@@ -53,7 +54,7 @@ fn a_closed_cycle_with_steps() {
 }
 
 #[test]
-fn an_open_cycle_scored_so_far_pending_or_never_to_be_scored() {
+fn a_running_cycle_in_every_score_state() {
     for (state, score) in [
         (
             "SCORED",
@@ -223,7 +224,7 @@ fn a_workout_with_and_without_distance_sport_id_and_score() {
 }
 
 #[test]
-fn fields_of_tomorrow_are_kept_at_every_depth() {
+fn unknown_fields_are_kept_at_every_depth() {
     assert_survives::<Cycle>(json!({
         "id": 1,
         "user_id": 2,
@@ -237,7 +238,7 @@ fn fields_of_tomorrow_are_kept_at_every_depth() {
 }
 
 #[test]
-fn the_member_as_whoop_describes_them() {
+fn profile_and_body_measurement_are_parsed() {
     let profile = json!({
         "user_id": 30_551_208,
         "email": "ines.park@example.test",

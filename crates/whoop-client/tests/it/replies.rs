@@ -25,8 +25,8 @@ pub(crate) fn first_page() -> PageQuery {
 }
 
 #[tokio::test]
-async fn a_call_says_who_asks_and_what_it_accepts() {
-    let server = Scripted::saying([json(PROFILE)]).await;
+async fn a_call_sends_the_token_the_user_agent_and_the_accepted_encoding() {
+    let server = Scripted::with_replies([json(PROFILE)]).await;
 
     let profile = server.whoop().fetch_profile(&token()).await.unwrap();
 
@@ -40,25 +40,25 @@ async fn a_call_says_who_asks_and_what_it_accepts() {
 }
 
 #[tokio::test]
-async fn a_5xx_and_a_broken_connection_are_tried_again() {
+async fn a_5xx_and_a_broken_connection_are_retried() {
     let dropped = Reply::Send(Vec::new());
-    let server = Scripted::saying([reply(502, &[], "<html>"), dropped, json(PROFILE)]).await;
-    let pace = RetryPolicy {
+    let server = Scripted::with_replies([reply(502, &[], "<html>"), dropped, json(PROFILE)]).await;
+    let policy = RetryPolicy {
         retries: 2,
         ..RetryPolicy::interactive()
     };
 
-    let whoop = server.whoop().with_retry_policy(pace);
+    let whoop = server.whoop().with_retry_policy(policy);
     let profile = whoop.fetch_profile(&token()).await;
 
     assert_eq!(profile.unwrap().user_id, 7);
     assert_eq!(server.requests().len(), 3);
-    assert_eq!(whoop.requests_sent(), 3, "the budget must know of each");
+    assert_eq!(whoop.requests_sent(), 3, "each attempt must be counted");
 }
 
 #[tokio::test]
 async fn an_outage_is_reported_once_the_retries_are_used_up() {
-    let server = Scripted::saying([reply(503, &[], ""), reply(502, &[], "")]).await;
+    let server = Scripted::with_replies([reply(503, &[], ""), reply(502, &[], "")]).await;
 
     let error = server.whoop().fetch_profile(&token()).await.unwrap_err();
 
@@ -68,9 +68,9 @@ async fn an_outage_is_reported_once_the_retries_are_used_up() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_cut_short_is_asked_for_again() {
+async fn a_truncated_body_is_requested_again() {
     for broken in [cut_short(PROFILE), json(&PROFILE[..20]), json("")] {
-        let server = Scripted::saying([broken, json(PROFILE)]).await;
+        let server = Scripted::with_replies([broken, json(PROFILE)]).await;
 
         let profile = server.whoop().fetch_profile(&token()).await.unwrap();
 
@@ -80,8 +80,8 @@ async fn a_body_that_is_cut_short_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_an_error_and_not_asked_for_again() {
-    let server = Scripted::saying([json("<html>hello</html>")]).await;
+async fn a_body_that_is_not_json_is_an_error_and_is_not_requested_again() {
+    let server = Scripted::with_replies([json("<html>hello</html>")]).await;
 
     let error = server.whoop().fetch_profile(&token()).await.unwrap_err();
 
@@ -90,9 +90,9 @@ async fn what_is_not_json_is_an_error_and_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_refused_token_a_missing_right_and_a_surprise_are_told_apart() {
+async fn unauthorized_forbidden_and_unexpected_statuses_are_distinguished() {
     let statuses = [401, 403, 418, 302];
-    let server = Scripted::saying(statuses.map(|status| {
+    let server = Scripted::with_replies(statuses.map(|status| {
         // If the client followed the redirect, it would find a profile.
         reply(status, &[("location", "/developer/elsewhere")], "no")
     }))
@@ -117,16 +117,16 @@ async fn a_refused_token_a_missing_right_and_a_surprise_are_told_apart() {
 }
 
 #[tokio::test]
-async fn silence_ends_with_the_time_the_call_may_take() {
-    let server = Scripted::saying([Reply::Silence]).await;
-    let pace = RetryPolicy {
+async fn a_call_without_an_answer_ends_at_its_timeout() {
+    let server = Scripted::with_replies([Reply::Silence]).await;
+    let policy = RetryPolicy {
         call_timeout: Duration::from_millis(100),
         ..RetryPolicy::scheduled()
     };
 
     let error = server
         .whoop()
-        .with_retry_policy(pace)
+        .with_retry_policy(policy)
         .fetch_profile(&token())
         .await;
 
@@ -134,14 +134,14 @@ async fn silence_ends_with_the_time_the_call_may_take() {
 }
 
 #[tokio::test]
-async fn silence_on_the_token_endpoint_ends_as_well() {
-    let server = Scripted::saying([Reply::Silence]).await;
-    let pace = RetryPolicy {
+async fn a_token_request_without_an_answer_ends_at_its_timeout() {
+    let server = Scripted::with_replies([Reply::Silence]).await;
+    let policy = RetryPolicy {
         call_timeout: Duration::from_millis(100),
         ..RetryPolicy::scheduled()
     };
 
-    let whoop = server.whoop().with_retry_policy(pace);
+    let whoop = server.whoop().with_retry_policy(policy);
     let error = whoop
         .refresh_tokens(&"r1".into(), "offline")
         .await
@@ -152,9 +152,9 @@ async fn silence_on_the_token_endpoint_ends_as_well() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_not_read_to_its_end() {
+async fn a_body_that_is_too_large_is_an_error() {
     let huge = vec![b' '; 9 * 1024 * 1024];
-    let server = Scripted::saying([reply_bytes(200, &[], &huge)]).await;
+    let server = Scripted::with_replies([reply_bytes(200, &[], &huge)]).await;
 
     let error = server.whoop().fetch_profile(&token()).await.unwrap_err();
 
@@ -162,14 +162,18 @@ async fn a_body_without_end_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_unpacked() {
+async fn a_compressed_body_is_decompressed() {
     // `{"user_id":7}`, compressed with gzip.
-    let packed = [
+    let compressed = [
         31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 45, 78, 45, 138, 207, 76, 81, 178, 50, 175,
         5, 0, 233, 238, 105, 199, 13, 0, 0, 0,
     ];
-    let server =
-        Scripted::saying([reply_bytes(200, &[("content-encoding", "gzip")], &packed)]).await;
+    let server = Scripted::with_replies([reply_bytes(
+        200,
+        &[("content-encoding", "gzip")],
+        &compressed,
+    )])
+    .await;
 
     assert_eq!(
         server
@@ -183,7 +187,7 @@ async fn a_compressed_body_is_unpacked() {
 }
 
 #[tokio::test]
-async fn a_broken_record_is_set_aside_and_its_neighbours_stay() {
+async fn an_invalid_record_is_rejected_and_the_others_are_parsed() {
     let cycle = |id: i64| {
         format!(
             r#"{{"id":{id},"user_id":7,"created_at":"2026-03-01T05:00:00.000Z","updated_at":"2026-03-01T05:00:00.000Z","start":"2026-03-01T00:00:00.000Z","score_state":"PENDING_SCORE"}}"#
@@ -191,7 +195,7 @@ async fn a_broken_record_is_set_aside_and_its_neighbours_stay() {
     };
     let broken = r#"{"id":92,"user_id":7,"start":"once upon a time"}"#;
     let body = format!(r#"{{"records":[{},{broken},17,{}]}}"#, cycle(93), cycle(91));
-    let server = Scripted::saying([json(&body)]).await;
+    let server = Scripted::with_replies([json(&body)]).await;
 
     let page: ListPage<Cycle> = server
         .whoop()
@@ -209,7 +213,7 @@ async fn a_broken_record_is_set_aside_and_its_neighbours_stay() {
 
 #[tokio::test]
 async fn a_404_is_an_empty_list_only_while_the_profile_answers() {
-    let server = Scripted::saying([reply(404, &[], ""), json(PROFILE)]).await;
+    let server = Scripted::with_replies([reply(404, &[], ""), json(PROFILE)]).await;
     let page = server
         .whoop()
         .fetch_page::<Sleep>(&token(), &first_page())
@@ -217,14 +221,14 @@ async fn a_404_is_an_empty_list_only_while_the_profile_answers() {
     let page = page.unwrap();
     assert!(page.not_found && page.records.is_empty() && page.next_token.is_none());
 
-    let server = Scripted::saying([reply(404, &[], ""), reply(401, &[], "")]).await;
+    let server = Scripted::with_replies([reply(404, &[], ""), reply(401, &[], "")]).await;
     let page = server
         .whoop()
         .fetch_page::<Sleep>(&token(), &first_page())
         .await;
     assert!(matches!(page, Err(WhoopError::Unauthorized)));
 
-    let server = Scripted::saying([reply(404, &[], ""), reply(404, &[], "")]).await;
+    let server = Scripted::with_replies([reply(404, &[], ""), reply(404, &[], "")]).await;
     let page = server
         .whoop()
         .fetch_page::<Sleep>(&token(), &first_page())
@@ -233,8 +237,8 @@ async fn a_404_is_an_empty_list_only_while_the_profile_answers() {
 }
 
 #[tokio::test]
-async fn a_404_in_the_middle_of_a_list_is_no_end() {
-    let server = Scripted::saying([reply(404, &[], "")]).await;
+async fn a_404_for_a_later_page_is_an_error() {
+    let server = Scripted::with_replies([reply(404, &[], "")]).await;
     let query = PageQuery {
         next_token: Some("eyJvIjoyNX0=".to_owned()),
         ..first_page()
@@ -247,8 +251,8 @@ async fn a_404_in_the_middle_of_a_list_is_no_end() {
 }
 
 #[tokio::test]
-async fn an_id_that_would_name_the_whole_list_is_never_asked_for() {
-    let server = Scripted::saying([]).await;
+async fn an_id_that_would_request_the_whole_list_is_never_sent() {
+    let server = Scripted::with_replies([]).await;
     let whoop = server.whoop();
 
     for id in ["", ".", ".."] {
@@ -259,8 +263,8 @@ async fn an_id_that_would_name_the_whole_list_is_never_asked_for() {
 }
 
 #[tokio::test]
-async fn a_refresh_is_sent_once_with_all_that_oauth_wants() {
-    let server = Scripted::saying([reply(502, &[], "")]).await;
+async fn a_refresh_is_sent_once_with_all_oauth_parameters() {
+    let server = Scripted::with_replies([reply(502, &[], "")]).await;
 
     let error = server
         .whoop()
@@ -282,7 +286,7 @@ async fn a_refresh_is_sent_once_with_all_that_oauth_wants() {
 
 #[tokio::test]
 async fn a_refresh_without_a_new_refresh_token_keeps_the_old_one() {
-    let server = Scripted::saying([json(r#"{"access_token":"a2","expires_in":3600}"#)]).await;
+    let server = Scripted::with_replies([json(r#"{"access_token":"a2","expires_in":3600}"#)]).await;
 
     let pair = server.whoop().refresh_tokens(&"r1".into(), "offline").await;
 

@@ -64,19 +64,19 @@ pub(crate) fn cut_short(body: &str) -> Reply {
 }
 
 impl Scripted {
-    pub(crate) async fn saying(replies: impl IntoIterator<Item = Reply>) -> Self {
+    pub(crate) async fn with_replies(replies: impl IntoIterator<Item = Reply>) -> Self {
         listen();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let mut replies: VecDeque<Reply> = replies.into_iter().collect();
-        let seen = Arc::clone(&requests);
+        let received = Arc::clone(&requests);
         tokio::spawn(async move {
             let mut silent = Vec::new();
             while let Some(reply) = replies.pop_front() {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read_request(&mut stream).await;
-                seen.lock().unwrap().push(request);
+                received.lock().unwrap().push(request);
                 match reply {
                     // The client may close the connection before the last byte.
                     Reply::Send(bytes) => drop(stream.write_all(&bytes).await),

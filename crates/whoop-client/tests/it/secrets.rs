@@ -15,7 +15,7 @@ const REFRESH_TOKEN: &str = "refresh-token-4711";
 const CODE: &str = "one-time-code-4711";
 const PAGE_TOKEN: &str = "page-token-4711";
 
-fn told(error: &WhoopError) -> String {
+fn error_text(error: &WhoopError) -> String {
     let mut text = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -42,19 +42,25 @@ async fn call_everything(whoop: &WhoopClient) -> String {
     let refreshed = whoop.refresh_tokens(&REFRESH_TOKEN.into(), "offline").await;
     let exchanged = whoop.exchange_code(CODE).await;
 
-    let pair =
-        |pair: Result<TokenPair, WhoopError>| pair.map_or_else(|e| told(&e), |p| format!("{p:?}"));
+    let pair = |pair: Result<TokenPair, WhoopError>| {
+        pair.map_or_else(|error| error_text(&error), |pair| format!("{pair:?}"))
+    };
     [
         format!("{whoop:?}"),
-        page.err().map(|e| told(&e)).unwrap_or_default(),
-        profile.err().map(|e| told(&e)).unwrap_or_default(),
+        page.err()
+            .map(|error| error_text(&error))
+            .unwrap_or_default(),
+        profile
+            .err()
+            .map(|error| error_text(&error))
+            .unwrap_or_default(),
         pair(refreshed),
         pair(exchanged),
     ]
     .join("\n")
 }
 
-fn pace() -> RetryPolicy {
+fn without_retries() -> RetryPolicy {
     RetryPolicy {
         retries: 0,
         ..RetryPolicy::interactive()
@@ -62,7 +68,7 @@ fn pace() -> RetryPolicy {
 }
 
 #[tokio::test]
-async fn neither_logs_nor_errors_nor_debug_output_hold_a_secret() {
+async fn neither_logs_nor_errors_nor_debug_output_contain_a_secret() {
     let log = listen();
     let pair = format!(
         r#"{{"access_token":"{ACCESS_TOKEN}","refresh_token":"{REFRESH_TOKEN}","expires_in":3600}}"#
@@ -90,9 +96,9 @@ async fn neither_logs_nor_errors_nor_debug_output_hold_a_secret() {
     ];
 
     for replies in rounds {
-        let server = Scripted::saying(replies).await;
-        let said = call_everything(&server.whoop().with_retry_policy(pace())).await;
-        assert_keeps_secrets(&said);
+        let server = Scripted::with_replies(replies).await;
+        let output = call_everything(&server.whoop().with_retry_policy(without_retries())).await;
+        assert_keeps_secrets(&output);
         assert_eq!(server.requests().len(), 4);
     }
 
@@ -102,9 +108,9 @@ async fn neither_logs_nor_errors_nor_debug_output_hold_a_secret() {
 }
 
 #[tokio::test]
-async fn an_error_of_a_server_that_is_not_there_holds_no_url() {
+async fn an_error_about_an_unreachable_server_contains_no_url() {
     listen();
-    let nowhere = WhoopConfig {
+    let unreachable = WhoopConfig {
         // No server listens on port 1.
         api_url: "http://127.0.0.1:1/developer".parse().unwrap(),
         oauth_url: "http://127.0.0.1:1/oauth2".parse().unwrap(),
@@ -112,19 +118,19 @@ async fn an_error_of_a_server_that_is_not_there_holds_no_url() {
         client_secret: CLIENT_SECRET.into(),
         redirect_url: "https://app.example/callback".parse().unwrap(),
     };
-    assert_keeps_secrets(&format!("{nowhere:?}"));
-    let whoop = WhoopClient::new(nowhere, Arc::new(SystemClock)).unwrap();
+    assert_keeps_secrets(&format!("{unreachable:?}"));
+    let whoop = WhoopClient::new(unreachable, Arc::new(SystemClock)).unwrap();
 
-    let said = call_everything(&whoop.with_retry_policy(pace())).await;
+    let output = call_everything(&whoop.with_retry_policy(without_retries())).await;
 
-    assert!(said.contains("connection to WHOOP failed"));
-    assert!(!said.contains("nextToken"), "{said}");
-    assert_keeps_secrets(&said);
+    assert!(output.contains("connection to WHOOP failed"));
+    assert!(!output.contains("nextToken"), "{output}");
+    assert_keeps_secrets(&output);
 }
 
 #[tokio::test]
-async fn the_address_for_consent_asks_for_every_scope() {
-    let server = Scripted::saying([]).await;
+async fn the_authorization_url_requests_every_scope() {
+    let server = Scripted::with_replies([]).await;
 
     let url = server
         .whoop()

@@ -96,6 +96,6 @@ impl MessageBody for BrokenBody {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(Some(Err(io::Error::other("cut off on purpose"))))
+        Poll::Ready(Some(Err(io::Error::other("response cut off by a fault"))))
     }
 }

@@ -15,15 +15,15 @@ const MAX_LISTED_PEOPLE: usize = 200;
 pub(super) fn handle_get(world: &mut World, query: &str) -> HttpReply {
     let request = match AuthorizationRequest::parse(&world.config, query.as_bytes()) {
         Ok(request) => request,
-        Err(decision) => return outcome_reply(decision),
+        Err(outcome) => return outcome_reply(outcome),
     };
     let proposed = match &request.person {
-        Some(named) => named.parse().ok().filter(|id| world.people.contains(*id)),
+        Some(id) => id.parse().ok().filter(|id| world.people.contains(*id)),
         None if world.config.auto_consent => world.people.ids().next(),
         None => world.next_unconnected(),
     };
     let Some(proposed) = proposed else {
-        return outcome_reply(request.fail("invalid_request", "Nobody here has this user id"));
+        return outcome_reply(request.fail("invalid_request", "No person has this user id"));
     };
     if world.config.auto_consent {
         return grant_consent(world, &request, proposed);
@@ -35,9 +35,9 @@ pub(super) fn handle_get(world: &mut World, query: &str) -> HttpReply {
 pub(super) fn handle_post(world: &mut World, form: &[u8]) -> HttpReply {
     let request = match AuthorizationRequest::parse(&world.config, form) {
         Ok(request) => request,
-        Err(decision) => return outcome_reply(decision),
+        Err(outcome) => return outcome_reply(outcome),
     };
-    let clicked = url::form_urlencoded::parse(form)
+    let decision = url::form_urlencoded::parse(form)
         .find(|(key, _)| key == "decision")
         .map(|(_, value)| value.into_owned());
     let person = request
@@ -45,10 +45,10 @@ pub(super) fn handle_post(world: &mut World, form: &[u8]) -> HttpReply {
         .as_ref()
         .and_then(|id| id.parse().ok())
         .filter(|id| world.people.contains(*id));
-    match (clicked.as_deref(), person) {
+    match (decision.as_deref(), person) {
         (Some("allow"), Some(person)) => grant_consent(world, &request, person),
         (Some("allow"), None) => {
-            outcome_reply(request.fail("invalid_request", "Nobody here has this user id"))
+            outcome_reply(request.fail("invalid_request", "No person has this user id"))
         }
         _ => outcome_reply(request.deny()),
     }
@@ -62,8 +62,8 @@ fn grant_consent(world: &mut World, request: &AuthorizationRequest, person: i64)
     outcome_reply(request.allow(&code))
 }
 
-fn outcome_reply(decision: AuthorizationOutcome) -> HttpReply {
-    match decision {
+fn outcome_reply(outcome: AuthorizationOutcome) -> HttpReply {
+    match outcome {
         AuthorizationOutcome::Redirect(location) => HttpReply::redirect(location),
         AuthorizationOutcome::Refused(reason) => HttpReply::html(
             400,
@@ -77,7 +77,7 @@ fn consent_page(world: &World, request: &AuthorizationRequest, proposed: i64) ->
     for person in world.people.summaries().take(MAX_LISTED_PEOPLE) {
         let id = person.whoop_user_id;
         let selected = if id == proposed { " selected" } else { "" };
-        let bound = if world.grants.is_connected(id) {
+        let connected = if world.grants.is_connected(id) {
             ", connected"
         } else {
             ""
@@ -87,7 +87,7 @@ fn consent_page(world: &World, request: &AuthorizationRequest, proposed: i64) ->
         let life = life.as_str().unwrap_or_default().replace('_', " ");
         let _ = write!(
             people,
-            "<option value=\"{id}\"{selected}>{} {} ({life}{bound})</option>",
+            "<option value=\"{id}\"{selected}>{} {} ({life}{connected})</option>",
             name("first_name"),
             name("last_name"),
         );

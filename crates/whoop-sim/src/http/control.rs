@@ -46,16 +46,16 @@ async fn show_openapi() -> HttpResponse {
 }
 
 async fn unknown_route() -> HttpResponse {
-    to_http_response(HttpReply::sim_error(404, "no such page of the simulator"))
+    to_http_response(HttpReply::sim_error(404, "the simulator has no such route"))
 }
 
 /// Lists all people, or a part of them with `offset` and `limit`; `total` counts all people.
 async fn list_people(world: WorldData, request: actix_web::HttpRequest) -> HttpResponse {
-    let asked = (
+    let parameters = (
         query_parameter(&request, "offset").unwrap_or(Ok(0)),
         query_parameter(&request, "limit").unwrap_or(Ok(usize::MAX)),
     );
-    let (offset, limit) = match asked {
+    let (offset, limit) = match parameters {
         (Ok(offset), Ok(limit)) => (offset, limit),
         (Err(reason), _) | (_, Err(reason)) => {
             return to_http_response(HttpReply::sim_error(400, &reason));
@@ -173,22 +173,22 @@ async fn edit_record(world: WorldData, body: web::Bytes) -> HttpResponse {
         _ => None,
     };
     let (person, data_type) = (edit.whoop_user_id, edit.data_type);
-    let done = match (edit.op, id) {
+    let edited = match (edit.op, id) {
         (EditOperation::Insert, _) => {
             world.insert(person, data_type, edit.record.unwrap_or_default())
         }
-        (_, None) => Err(EditError::Invalid("id must be a text or a number")),
+        (_, None) => Err(EditError::Invalid("id must be a string or a number")),
         (EditOperation::Patch, Some(id)) => world
             .patch(person, data_type, &id, edit.merge.unwrap_or_default())
             .map(|()| id),
         (EditOperation::Delete, Some(id)) => world.delete(person, data_type, &id).map(|()| id),
-        _ if data_type != SimDataType::Sleep => {
-            Err(EditError::Invalid("only a sleep can be a nap"))
-        }
+        _ if data_type != SimDataType::Sleep => Err(EditError::Invalid(
+            "nap_to_sleep and sleep_to_nap need data_type sleep",
+        )),
         (EditOperation::NapToSleep, Some(id)) => world.nap_to_sleep(person, &id).map(|()| id),
         (EditOperation::SleepToNap, Some(id)) => world.sleep_to_nap(person, &id).map(|()| id),
     };
-    to_http_response(match done {
+    to_http_response(match edited {
         Ok(id) => HttpReply::json_value(&json!({ "id": id })),
         Err(error) => {
             let status = match error {
@@ -261,7 +261,8 @@ async fn set_clock(world: WorldData, body: web::Bytes) -> HttpResponse {
     match now.filter(year) {
         Some(now) => world.set_now(now),
         None => {
-            let reason = "give either now or advance_seconds, between the years 1970 and 9000";
+            let reason =
+                "give either now or advance_seconds, for a time between the years 1970 and 9000";
             return to_http_response(HttpReply::sim_error(400, reason));
         }
     }

@@ -42,14 +42,14 @@ pub(super) async fn expire_tokens(world: WorldData, body: web::Bytes) -> HttpRes
         Ok(expire) => {
             let mut world = world.lock();
             let now = world.now();
-            let whose = expire.whoop_user_id;
-            if whose.is_some_and(|id| !world.people.contains(id)) {
+            let whoop_user_id = expire.whoop_user_id;
+            if whoop_user_id.is_some_and(|id| !world.people.contains(id)) {
                 return to_http_response(HttpReply::sim_error(
                     404,
                     &EditError::NoSuchPerson.to_string(),
                 ));
             }
-            world.grants.expire_access_tokens(whose, now);
+            world.grants.expire_access_tokens(whoop_user_id, now);
             to_http_response(HttpReply::empty(204))
         }
         Err(error) => to_http_response(HttpReply::sim_error(400, &error.to_string())),

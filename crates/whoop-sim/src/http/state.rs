@@ -26,15 +26,18 @@ pub(super) async fn show(world: web::Data<WorldHandle>) -> HttpResponse {
 
 fn state_json(world: &World) -> Value {
     let now = world.now();
-    let living: Vec<&Grant> = world
+    let active_grants: Vec<&Grant> = world
         .grants
         .list()
         .iter()
         .filter(|grant| !grant.is_revoked)
         .collect();
-    let connected: BTreeSet<i64> = living.iter().map(|grant| grant.whoop_user_id).collect();
-    let access_tokens = living.iter().filter(|it| now < it.access_expires_at);
-    let refresh_tokens = living.iter().filter(|it| it.refresh_token.is_some());
+    let connected: BTreeSet<i64> = active_grants
+        .iter()
+        .map(|grant| grant.whoop_user_id)
+        .collect();
+    let access_tokens = active_grants.iter().filter(|it| now < it.access_expires_at);
+    let refresh_tokens = active_grants.iter().filter(|it| it.refresh_token.is_some());
     let (answered, failed) = count_by_minute(world.calls.since(0), now);
     let (minute, day) = world.limiter.usage(now);
     json!({
@@ -48,7 +51,7 @@ fn state_json(world: &World) -> Value {
         },
         "api_calls_by_minute": {"answered": answered.as_slice(), "failed": failed.as_slice()},
         "tokens": {
-            "grants": living.len(),
+            "grants": active_grants.len(),
             "access": access_tokens.count(),
             "refresh": refresh_tokens.count(),
         },
@@ -72,8 +75,8 @@ fn count_by_minute<'a>(
         } else {
             &mut failed
         };
-        let place = (MINUTES - 1).checked_sub(age);
-        if let Some(count) = place.and_then(|at| counts.get_mut(at)) {
+        let index = (MINUTES - 1).checked_sub(age);
+        if let Some(count) = index.and_then(|at| counts.get_mut(at)) {
             *count += 1;
         }
     }
@@ -85,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_counted_by_the_minute_and_the_newest_is_last() {
+    fn calls_are_counted_per_minute_with_the_newest_minute_last() {
         let now = clock::parse("2026-10-01T12:00:00Z").unwrap();
         let call = |seconds_ago: i64, status: u16, side: CallSide| LoggedCall {
             seq: 0,

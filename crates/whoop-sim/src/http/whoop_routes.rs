@@ -283,6 +283,11 @@ fn log_call(
         whoop_user_id,
         millis: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
-    tracing::debug!(method = %call.method, path = %call.path, status = call.status, "call");
+    tracing::debug!(
+        method = %call.method,
+        path = %call.path,
+        status = call.status,
+        "call received"
+    );
     world.calls.push(call);
 }

@@ -59,24 +59,24 @@ pub(crate) struct ActivityLevel {
 }
 
 impl ActivityLevel {
-    pub(crate) fn draw(chance: &mut SeededRng, body: &BodyBaseline) -> Self {
-        let steps = chance.int_between(180, 900);
+    pub(crate) fn draw(rng: &mut SeededRng, body: &BodyBaseline) -> Self {
+        let steps = rng.int_between(180, 900);
         Self {
-            exertion_per_hour: chance.float_between(0.012, 0.022),
+            exertion_per_hour: rng.float_between(0.012, 0.022),
             average_heart_rate: round_to_int(
-                body.resting_heart_rate + chance.float_between(9.0, 19.0),
+                body.resting_heart_rate + rng.float_between(9.0, 19.0),
             ),
-            max_heart_rate: chance.int_between(108, 141),
+            max_heart_rate: rng.int_between(108, 141),
             kilojoule_per_hour: body.kilojoule_per_hour,
-            steps_per_hour: chance.random_bool(0.97).then_some(steps),
+            steps_per_hour: rng.random_bool(0.97).then_some(steps),
         }
     }
 
-    fn score(&self, lasted: TimeDelta, loads: &[WorkoutLoad]) -> CycleScoreJson {
-        let hours = to_f64(lasted.num_milliseconds()) / 3_600_000.0;
-        let trained: f64 = loads.iter().map(|load| load.strain).sum();
+    fn score(&self, duration: TimeDelta, loads: &[WorkoutLoad]) -> CycleScoreJson {
+        let hours = to_f64(duration.num_milliseconds()) / 3_600_000.0;
+        let workout_strain: f64 = loads.iter().map(|load| load.strain).sum();
         // Strain is not additive: it approaches 21.
-        let exertion = hours.min(30.0) * self.exertion_per_hour + trained * 0.045;
+        let exertion = hours.min(30.0) * self.exertion_per_hour + workout_strain * 0.045;
         let burnt: f64 = loads.iter().map(|load| load.kilojoule).sum();
         let highest = loads.iter().map(|load| load.max_heart_rate).max();
         let strain = 20.95 * (1.0 - (-exertion).exp());
@@ -95,12 +95,12 @@ impl OpenCycle {
     /// Returns the time of the last update at or before `now`, while the cycle is running.
     pub(crate) fn last_update(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let age = (now - self.times.created).num_seconds().max(0);
-        let grown = self.times.created
+        let last_interval_end = self.times.created
             + TimeDelta::seconds(age / UPDATE_INTERVAL_SECONDS * UPDATE_INTERVAL_SECONDS);
         if self.times.finalized <= now {
-            grown.max(self.times.finalized)
+            last_interval_end.max(self.times.finalized)
         } else {
-            grown
+            last_interval_end
         }
     }
 

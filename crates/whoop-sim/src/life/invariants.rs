@@ -40,7 +40,7 @@ fn local_date(record: &Value, key: &str) -> NaiveDate {
 }
 
 /// Checks one person of every life pattern, for 12 seeds.
-fn everybody(days: u32, check: impl Fn(&Person)) {
+fn for_all_people(days: u32, check: impl Fn(&Person)) {
     for seed in 0..12 {
         for index in 0..LIVES {
             // Checking ten years of records is slow, so one seed is enough.
@@ -54,7 +54,7 @@ fn everybody(days: u32, check: impl Fn(&Person)) {
 
 #[test]
 fn cycles_never_overlap_and_at_most_the_newest_is_open() {
-    everybody(60, |person| {
+    for_all_people(60, |person| {
         let cycles = records(person, SimDataType::Cycle);
         for pair in cycles.windows(2) {
             assert!(at(&pair[1], "start") < at(&pair[0], "start"));
@@ -65,7 +65,7 @@ fn cycles_never_overlap_and_at_most_the_newest_is_open() {
 
 #[test]
 fn the_cycles_of_a_strap_that_is_always_worn_follow_each_other_without_a_gap() {
-    everybody(45, |person| {
+    for_all_people(45, |person| {
         if matches!(
             person.life,
             LifePattern::StrapOff | LifePattern::Weekdays | LifePattern::LongBreaks
@@ -81,8 +81,8 @@ fn the_cycles_of_a_strap_that_is_always_worn_follow_each_other_without_a_gap() {
 }
 
 #[test]
-fn a_cycle_with_a_night_begins_with_its_first_main_sleep_of_which_the_recovery_is() {
-    everybody(60, |person| {
+fn a_cycle_starts_with_its_first_main_sleep_and_its_recovery_belongs_to_that_sleep() {
+    for_all_people(60, |person| {
         let sleeps = records(person, SimDataType::Sleep);
         let recoveries = records(person, SimDataType::Recovery);
         let mut nights = 0;
@@ -107,25 +107,28 @@ fn a_cycle_with_a_night_begins_with_its_first_main_sleep_of_which_the_recovery_i
         assert!(recoveries.len() <= nights);
         assert!(
             nights - recoveries.len() <= 3,
-            "only the first three nights"
+            "only the first three nights have no recovery"
         );
     });
 }
 
 #[test]
-fn nobody_does_two_things_at_once_or_in_the_future() {
-    everybody(45, |person| {
-        let mut busy = records(person, SimDataType::Sleep);
-        busy.extend(records(person, SimDataType::Workout));
-        busy.sort_by_key(|record| at(record, "start"));
-        for pair in busy.windows(2) {
+fn activities_do_not_overlap_and_are_not_in_the_future() {
+    for_all_people(45, |person| {
+        let mut activities = records(person, SimDataType::Sleep);
+        activities.extend(records(person, SimDataType::Workout));
+        activities.sort_by_key(|record| at(record, "start"));
+        for pair in activities.windows(2) {
             assert!(at(&pair[0], "end") < at(&pair[1], "start"), "{pair:?}");
         }
-        for record in busy.iter().chain(&records(person, SimDataType::Recovery)) {
+        for record in activities
+            .iter()
+            .chain(&records(person, SimDataType::Recovery))
+        {
             assert!(at(record, "created_at") <= at(record, "updated_at"));
             assert!(at(record, "updated_at") <= now());
         }
-        for record in &busy {
+        for record in &activities {
             assert!(at(record, "start") < at(record, "end"));
             assert!(at(record, "end") <= at(record, "created_at"));
         }
@@ -133,8 +136,8 @@ fn nobody_does_two_things_at_once_or_in_the_future() {
 }
 
 #[test]
-fn stages_sum_to_the_time_in_bed_without_the_time_that_has_no_data_and_zones_to_the_workout() {
-    everybody(30, |person| {
+fn sleep_stages_add_up_to_the_time_in_bed_and_zones_to_the_workout() {
+    for_all_people(30, |person| {
         for sleep in records(person, SimDataType::Sleep) {
             let stages = &sleep["score"]["stage_summary"];
             if sleep["score_state"] != "SCORED" {
@@ -164,7 +167,7 @@ fn stages_sum_to_the_time_in_bed_without_the_time_that_has_no_data_and_zones_to_
 }
 
 #[test]
-fn ids_are_unique_over_all_people_and_some_are_past_31_bits() {
+fn ids_are_unique_over_all_people_and_some_exceed_31_bits() {
     let mut ids = HashSet::new();
     let mut is_long = false;
     for index in 0..60 {
@@ -181,7 +184,7 @@ fn ids_are_unique_over_all_people_and_some_are_past_31_bits() {
 }
 
 #[test]
-fn the_first_three_show_between_them_what_a_client_must_survive() {
+fn the_first_three_people_cover_the_cases_that_a_client_must_handle() {
     for seed in 0..12 {
         let people: Vec<_> = (0..3)
             .map(|index| generate(seed, index, 60, now()))
@@ -206,15 +209,18 @@ fn the_first_three_show_between_them_what_a_client_must_survive() {
         assert!(cycles.iter().any(|it| hours(it) > 36), "missed nights");
         assert!(offsets.len() >= 5, "travel");
         assert!(workouts.iter().any(crosses), "workouts over midnight");
-        let awaits = |hour| {
+        let has_pending_sleep = |hour| {
             let nurse = generate(seed, 1, 60, now() + TimeDelta::hours(hour));
             records(&nurse, SimDataType::Sleep)
                 .iter()
                 .any(state("PENDING_SCORE"))
         };
-        assert!((0..24).any(awaits));
+        assert!((0..24).any(has_pending_sleep));
         assert!(sleeps.iter().any(state("UNSCORABLE")));
-        assert!(sleeps.iter().any(|it| it.get("score").is_none()), "absent");
+        assert!(
+            sleeps.iter().any(|it| it.get("score").is_none()),
+            "no score key"
+        );
         assert!(
             sleeps
                 .iter()
@@ -225,7 +231,7 @@ fn the_first_three_show_between_them_what_a_client_must_survive() {
 }
 
 /// Returns the length of a closed cycle; zero for a running one.
-fn ended(cycle: &Value) -> TimeDelta {
+fn length_if_closed(cycle: &Value) -> TimeDelta {
     let end = cycle["end"].as_str().and_then(clock::parse);
     end.map_or(TimeDelta::zero(), |end| end - at(cycle, "start"))
 }
@@ -246,7 +252,7 @@ fn without_night<'a>(cycles: &'a [Value], sleeps: &'a [Value]) -> impl Iterator<
 }
 
 #[test]
-fn the_rest_live_as_their_names_say() {
+fn every_other_life_pattern_has_its_special_records() {
     for seed in 0..10 {
         for index in 3..LIVES {
             if seed > 0 && LifePattern::for_index(index) == LifePattern::Decade {
@@ -281,7 +287,10 @@ fn the_rest_live_as_their_names_say() {
                 LifePattern::Parent => {
                     let dates = sleeps.iter().filter(|it| it["nap"] == false);
                     let distinct: HashSet<_> = dates.map(|it| local_date(it, "end")).collect();
-                    assert!(distinct.len() < cycles.len(), "two cycles share a date");
+                    assert!(
+                        distinct.len() < cycles.len(),
+                        "two cycles have the same date"
+                    );
                 }
                 LifePattern::Athlete => {
                     let workouts = records(&person, SimDataType::Workout);
@@ -292,21 +301,21 @@ fn the_rest_live_as_their_names_say() {
                     assert!(gaps(&cycles).any(|gap| gap > TimeDelta::days(1)));
                     assert!(
                         without_night(&cycles, &sleeps)
-                            .any(|it| { ended(it) == TimeDelta::hours(12) })
+                            .any(|it| { length_if_closed(it) == TimeDelta::hours(12) })
                     );
-                    assert!(
-                        cycles.iter().any(|it| it["score_state"] == "UNSCORABLE"
-                            && ended(it) == TimeDelta::hours(24))
-                    );
+                    assert!(cycles.iter().any(|it| it["score_state"] == "UNSCORABLE"
+                        && length_if_closed(it) == TimeDelta::hours(24)));
                 }
                 LifePattern::Weekdays => {
                     let weekly = gaps(&cycles).filter(|gap| *gap < TimeDelta::days(3));
                     assert!(weekly.count() > 50);
-                    let closed = cycles.iter().filter(|it| ended(it) == TimeDelta::hours(24));
+                    let closed = cycles
+                        .iter()
+                        .filter(|it| length_if_closed(it) == TimeDelta::hours(24));
                     assert!(closed.count() > 50);
                     assert!(
                         without_night(&cycles, &sleeps)
-                            .any(|it| { ended(it) == TimeDelta::hours(12) })
+                            .any(|it| { length_if_closed(it) == TimeDelta::hours(12) })
                     );
                 }
                 LifePattern::LongBreaks => {
@@ -315,7 +324,7 @@ fn the_rest_live_as_their_names_say() {
                     let second = &cycles[cycles.len() - 3];
                     assert_eq!(first["score"]["strain"], 0);
                     assert_eq!(first["score_state"], "SCORED");
-                    assert_eq!(ended(first), TimeDelta::hours(24));
+                    assert_eq!(length_if_closed(first), TimeDelta::hours(24));
                     assert!(first["id"].as_i64() > second["id"].as_i64());
                     assert!(at(first, "created_at") > at(second, "created_at"));
                 }
@@ -370,7 +379,11 @@ fn the_rest_live_as_their_names_say() {
                             .find(|it| it["nap"] == false && at(it, "end").date_naive() == day);
                         of.unwrap()["timezone_offset"].clone()
                     };
-                    assert_eq!(night("2026-04-04"), "+13:45", "the next morning there");
+                    assert_eq!(
+                        night("2026-04-04"),
+                        "+13:45",
+                        "at that instant it is the next morning there"
+                    );
                     assert_eq!(night("2026-04-05"), "+12:45");
                 }
                 LifePattern::Newcomer => {
@@ -405,7 +418,7 @@ fn the_rest_live_as_their_names_say() {
 }
 
 #[test]
-fn any_length_of_history_at_any_time_can_be_made() {
+fn a_history_of_any_length_can_be_generated_at_any_hour() {
     for days in [0, 1, 2, 5] {
         for hour in 0..24 {
             for index in 0..LIVES {

@@ -39,7 +39,7 @@ struct TravelPlan {
 }
 
 impl Itinerary {
-    pub(crate) fn for_life(life: LifePattern, mut chance: SeededRng, from: DateTime<Utc>) -> Self {
+    pub(crate) fn for_life(life: LifePattern, mut rng: SeededRng, from: DateTime<Utc>) -> Self {
         let home = match life {
             LifePattern::OrdinarySleeper
             | LifePattern::NightShiftNurse
@@ -53,11 +53,11 @@ impl Itinerary {
             LifePattern::Athlete | LifePattern::LongCycle => LOS_ANGELES,
             LifePattern::Parent | LifePattern::StrapOff | LifePattern::MembershipLapsed => LONDON,
             LifePattern::Traveller => {
-                let stop = chance.index(TRAVEL_ROUTE.len());
+                let stop = rng.index(TRAVEL_ROUTE.len());
                 return Self {
                     stays: vec![(DateTime::<Utc>::MIN_UTC, TRAVEL_ROUTE[stop])],
                     travel: Some(TravelPlan {
-                        rng: chance,
+                        rng,
                         stop,
                         planned_until: from,
                     }),
@@ -72,14 +72,14 @@ impl Itinerary {
 
     /// Extends the plan at least to `until`, so that the time zone is known at all times before it.
     pub(crate) fn plan_until(&mut self, until: DateTime<Utc>) {
-        let Some(journey) = &mut self.travel else {
+        let Some(travel) = &mut self.travel else {
             return;
         };
-        while journey.planned_until < until {
-            journey.planned_until += TimeDelta::hours(journey.rng.int_between(3 * 24, 8 * 24));
-            journey.stop = (journey.stop + 1) % TRAVEL_ROUTE.len();
+        while travel.planned_until < until {
+            travel.planned_until += TimeDelta::hours(travel.rng.int_between(3 * 24, 8 * 24));
+            travel.stop = (travel.stop + 1) % TRAVEL_ROUTE.len();
             self.stays
-                .push((journey.planned_until, TRAVEL_ROUTE[journey.stop]));
+                .push((travel.planned_until, TRAVEL_ROUTE[travel.stop]));
         }
     }
 

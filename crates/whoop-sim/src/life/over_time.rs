@@ -8,13 +8,19 @@ use serde_json::Value;
 use super::{LifePattern, Person, PersonSpec};
 use crate::{clock, data_type::SimDataType};
 
-fn born() -> DateTime<Utc> {
+fn sim_start() -> DateTime<Utc> {
     clock::parse("2026-11-20T18:00:00Z").unwrap()
 }
 
 fn person(index: usize) -> Person {
     let life = LifePattern::for_index(index);
-    Person::new(5, index, PersonSpec { life, days: 20 }, born(), born())
+    Person::new(
+        5,
+        index,
+        PersonSpec { life, days: 20 },
+        sim_start(),
+        sim_start(),
+    )
 }
 
 fn all(person: &Person) -> HashMap<(SimDataType, String), Value> {
@@ -31,41 +37,45 @@ fn at(record: &Value, key: &str) -> DateTime<Utc> {
     clock::parse(record[key].as_str().unwrap()).unwrap()
 }
 
-/// Calls `look` with a person every ten simulated minutes, for `days` days.
-fn watch(index: usize, days: i64, mut look: impl FnMut(DateTime<Utc>, &Person)) {
+/// Calls `check` with a person every ten simulated minutes, for `days` days.
+fn watch(index: usize, days: i64, mut check: impl FnMut(DateTime<Utc>, &Person)) {
     let mut person = person(index);
     for step in 0..days * 144 {
-        let now = born() + TimeDelta::minutes(10 * step);
+        let now = sim_start() + TimeDelta::minutes(10 * step);
         person.advance_to(now);
-        look(now, &person);
+        check(now, &person);
     }
 }
 
 #[test]
-fn small_steps_and_one_leap_lead_to_the_same_records() {
+fn small_steps_and_one_large_step_give_the_same_records() {
     for index in (0..17).filter(|index| LifePattern::for_index(*index) != LifePattern::Decade) {
-        let end = born() + TimeDelta::days(12) + TimeDelta::minutes(7);
-        let mut walker = person(index);
-        let mut now = born();
+        let end = sim_start() + TimeDelta::days(12) + TimeDelta::minutes(7);
+        let mut small_steps = person(index);
+        let mut now = sim_start();
         while now < end {
             now = (now + TimeDelta::minutes(13)).min(end);
-            walker.advance_to(now);
+            small_steps.advance_to(now);
         }
-        let mut leaper = person(index);
-        leaper.advance_to(end);
+        let mut one_step = person(index);
+        one_step.advance_to(end);
 
-        assert_eq!(all(&walker), all(&leaper), "person {index}");
+        assert_eq!(all(&small_steps), all(&one_step), "person {index}");
 
         let life = LifePattern::for_index(index);
-        let late = Person::new(5, index, PersonSpec { life, days: 20 }, born(), end);
-        assert_eq!(all(&late), all(&leaper), "first looked at then: {index}");
+        let generated_late = Person::new(5, index, PersonSpec { life, days: 20 }, sim_start(), end);
+        assert_eq!(
+            all(&generated_late),
+            all(&one_step),
+            "person {index}, generated at the end"
+        );
     }
 }
 
 #[test]
-fn a_record_appears_pending_settles_and_keeps_what_it_is() {
+fn a_record_is_pending_then_final_and_keeps_its_id_and_times() {
     let mut before: HashMap<_, Value> = HashMap::new();
-    let (mut pending, mut settled) = (0, 0);
+    let (mut pending, mut finalized) = (0, 0);
     watch(0, 8, |now, person| {
         let records = all(person);
         for (key, record) in &records {
@@ -78,23 +88,26 @@ fn a_record_appears_pending_settles_and_keeps_what_it_is() {
                 continue;
             }
             assert!(at(old, "updated_at") < at(record, "updated_at"));
-            settled += usize::from(old["score_state"] != record["score_state"]);
+            finalized += usize::from(old["score_state"] != record["score_state"]);
             let kept = ["id", "start", "created_at", "timezone_offset", "sleep_id"];
             assert!(
                 kept.iter().all(|key| old[key] == record[key]),
                 "{old} {record}"
             );
-            assert_ne!(record["score_state"], "PENDING_SCORE", "never back");
+            assert_ne!(
+                record["score_state"], "PENDING_SCORE",
+                "a final record does not become pending"
+            );
         }
         before = records;
     });
-    assert!(pending > 0 && settled > 0, "{pending} {settled}");
+    assert!(pending > 0 && finalized > 0, "{pending} {finalized}");
 }
 
 #[test]
-fn some_scores_become_others_days_later() {
+fn some_scores_change_days_later() {
     let mut seen: HashMap<_, Value> = HashMap::new();
-    let mut again = HashSet::new();
+    let mut rescored = HashSet::new();
     watch(6, 40, |_, person| {
         for data_type in [
             SimDataType::Sleep,
@@ -111,16 +124,16 @@ fn some_scores_become_others_days_later() {
                 if old["score"] != value["score"] {
                     let passed = at(&value, "updated_at") - at(old, "updated_at");
                     assert!(passed > TimeDelta::hours(20), "{passed}");
-                    again.insert(key);
+                    rescored.insert(key);
                 }
             }
         }
     });
-    assert!(!again.is_empty(), "{}", again.len());
+    assert!(!rescored.is_empty(), "no score changed");
 }
 
 #[test]
-fn the_open_cycle_grows_until_the_next_sleep_is_seen() {
+fn the_running_cycle_grows_until_the_next_sleep_is_known() {
     let mut strains: HashMap<String, (f64, usize)> = HashMap::new();
     watch(0, 10, |_, person| {
         let newest = person
@@ -129,7 +142,7 @@ fn the_open_cycle_grows_until_the_next_sleep_is_seen() {
             .next()
             .unwrap();
         let value = newest.to_value();
-        assert!(value["end"].is_null(), "the newest is open");
+        assert!(value["end"].is_null(), "the newest cycle is running");
         if let Some(strain) = value["score"]["strain"].as_f64() {
             let (last, grown) = strains.entry(newest.id.clone()).or_default();
             assert!(strain >= *last);
@@ -143,7 +156,7 @@ fn the_open_cycle_grows_until_the_next_sleep_is_seen() {
 #[test]
 fn a_strap_out_of_reach_uploads_hours_later() {
     let mut person = person(0);
-    person.advance_to(born() + TimeDelta::days(200));
+    person.advance_to(sim_start() + TimeDelta::days(200));
     let late = person
         .records
         .newest_first(SimDataType::Sleep)
@@ -154,14 +167,14 @@ fn a_strap_out_of_reach_uploads_hours_later() {
 }
 
 #[test]
-fn every_change_that_whoop_tells_of_is_told_once_and_in_order() {
+fn every_announced_change_is_returned_once_and_in_order() {
     let mut person = person(1);
     let before = person.records.newest_first(SimDataType::Sleep).count();
-    let happened = person.advance_to(born() + TimeDelta::days(15));
+    let updates = person.advance_to(sim_start() + TimeDelta::days(15));
 
-    assert!(happened.is_sorted_by_key(|it| it.at));
-    assert!(happened.iter().all(|it| it.data_type != SimDataType::Cycle));
-    let told: HashSet<_> = happened
+    assert!(updates.is_sorted_by_key(|it| it.at));
+    assert!(updates.iter().all(|it| it.data_type != SimDataType::Cycle));
+    let announced: HashSet<_> = updates
         .iter()
         .filter(|it| it.data_type == SimDataType::Sleep)
         .map(|it| it.id.clone())
@@ -169,14 +182,14 @@ fn every_change_that_whoop_tells_of_is_told_once_and_in_order() {
     let now: Vec<_> = person.records.newest_first(SimDataType::Sleep).collect();
     let new = now.len() - before;
     assert!(new >= 13, "{new}");
-    assert!(now.iter().take(new).all(|it| told.contains(&it.id)));
-    assert_eq!(person.advance_to(born() + TimeDelta::days(15)), []);
+    assert!(now.iter().take(new).all(|it| announced.contains(&it.id)));
+    assert_eq!(person.advance_to(sim_start() + TimeDelta::days(15)), []);
 }
 
 #[test]
-fn an_edit_outlives_what_happens_later() {
+fn an_edit_is_kept_when_the_record_changes_later() {
     let mut person = person(1);
-    let now = born() + TimeDelta::days(1);
+    let now = sim_start() + TimeDelta::days(1);
     person.advance_to(now);
     let newest = person
         .records

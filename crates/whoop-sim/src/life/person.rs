@@ -59,31 +59,31 @@ pub(crate) struct RecordUpdate {
 }
 
 impl Person {
-    /// Creates a person with all records up to `now`. The history begins `role.days` before
-    /// `born`, the simulator's start.
+    /// Creates a person with all records up to `now`. The history begins `spec.days` before
+    /// `sim_start`, the start of the simulator.
     pub(crate) fn new(
         seed: u64,
         index: usize,
-        role: PersonSpec,
-        born: DateTime<Utc>,
+        spec: PersonSpec,
+        sim_start: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Self {
-        let life = role.life;
+        let life = spec.life;
         let days = match life {
-            LifePattern::Newcomer => role.days.min(NEWCOMER_DAYS),
-            LifePattern::Decade => role.days.max(DECADE_DAYS),
-            _ => role.days,
+            LifePattern::Newcomer => spec.days.min(NEWCOMER_DAYS),
+            LifePattern::Decade => spec.days.max(DECADE_DAYS),
+            _ => spec.days,
         };
-        let from = days_before(born, i64::from(days));
-        let ends =
-            (life == LifePattern::MembershipLapsed).then(|| days_before(born, LAPSED_DAYS_AGO));
-        let dice = |die| SeededRng::new(seed, stream_id(index, die));
-        let itinerary = Itinerary::for_life(life, dice(RngStream::Travel), from);
-        let planner = CyclePlanner::new(life, dice(RngStream::Plan), itinerary, from, ends);
-        let mut chance = dice(RngStream::Records);
-        let physique = BodyBaseline::for_life(life, &mut chance);
+        let from = days_before(sim_start, i64::from(days));
+        let ends = (life == LifePattern::MembershipLapsed)
+            .then(|| days_before(sim_start, LAPSED_DAYS_AGO));
+        let stream_rng = |stream| SeededRng::new(seed, stream_id(index, stream));
+        let itinerary = Itinerary::for_life(life, stream_rng(RngStream::Travel), from);
+        let planner = CyclePlanner::new(life, stream_rng(RngStream::Plan), itinerary, from, ends);
+        let mut rng = stream_rng(RngStream::Records);
+        let body = BodyBaseline::for_life(life, &mut rng);
         let profile = make_profile(seed, index);
-        let measured = (life != LifePattern::Newcomer).then_some(&physique.measurement);
+        let measured = (life != LifePattern::Newcomer).then_some(&body.measurement);
         let json = |wire| serde_json::to_value(wire).expect("a measurement has string keys");
         let mut person = Self {
             whoop_user_id: profile.user_id,
@@ -98,9 +98,9 @@ impl Person {
                     life,
                     user_id: profile.user_id,
                     index,
-                    physique,
+                    body,
                 },
-                chance,
+                rng,
                 planner,
                 ends.map_or(now, |ends| now.min(ends)),
             ),
@@ -119,17 +119,17 @@ impl Person {
         while self
             .generator
             .next_start()
-            .is_some_and(|onset| onset <= now)
+            .is_some_and(|start| start <= now)
         {
             self.generator.generate_cycle(&mut self.timeline);
         }
-        let mut happened = Vec::new();
+        let mut updates = Vec::new();
         while let Some((at, change)) = self.timeline.take_due(now) {
             match change {
                 TimelineEvent::Put(data_type, record) => {
                     let id = record.sleep_id.as_ref().unwrap_or(&record.id).clone();
                     if self.put_record(data_type, record) {
-                        happened.push(RecordUpdate { at, data_type, id });
+                        updates.push(RecordUpdate { at, data_type, id });
                     }
                 }
                 TimelineEvent::Open(cycle) => self.open_cycle = Some(cycle),
@@ -137,7 +137,7 @@ impl Person {
             }
         }
         self.update_open_cycle(now);
-        happened
+        updates
     }
 
     /// Returns the id of this person's cycle that begins at `start`.
@@ -145,8 +145,8 @@ impl Person {
         cycle_id(self.index, start)
     }
 
-    pub(crate) fn draw_recovery_score(&self, chance: &mut SeededRng) -> Value {
-        self.generator.draw_recovery_score(chance)
+    pub(crate) fn draw_recovery_score(&self, rng: &mut SeededRng) -> Value {
+        self.generator.draw_recovery_score(rng)
     }
 
     /// Schedules a record in addition to those of the generator.
@@ -171,11 +171,11 @@ impl Person {
     }
 
     fn close_cycle(&mut self, record: SimRecord) {
-        let is_it = |cycle: &mut Box<OpenCycle>| cycle.id.to_string() == record.id;
-        self.open_cycle.take_if(is_it);
-        let heir = self.edits.replacement_of(&record.id).map(str::to_owned);
-        if let Some(heir) = heir {
-            self.records.end_cycle(&heir, &record);
+        let is_same = |cycle: &mut Box<OpenCycle>| cycle.id.to_string() == record.id;
+        self.open_cycle.take_if(is_same);
+        let replacement = self.edits.replacement_of(&record.id).map(str::to_owned);
+        if let Some(replacement) = replacement {
+            self.records.end_cycle(&replacement, &record);
         }
         self.put_record(SimDataType::Cycle, record);
     }
@@ -184,13 +184,13 @@ impl Person {
         let Some(cycle) = &self.open_cycle else {
             return;
         };
-        let grown = cycle.last_update(now);
+        let updated_at = cycle.last_update(now);
         let known = self.records.find(SimDataType::Cycle, &cycle.id.to_string());
-        if known.is_some_and(|record| record.grown_at == Some(grown)) {
+        if known.is_some_and(|record| record.grown_at == Some(updated_at)) {
             return;
         }
         let mut record = cycle.open_record(now);
-        record.grown_at = Some(grown);
+        record.grown_at = Some(updated_at);
         self.put_record(SimDataType::Cycle, record);
     }
 }
@@ -214,24 +214,24 @@ pub(crate) struct BodyBaseline {
 }
 
 impl BodyBaseline {
-    pub(crate) fn for_life(life: LifePattern, chance: &mut SeededRng) -> Self {
+    pub(crate) fn for_life(life: LifePattern, rng: &mut SeededRng) -> Self {
         let fit = if life == LifePattern::Athlete {
             8.0
         } else {
             0.0
         };
-        let max_heart_rate = chance.int_between(176, 203);
+        let max_heart_rate = rng.int_between(176, 203);
         Self {
-            resting_heart_rate: chance.float_between(48.0, 63.0) - fit,
-            hrv_milli: chance.float_between(38.0, 90.0) + 3.0 * fit,
+            resting_heart_rate: rng.float_between(48.0, 63.0) - fit,
+            hrv_milli: rng.float_between(38.0, 90.0) + 3.0 * fit,
             max_heart_rate,
-            need_milli: chance.int_between(25_600_000, 29_300_000),
-            respiratory_rate: chance.float_between(13.2, 17.4),
-            kilojoule_per_hour: chance.float_between(300.0, 390.0),
+            need_milli: rng.int_between(25_600_000, 29_300_000),
+            respiratory_rate: rng.float_between(13.2, 17.4),
+            kilojoule_per_hour: rng.float_between(300.0, 390.0),
             has_new_strap: life != LifePattern::Napper,
             measurement: BodyMeasurementJson {
-                height_meter: SinglePrecision::rounded(chance.float_between(1.55, 1.98), 4),
-                weight_kilogram: SinglePrecision::rounded(chance.float_between(51.0, 98.0), 1),
+                height_meter: SinglePrecision::rounded(rng.float_between(1.55, 1.98), 4),
+                weight_kilogram: SinglePrecision::rounded(rng.float_between(51.0, 98.0), 1),
                 max_heart_rate,
             },
         }
@@ -261,20 +261,20 @@ const FIRST_USER_ID: i64 = 20_000_000;
 /// Returns the index of the person with this WHOOP user id. The caller checks that the person
 /// exists.
 pub(crate) fn index_of_user(whoop_user_id: i64) -> Option<usize> {
-    let nth = whoop_user_id.checked_sub(FIRST_USER_ID)?.div_euclid(1_000);
-    usize::try_from(nth).ok()
+    let number = whoop_user_id.checked_sub(FIRST_USER_ID)?.div_euclid(1_000);
+    usize::try_from(number).ok()
 }
 
 /// Creates a person's profile. Ids and names depend only on the seed and the index, so that they
 /// are the same after a restart.
 pub(crate) fn make_profile(seed: u64, index: usize) -> ProfileJson {
-    let mut chance = SeededRng::new(seed, stream_id(index, RngStream::Name));
-    let first_name = FIRST_NAMES[chance.index(FIRST_NAMES.len())].to_owned();
-    let last_name = LAST_NAMES[chance.index(LAST_NAMES.len())].to_owned();
-    let nth = i64::try_from(index).unwrap_or(0);
+    let mut rng = SeededRng::new(seed, stream_id(index, RngStream::Name));
+    let first_name = FIRST_NAMES[rng.index(FIRST_NAMES.len())].to_owned();
+    let last_name = LAST_NAMES[rng.index(LAST_NAMES.len())].to_owned();
+    let number = i64::try_from(index).unwrap_or(0);
     ProfileJson {
         // Each person has a range of 1000 ids, so no two people share an id.
-        user_id: FIRST_USER_ID + nth * 1_000 + chance.int_between(0, 999),
+        user_id: FIRST_USER_ID + number * 1_000 + rng.int_between(0, 999),
         email: format!("member{}@example.test", index + 1),
         first_name,
         last_name,
@@ -292,6 +292,6 @@ enum RngStream {
 }
 
 /// Returns the id of a random number stream. Each person has one stream per purpose.
-fn stream_id(index: usize, die: RngStream) -> u64 {
-    u64::try_from(index).unwrap_or(0).wrapping_mul(4) + die as u64
+fn stream_id(index: usize, stream: RngStream) -> u64 {
+    u64::try_from(index).unwrap_or(0).wrapping_mul(4) + stream as u64
 }

@@ -99,22 +99,22 @@ impl CyclePlanner {
     /// [`LifePattern::LongBreaks`].
     pub(crate) fn new(
         life: LifePattern,
-        mut chance: SeededRng,
+        mut rng: SeededRng,
         mut itinerary: Itinerary,
         from: DateTime<Utc>,
-        ends: Option<DateTime<Utc>>,
+        ends_at: Option<DateTime<Utc>>,
     ) -> Self {
         itinerary.plan_until(from + PLANNING_HORIZON);
-        let night = chance.index(6);
+        let night = rng.index(6);
         let mut planner = Self {
             life,
-            rng: chance,
+            rng,
             itinerary,
             cycles_without_sleep: VecDeque::new(),
             onset: from,
             night_number: night,
             dozes: false,
-            ends_at: ends,
+            ends_at,
         };
         planner.onset = match life {
             LifePattern::LongBreaks => planner.plan_first_cycles(from),
@@ -129,7 +129,7 @@ impl CyclePlanner {
             .cycles_without_sleep
             .front()
             .map_or(self.onset, |cycle| cycle.start);
-        let is_over = self.ends_at.is_some_and(|ends| next >= ends);
+        let is_over = self.ends_at.is_some_and(|ends_at| next >= ends_at);
         (!is_over).then_some(next)
     }
 
@@ -373,10 +373,10 @@ impl CyclePlanner {
         let wake = cycle.woke_at();
         let awake = cycle.next_start - wake;
         let free_until = cycle.next_start;
-        let mut wished: Vec<(TimeSpan, Option<Sport>)> = Vec::new();
-        let mut wish = |after: TimeDelta, length: TimeDelta, sport| {
+        let mut candidates: Vec<(TimeSpan, Option<Sport>)> = Vec::new();
+        let mut add_candidate = |after: TimeDelta, length: TimeDelta, sport| {
             let start = wake + after;
-            wished.push((
+            candidates.push((
                 TimeSpan {
                     start,
                     end: start + length,
@@ -389,7 +389,7 @@ impl CyclePlanner {
             {
                 if self.rng.random_bool(odds) {
                     let length = self.rng.random_minutes(sport.minutes.0, sport.minutes.1);
-                    wish(
+                    add_candidate(
                         TimeDelta::hours(hour) + self.rng.random_minutes(0, 50),
                         length,
                         Some(sport),
@@ -399,7 +399,7 @@ impl CyclePlanner {
         } else if self.rng.random_bool(0.45) {
             let sport = COMMON_SPORTS[self.rng.index(COMMON_SPORTS.len())];
             let length = self.rng.random_minutes(sport.minutes.0, sport.minutes.1);
-            wish(
+            add_candidate(
                 self.rng.random_minutes(9 * 60, 11 * 60),
                 length,
                 Some(sport),
@@ -408,11 +408,11 @@ impl CyclePlanner {
         let mut entered_by_hand = false;
         if awake > TimeDelta::hours(9) && self.rng.random_bool(self.life.nap_probability()) {
             let length = self.rng.random_minutes(18, 95);
-            wish(self.rng.random_minutes(6 * 60, 8 * 60), length, None);
+            add_candidate(self.rng.random_minutes(6 * 60, 8 * 60), length, None);
             if self.life == LifePattern::EveningDozer && self.rng.random_bool(0.4) {
                 entered_by_hand = true;
                 // Members usually enter full hours.
-                wish(
+                add_candidate(
                     self.rng.random_minutes(3 * 60, 4 * 60),
                     TimeDelta::hours(1),
                     None,
@@ -422,13 +422,13 @@ impl CyclePlanner {
         if self.life == LifePattern::OddReadings && self.rng.random_bool(0.3) {
             // A workout that was started by mistake (1 minute) or never stopped (691 minutes).
             let length = [1, 691][self.rng.index(2)];
-            wish(
+            add_candidate(
                 TimeDelta::hours(2),
                 TimeDelta::minutes(length),
                 Some(RUNNING),
             );
         }
-        for (span, sport) in wished {
+        for (span, sport) in candidates {
             let gap = TimeDelta::minutes(15);
             let taken = cycle
                 .naps

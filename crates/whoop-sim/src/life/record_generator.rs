@@ -34,7 +34,7 @@ pub(crate) struct RecordGenerator {
     life: LifePattern,
     user_id: i64,
     index: usize,
-    physique: BodyBaseline,
+    body: BodyBaseline,
     rng: SeededRng,
     planner: CyclePlanner,
     /// Number of cycles so far, without those that WHOOP scores with zeros later.
@@ -62,28 +62,28 @@ pub(crate) struct PersonSeed {
     pub(crate) life: LifePattern,
     pub(crate) user_id: i64,
     pub(crate) index: usize,
-    pub(crate) physique: BodyBaseline,
+    pub(crate) body: BodyBaseline,
 }
 
 impl RecordGenerator {
     pub(crate) fn new(
-        hero: PersonSeed,
-        chance: SeededRng,
+        seed: PersonSeed,
+        rng: SeededRng,
         planner: CyclePlanner,
-        first_look: DateTime<Utc>,
+        first_read_at: DateTime<Utc>,
     ) -> Self {
         Self {
-            life: hero.life,
-            user_id: hero.user_id,
-            index: hero.index,
-            physique: hero.physique,
-            rng: chance,
+            life: seed.life,
+            user_id: seed.user_id,
+            index: seed.index,
+            body: seed.body,
+            rng,
             planner,
             cycles_generated: 0,
             nights_generated: 0,
             nap_milli: 0,
             open_cycle: None,
-            first_read_at: first_look,
+            first_read_at,
         }
     }
 
@@ -93,11 +93,11 @@ impl RecordGenerator {
     }
 
     /// Generates the next cycle with its sleeps, recovery and workouts.
-    pub(crate) fn generate_cycle(&mut self, tale: &mut EventTimeline) {
+    pub(crate) fn generate_cycle(&mut self, timeline: &mut EventTimeline) {
         let plan = self.planner.next_cycle();
         if let MeasurementResult::ZerosCreatedAt(created) = plan.measured {
             let record = self.zero_scored_cycle(&plan, created);
-            tale.add(created, TimelineEvent::Put(SimDataType::Cycle, record));
+            timeline.add(created, TimelineEvent::Put(SimDataType::Cycle, record));
             return;
         }
         let number = self.cycles_generated;
@@ -107,45 +107,53 @@ impl RecordGenerator {
             cycle.times.created + TimeDelta::minutes(1)
         });
         let seen = plan.nights.first().map_or(plan.start, |night| night.end);
-        let stored = self
+        let times = self
             .rng
             .draw_scoring_times(seen, self.life.scoring_delay())
             .not_before(earliest.unwrap_or(DateTime::<Utc>::MIN_UTC));
         if let Some(cycle) = self.open_cycle.take() {
-            self.schedule_close(&cycle, plan.start, stored.created + CYCLE_END_DELAY, tale);
+            self.schedule_close(
+                &cycle,
+                plan.start,
+                times.created + CYCLE_END_DELAY,
+                timeline,
+            );
         }
 
         let cycle_id = cycle_id(self.index, plan.start);
-        let state = self.generate_nights(cycle_id, &plan, stored, tale);
-        self.nap_milli = self.generate_naps(cycle_id, &plan, stored, tale);
+        let state = self.generate_nights(cycle_id, &plan, times, timeline);
+        self.nap_milli = self.generate_naps(cycle_id, &plan, times, timeline);
 
         let mut loads = Vec::new();
         for (span, sport) in &plan.workouts {
-            loads.extend(self.generate_workout(*span, *sport, stored.created, tale));
+            loads.extend(self.generate_workout(*span, *sport, times.created, timeline));
         }
         let cycle_state = match state {
             SimScoreState::Unscorable if self.rng.random_bool(0.5) => SimScoreState::Unscorable,
             _ if plan.measured == MeasurementResult::Nothing => SimScoreState::Unscorable,
             _ => SimScoreState::Scored,
         };
-        let pace = ActivityLevel::draw(&mut self.rng, &self.physique);
+        let activity_level = ActivityLevel::draw(&mut self.rng, &self.body);
         let cycle = OpenCycle {
             id: cycle_id,
             user_id: self.user_id,
             start: plan.start,
             woke_at: plan.woke_at(),
             timezone_offset: self.offset_text(plan.nights.first().map_or(plan.start, |it| it.end)),
-            times: stored,
+            times,
             state: cycle_state,
             missing_score: self.missing_score(number.is_multiple_of(2)),
-            activity_level: pace,
+            activity_level,
             loads,
         };
-        tale.add(stored.created, TimelineEvent::Open(Box::new(cycle.clone())));
+        timeline.add(times.created, TimelineEvent::Open(Box::new(cycle.clone())));
         match plan.closes_at {
-            Some(end) => {
-                self.schedule_close(&cycle, end, end.max(stored.created + CYCLE_END_DELAY), tale)
-            }
+            Some(end) => self.schedule_close(
+                &cycle,
+                end,
+                end.max(times.created + CYCLE_END_DELAY),
+                timeline,
+            ),
             None => self.open_cycle = Some(cycle),
         }
     }
@@ -175,8 +183,8 @@ impl RecordGenerator {
         &mut self,
         cycle_id: i64,
         plan: &PlannedCycle,
-        stored: ScoringTimes,
-        tale: &mut EventTimeline,
+        times: ScoringTimes,
+        timeline: &mut EventTimeline,
     ) -> SimScoreState {
         let Some((first, later)) = plan.nights.split_first() else {
             return SimScoreState::Scored;
@@ -197,23 +205,23 @@ impl RecordGenerator {
         } else {
             sleep::SleepKind::Night
         };
-        let sleep_id = self.generate_sleep(cycle_id, *first, kind, (state, stored), &need, tale);
+        let sleep_id = self.generate_sleep(cycle_id, *first, kind, (state, times), &need, timeline);
         // Some members have no recoveries for their first nights.
         if self.life != LifePattern::LongBreaks || night >= NIGHTS_WITHOUT_CONSISTENCY {
-            self.generate_recovery(night, cycle_id, &sleep_id, *first, (state, stored), tale);
+            self.generate_recovery(night, cycle_id, &sleep_id, *first, (state, times), timeline);
         }
         for span in later {
-            let stored = self
+            let times = self
                 .rng
                 .draw_scoring_times(span.end, self.life.scoring_delay())
-                .not_before(stored.created + TimeDelta::minutes(1));
+                .not_before(times.created + TimeDelta::minutes(1));
             self.generate_sleep(
                 cycle_id,
                 *span,
                 sleep::SleepKind::LaterPart,
-                (SimScoreState::Scored, stored),
+                (SimScoreState::Scored, times),
                 &need,
-                tale,
+                timeline,
             );
         }
         state
@@ -224,17 +232,17 @@ impl RecordGenerator {
         cycle: &OpenCycle,
         end: DateTime<Utc>,
         seen: DateTime<Utc>,
-        tale: &mut EventTimeline,
+        timeline: &mut EventTimeline,
     ) {
-        let settled = cycle.times.finalized;
-        if settled <= seen || self.first_read_at < settled {
-            tale.add(seen, TimelineEvent::Close(cycle.closed_record(end, seen)));
+        let finalized = cycle.times.finalized;
+        if finalized <= seen || self.first_read_at < finalized {
+            timeline.add(seen, TimelineEvent::Close(cycle.closed_record(end, seen)));
         }
-        if seen < settled {
-            let record = cycle.closed_record(end, settled);
+        if seen < finalized {
+            let record = cycle.closed_record(end, finalized);
             // This must be a `Close` too: if the first read is later, the `Close` above is not
             // added.
-            tale.add(settled, TimelineEvent::Close(record));
+            timeline.add(finalized, TimelineEvent::Close(record));
         }
     }
 
@@ -243,13 +251,13 @@ impl RecordGenerator {
         cycle_id: i64,
         plan: &PlannedCycle,
         night: ScoringTimes,
-        tale: &mut EventTimeline,
+        timeline: &mut EventTimeline,
     ) -> i64 {
         let mut napped = 0;
         for nap in &plan.naps {
             let span = nap.span;
             napped += (span.end - span.start).num_milliseconds() * 9 / 10;
-            let stored = self
+            let times = self
                 .rng
                 .draw_scoring_times(span.end, self.life.scoring_delay())
                 .not_before(night.created + TimeDelta::minutes(1));
@@ -257,13 +265,13 @@ impl RecordGenerator {
                 debt_milli: self.rng.int_between(0, 3_600_000),
                 nap_milli: 0,
             };
-            let settled = (SimScoreState::Scored, stored);
+            let score = (SimScoreState::Scored, times);
             let kind = if nap.entered_by_hand {
                 sleep::SleepKind::EnteredByHand
             } else {
                 sleep::SleepKind::Nap
             };
-            self.generate_sleep(cycle_id, span, kind, settled, &need, tale);
+            self.generate_sleep(cycle_id, span, kind, score, &need, timeline);
         }
         napped
     }
@@ -273,9 +281,9 @@ impl RecordGenerator {
         cycle_id: i64,
         span: TimeSpan,
         kind: sleep::SleepKind,
-        (state, stored): (SimScoreState, ScoringTimes),
+        (state, times): (SimScoreState, ScoringTimes),
         need: &SleepNeed,
-        tale: &mut EventTimeline,
+        timeline: &mut EventTimeline,
     ) -> String {
         let id = self.rng.uuid().to_string();
         let mut wire = wire::SleepJson {
@@ -283,7 +291,7 @@ impl RecordGenerator {
             cycle_id,
             v1_id: None,
             user_id: self.user_id,
-            created_at: format_instant(stored.created),
+            created_at: format_instant(times.created),
             updated_at: String::new(),
             start: format_instant(span.start),
             end: format_instant(span.end),
@@ -292,10 +300,10 @@ impl RecordGenerator {
             score_state: SimScoreState::PendingScore,
             score: self.score_placeholder(SleepScoreJson::zero),
         };
-        for version in RecordVersion::all_of(state, stored) {
+        for version in RecordVersion::all_of(state, times) {
             if version.state == SimScoreState::Scored {
-                let chance = &mut self.rng;
-                wire.score = Some(Some(sleep::score(chance, &self.physique, span, kind, need)));
+                let rng = &mut self.rng;
+                wire.score = Some(Some(sleep::score(rng, &self.body, span, kind, need)));
             }
             if version.is_superseded(self.first_read_at) {
                 continue;
@@ -305,7 +313,7 @@ impl RecordGenerator {
             let mut record = SimRecord::new(&id, span.start, Some(span.end), &wire);
             record.cycle_id = Some(cycle_id);
             record.nap = kind.is_nap();
-            tale.add(version.at, TimelineEvent::Put(SimDataType::Sleep, record));
+            timeline.add(version.at, TimelineEvent::Put(SimDataType::Sleep, record));
         }
         id
     }
@@ -316,23 +324,23 @@ impl RecordGenerator {
         cycle_id: i64,
         sleep_id: &str,
         span: TimeSpan,
-        (state, stored): (SimScoreState, ScoringTimes),
-        tale: &mut EventTimeline,
+        (state, times): (SimScoreState, ScoringTimes),
+        timeline: &mut EventTimeline,
     ) {
         let calibrating = self.life == LifePattern::Newcomer && night < CALIBRATING_NIGHTS;
         let mut wire = wire::RecoveryJson {
             cycle_id,
             sleep_id: sleep_id.to_owned(),
             user_id: self.user_id,
-            created_at: format_instant(stored.created),
+            created_at: format_instant(times.created),
             updated_at: String::new(),
             score_state: SimScoreState::PendingScore,
             score: self.score_placeholder(RecoveryScoreJson::zero),
         };
-        for version in RecordVersion::all_of(state, stored) {
+        for version in RecordVersion::all_of(state, times) {
             if version.state == SimScoreState::Scored {
-                let chance = &mut self.rng;
-                wire.score = Some(Some(recovery::score(chance, &self.physique, calibrating)));
+                let rng = &mut self.rng;
+                wire.score = Some(Some(recovery::score(rng, &self.body, calibrating)));
             }
             if version.is_superseded(self.first_read_at) {
                 continue;
@@ -342,7 +350,7 @@ impl RecordGenerator {
             let mut record = SimRecord::new(cycle_id, span.start, Some(span.end), &wire);
             record.cycle_id = Some(cycle_id);
             record.sleep_id = Some(sleep_id.to_owned());
-            tale.add(
+            timeline.add(
                 version.at,
                 TimelineEvent::Put(SimDataType::Recovery, record),
             );
@@ -354,10 +362,10 @@ impl RecordGenerator {
         span: TimeSpan,
         sport: Sport,
         earliest: DateTime<Utc>,
-        tale: &mut EventTimeline,
+        timeline: &mut EventTimeline,
     ) -> Option<(DateTime<Utc>, WorkoutLoad)> {
         let id = self.rng.uuid().to_string();
-        let stored = self
+        let times = self
             .rng
             .draw_scoring_times(span.end, ScoringDelay::Short)
             .not_before(earliest + TimeDelta::minutes(1));
@@ -370,7 +378,7 @@ impl RecordGenerator {
             id: id.clone(),
             v1_id: None,
             user_id: self.user_id,
-            created_at: format_instant(stored.created),
+            created_at: format_instant(times.created),
             updated_at: String::new(),
             start: format_instant(span.start),
             end: format_instant(span.end),
@@ -381,10 +389,10 @@ impl RecordGenerator {
             sport_id: sport.id,
         };
         let mut load = None;
-        for version in RecordVersion::all_of(state, stored) {
+        for version in RecordVersion::all_of(state, times) {
             if version.state == SimScoreState::Scored {
-                let chance = &mut self.rng;
-                let (score, drawn) = workout::score(chance, &self.physique, span, sport);
+                let rng = &mut self.rng;
+                let (score, drawn) = workout::score(rng, &self.body, span, sport);
                 wire.score = Some(Some(score));
                 load = load.or(Some((version.at, drawn)));
             }
@@ -394,13 +402,13 @@ impl RecordGenerator {
             wire.score_state = version.state;
             wire.updated_at = format_instant(version.at);
             let record = SimRecord::new(&id, span.start, Some(span.end), &wire);
-            tale.add(version.at, TimelineEvent::Put(SimDataType::Workout, record));
+            timeline.add(version.at, TimelineEvent::Put(SimDataType::Workout, record));
         }
         load
     }
 
-    pub(crate) fn draw_recovery_score(&self, chance: &mut SeededRng) -> serde_json::Value {
-        serde_json::to_value(recovery::score(chance, &self.physique, false))
+    pub(crate) fn draw_recovery_score(&self, rng: &mut SeededRng) -> serde_json::Value {
+        serde_json::to_value(recovery::score(rng, &self.body, false))
             .expect("a score has string keys")
     }
 
@@ -437,16 +445,16 @@ struct RecordVersion {
 
 impl RecordVersion {
     /// Returns the versions of a record: pending, then final, and sometimes a second final score.
-    fn all_of(state: SimScoreState, stored: ScoringTimes) -> Vec<Self> {
-        let again = stored.rescored.filter(|_| state == SimScoreState::Scored);
+    fn all_of(state: SimScoreState, times: ScoringTimes) -> Vec<Self> {
+        let again = times.rescored.filter(|_| state == SimScoreState::Scored);
         let mut versions = vec![
             Self {
-                at: stored.created,
-                until: Some(stored.finalized),
+                at: times.created,
+                until: Some(times.finalized),
                 state: SimScoreState::PendingScore,
             },
             Self {
-                at: stored.finalized,
+                at: times.finalized,
                 until: again,
                 state,
             },

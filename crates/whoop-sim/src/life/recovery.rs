@@ -6,31 +6,31 @@ use crate::number::SinglePrecision;
 /// Draws the score of a recovery. `calibrating` is true in the first days of a member: WHOOP then
 /// sends a score without values.
 pub(crate) fn score(
-    chance: &mut SeededRng,
+    rng: &mut SeededRng,
     body: &BodyBaseline,
     calibrating: bool,
 ) -> RecoveryScoreJson {
     // All values depend on the same random number, so that they are consistent.
-    let form = chance.float_between(-1.0, 1.0);
-    let wobble = chance.float_between(-0.2, 0.2);
-    let known = |value: SinglePrecision| (!calibrating).then_some(value);
+    let condition = rng.float_between(-1.0, 1.0);
+    let noise = rng.float_between(-0.2, 0.2);
+    let unless_calibrating = |value: SinglePrecision| (!calibrating).then_some(value);
     RecoveryScoreJson {
         user_calibrating: calibrating,
-        recovery_score: known(SinglePrecision::new(
-            (56.0 + 42.0 * (form + wobble) / 1.2).round(),
+        recovery_score: unless_calibrating(SinglePrecision::new(
+            (56.0 + 42.0 * (condition + noise) / 1.2).round(),
         )),
-        resting_heart_rate: known(SinglePrecision::new(
-            (body.resting_heart_rate - 5.0 * form).round(),
+        resting_heart_rate: unless_calibrating(SinglePrecision::new(
+            (body.resting_heart_rate - 5.0 * condition).round(),
         )),
-        hrv_rmssd_milli: known(SinglePrecision::new(
-            body.hrv_milli * (1.0 + 0.4 * (form - wobble)),
+        hrv_rmssd_milli: unless_calibrating(SinglePrecision::new(
+            body.hrv_milli * (1.0 + 0.4 * (condition - noise)),
         )),
-        spo2_percentage: known(SinglePrecision::rounded(
-            chance.float_between(93.1, 98.4),
+        spo2_percentage: unless_calibrating(SinglePrecision::rounded(
+            rng.float_between(93.1, 98.4),
             3,
         ))
         .filter(|_| body.has_new_strap),
-        skin_temp_celsius: known(SinglePrecision::new(chance.float_between(32.6, 35.2)))
+        skin_temp_celsius: unless_calibrating(SinglePrecision::new(rng.float_between(32.6, 35.2)))
             .filter(|_| body.has_new_strap),
     }
 }

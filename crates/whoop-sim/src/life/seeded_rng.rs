@@ -56,7 +56,7 @@ impl SeededRng {
     pub(crate) fn draw_scoring_times(
         &mut self,
         ended: DateTime<Utc>,
-        settles: ScoringDelay,
+        scoring_delay: ScoringDelay,
     ) -> ScoringTimes {
         let delay = match self.int_between(0, 79) {
             0..=3 => self.random_minutes(8 * 60, 11 * 60),
@@ -64,16 +64,16 @@ impl SeededRng {
             _ => self.random_minutes(3, 9),
         };
         let created = ended + delay;
-        let pending = match settles {
+        let pending = match scoring_delay {
             ScoringDelay::Long => self.random_minutes(14 * 60, 22 * 60),
             ScoringDelay::Short => TimeDelta::milliseconds(self.int_between(9_000, 280_000)),
         };
-        let settled = created + pending;
-        let again = self.random_minutes(24 * 60, 6 * 24 * 60);
+        let finalized = created + pending;
+        let rescore_delay = self.random_minutes(24 * 60, 6 * 24 * 60);
         ScoringTimes {
             created,
-            finalized: settled,
-            rescored: self.random_bool(0.05).then(|| settled + again),
+            finalized,
+            rescored: self.random_bool(0.05).then(|| finalized + rescore_delay),
         }
     }
 }
@@ -101,11 +101,11 @@ impl ScoringTimes {
     /// Delays all times so that the record is created at `earliest` or later. A strap uploads its
     /// data in chronological order.
     pub(crate) fn not_before(self, earliest: DateTime<Utc>) -> Self {
-        let late = (earliest - self.created).max(TimeDelta::zero());
+        let delay = (earliest - self.created).max(TimeDelta::zero());
         Self {
-            created: self.created + late,
-            finalized: self.finalized + late,
-            rescored: self.rescored.map(|at| at + late),
+            created: self.created + delay,
+            finalized: self.finalized + delay,
+            rescored: self.rescored.map(|at| at + delay),
         }
     }
 }

@@ -34,39 +34,39 @@ impl SleepKind {
 }
 
 pub(crate) fn score(
-    chance: &mut SeededRng,
+    rng: &mut SeededRng,
     body: &BodyBaseline,
     span: TimeSpan,
     kind: SleepKind,
     need: &SleepNeed,
 ) -> SleepScoreJson {
     let length = (span.end - span.start).num_milliseconds();
-    let stages = draw_stages(chance, length, kind.is_nap());
+    let stages = draw_stages(rng, length, kind.is_nap());
     let asleep = stages.total_light_sleep_time_milli
         + stages.total_slow_wave_sleep_time_milli
         + stages.total_rem_sleep_time_milli;
     let needed = SleepNeededJson {
         baseline_milli: body.need_milli,
         need_from_sleep_debt_milli: need.debt_milli,
-        need_from_recent_strain_milli: chance.int_between(20_000, 2_100_000),
+        need_from_recent_strain_milli: rng.int_between(20_000, 2_100_000),
         need_from_recent_nap_milli: -need.nap_milli,
     };
-    let whole_need = needed.baseline_milli
+    let total_need = needed.baseline_milli
         + needed.need_from_sleep_debt_milli
         + needed.need_from_recent_strain_milli
         + needed.need_from_recent_nap_milli;
     // WHOOP's values are multiples of 1/512 breath per minute.
-    let breaths = (body.respiratory_rate + chance.float_between(-0.8, 0.8)) * 512.0;
+    let breaths = (body.respiratory_rate + rng.float_between(-0.8, 0.8)) * 512.0;
     SleepScoreJson {
         respiratory_rate: Some(SinglePrecision::new(breaths.round() / 512.0)),
         sleep_performance_percentage: matches!(kind, SleepKind::Night | SleepKind::FirstNights)
             .then(|| {
-                SinglePrecision::new((fraction(asleep, whole_need) * 100.0).round().min(100.0))
+                SinglePrecision::new((fraction(asleep, total_need) * 100.0).round().min(100.0))
             }),
         sleep_consistency_percentage: (kind == SleepKind::Night)
-            .then(|| SinglePrecision::new(chance.float_between(48.0, 96.0).round())),
+            .then(|| SinglePrecision::new(rng.float_between(48.0, 96.0).round())),
         sleep_efficiency_percentage: Some(SinglePrecision::new(match kind {
-            SleepKind::EnteredByHand => 100.0 + chance.float_between(0.0, 1.5),
+            SleepKind::EnteredByHand => 100.0 + rng.float_between(0.0, 1.5),
             _ => fraction(asleep, stages.total_in_bed_time_milli) * 100.0,
         })),
         stage_summary: stages,
@@ -76,9 +76,9 @@ pub(crate) fn score(
 
 /// Draws the sleep stages, which add up to the time in bed. Time without data is not part of the
 /// time in bed, which is then shorter than end minus start.
-fn draw_stages(chance: &mut SeededRng, length: i64, nap: bool) -> StageSummaryJson {
-    let awake = chance.float_between(0.03, 0.13);
-    let no_data = if chance.random_bool(0.08) {
+fn draw_stages(rng: &mut SeededRng, length: i64, nap: bool) -> StageSummaryJson {
+    let awake = rng.float_between(0.03, 0.13);
+    let no_data = if rng.random_bool(0.08) {
         length / 25 / 1_000 * 1_000
     } else {
         0
@@ -86,11 +86,11 @@ fn draw_stages(chance: &mut SeededRng, length: i64, nap: bool) -> StageSummaryJs
     let in_bed = length - no_data;
     let part = |share: f64| round_to_int(share * 1e-3 * to_f64(in_bed)) * 1_000;
     let awake = part(awake);
-    let slow_wave = part(chance.float_between(0.12, 0.25));
+    let slow_wave = part(rng.float_between(0.12, 0.25));
     let rem = if nap && in_bed < 3_600_000 {
         0
     } else {
-        part(chance.float_between(0.15, 0.29))
+        part(rng.float_between(0.15, 0.29))
     };
     StageSummaryJson {
         total_in_bed_time_milli: in_bed,
@@ -100,12 +100,12 @@ fn draw_stages(chance: &mut SeededRng, length: i64, nap: bool) -> StageSummaryJs
         total_slow_wave_sleep_time_milli: slow_wave,
         total_rem_sleep_time_milli: rem,
         sleep_cycle_count: in_bed / 5_400_000,
-        disturbance_count: chance.int_between(0, 3) + in_bed / 3_000_000,
+        disturbance_count: rng.int_between(0, 3) + in_bed / 3_000_000,
     }
 }
 
-pub(crate) fn fraction(part: i64, of: i64) -> f64 {
-    to_f64(part) / to_f64(of.max(1))
+pub(crate) fn fraction(part: i64, total: i64) -> f64 {
+    to_f64(part) / to_f64(total.max(1))
 }
 
 /// Converts without loss, because all durations here are far below 2^53 milliseconds.

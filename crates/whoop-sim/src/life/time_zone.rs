@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clocks_change_when_they_do_in_the_world() {
+    fn clock_changes_happen_at_the_real_instants() {
         assert_eq!(offset(BERLIN, "2026-03-29T00:59:59Z"), "+01:00");
         assert_eq!(offset(BERLIN, "2026-03-29T01:00:00Z"), "+02:00");
         assert_eq!(offset(BERLIN, "2026-10-25T01:00:00Z"), "+01:00");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_time_finds_its_instant() {
+    fn a_local_time_is_converted_to_its_instant() {
         let local = |text: &str| text.parse::<NaiveDateTime>().unwrap();
         let instant = BERLIN.to_instant(local("2026-07-01T23:00:00"));
         assert_eq!(

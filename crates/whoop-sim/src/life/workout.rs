@@ -22,7 +22,7 @@ pub(crate) struct WorkoutLoad {
 }
 
 pub(crate) fn score(
-    chance: &mut SeededRng,
+    rng: &mut SeededRng,
     body: &BodyBaseline,
     span: TimeSpan,
     sport: Sport,
@@ -37,52 +37,52 @@ pub(crate) fn score(
         return (score, WorkoutLoad::default());
     }
     let minutes = to_f64(length) / 60_000.0;
-    let effort = sport.effort + chance.float_between(-0.06, 0.06);
-    let heart = to_f64(body.max_heart_rate);
-    let average = round_to_int(heart * effort);
-    let highest = round_to_int(heart * (effort + chance.float_between(0.1, 0.18)).min(1.0));
+    let effort = sport.effort + rng.float_between(-0.06, 0.06);
+    let max_heart_rate = to_f64(body.max_heart_rate);
+    let average = round_to_int(max_heart_rate * effort);
+    let highest = round_to_int(max_heart_rate * (effort + rng.float_between(0.1, 0.18)).min(1.0));
     let load = WorkoutLoad {
         strain: 20.9 * (1.0 - (-minutes * effort.powi(4) / 28.0).exp()),
-        kilojoule: minutes * (effort - 0.3).max(0.05) * 95.0 * chance.float_between(0.9, 1.1),
+        kilojoule: minutes * (effort - 0.3).max(0.05) * 95.0 * rng.float_between(0.9, 1.1),
         max_heart_rate: highest,
     };
     let distance = (sport.meters_per_minute > 0.0)
-        .then(|| minutes * sport.meters_per_minute * chance.float_between(0.85, 1.15));
-    let climb = distance.map(|meters| meters * chance.float_between(0.001, 0.02));
+        .then(|| minutes * sport.meters_per_minute * rng.float_between(0.85, 1.15));
+    let altitude_gain = distance.map(|meters| meters * rng.float_between(0.001, 0.02));
     let score = WorkoutScoreJson {
         strain: SinglePrecision::new(load.strain),
         average_heart_rate: average,
         max_heart_rate: highest.max(average),
         kilojoule: SinglePrecision::new(load.kilojoule),
         // WHOOP sends a fraction, although its documentation describes values from 0 to 100.
-        percent_recorded: SinglePrecision::new(if chance.random_bool(0.4) {
+        percent_recorded: SinglePrecision::new(if rng.random_bool(0.4) {
             1.0
         } else {
-            1.0 - chance.float_between(0.0, 1.0).powi(8)
+            1.0 - rng.float_between(0.0, 1.0).powi(8)
         }),
         distance_meter: distance.map(SinglePrecision::new),
-        altitude_gain_meter: climb.map(SinglePrecision::new),
-        altitude_change_meter: climb
-            .map(|meters| SinglePrecision::new(meters * chance.float_between(-0.4, 0.4))),
-        zone_durations: ZonesJson::Durations(draw_zone_durations(chance, length, effort)),
+        altitude_gain_meter: altitude_gain.map(SinglePrecision::new),
+        altitude_change_meter: altitude_gain
+            .map(|meters| SinglePrecision::new(meters * rng.float_between(-0.4, 0.4))),
+        zone_durations: ZonesJson::Durations(draw_zone_durations(rng, length, effort)),
     };
     (score, load)
 }
 
 /// Draws the times in the six heart rate zones, which add up to the length of the workout.
-fn draw_zone_durations(chance: &mut SeededRng, length: i64, effort: f64) -> ZoneDurationsJson {
+fn draw_zone_durations(rng: &mut SeededRng, length: i64, effort: f64) -> ZoneDurationsJson {
     let centre = ((effort - 0.4) / 0.1).clamp(0.0, 4.5);
     let mut weights = [0.0; 6];
     for (zone, weight) in (0i32..).zip(weights.iter_mut()) {
-        let away = (f64::from(zone) - centre).abs();
-        *weight = (1.0 - away / 2.5).max(0.0) * chance.float_between(0.7, 1.3);
+        let distance_from_centre = (f64::from(zone) - centre).abs();
+        *weight = (1.0 - distance_from_centre / 2.5).max(0.0) * rng.float_between(0.7, 1.3);
     }
     let total: f64 = weights.iter().sum::<f64>().max(0.01);
     let mut parts = weights.map(|weight| round_to_int(to_f64(length) * weight / total / 10.0) * 10);
     // The rounding error is added to the longest zone.
-    let left = length - parts.iter().sum::<i64>();
+    let remainder = length - parts.iter().sum::<i64>();
     if let Some(longest) = parts.iter_mut().max() {
-        *longest += left;
+        *longest += remainder;
     }
     let [zero, one, two, three, four, five] = parts;
     ZoneDurationsJson {

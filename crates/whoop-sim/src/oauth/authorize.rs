@@ -129,7 +129,7 @@ fn is_registered(config: &SimConfig, redirect_url: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn ask(query: &str) -> Result<AuthorizationRequest, AuthorizationOutcome> {
+    fn parse(query: &str) -> Result<AuthorizationRequest, AuthorizationOutcome> {
         AuthorizationRequest::parse(&SimConfig::default(), query.as_bytes())
     }
 
@@ -137,8 +137,8 @@ mod tests {
                         &redirect_uri=http://localhost:1/cb%3Fa%3D1";
 
     #[test]
-    fn a_good_request_is_understood() {
-        let request = ask(&format!("{GOOD}&state=01234567&login_hint=5")).unwrap();
+    fn a_valid_request_is_parsed() {
+        let request = parse(&format!("{GOOD}&state=01234567&login_hint=5")).unwrap();
         assert_eq!(request.scopes, ["offline", "read:sleep"]);
         assert_eq!(request.person.as_deref(), Some("5"));
         assert_eq!(
@@ -151,17 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn seven_characters_of_state_are_too_few() {
-        let Err(AuthorizationOutcome::Redirect(url)) = ask(&format!("{GOOD}&state=0123456")) else {
-            panic!("must redirect");
+    fn a_state_with_seven_characters_is_refused() {
+        let Err(AuthorizationOutcome::Redirect(url)) = parse(&format!("{GOOD}&state=0123456"))
+        else {
+            panic!("the error is not a redirect");
         };
         assert!(url.contains("error=invalid_state"), "{url}");
         assert!(url.ends_with("state=0123456"), "{url}");
     }
 
     #[test]
-    fn only_registered_addresses_are_redirected_to() {
-        for bad in [
+    fn only_registered_redirect_urls_are_accepted() {
+        for unregistered in [
             "http://example.test/",
             "ftp://localhost/",
             "nonsense",
@@ -169,16 +170,19 @@ mod tests {
             "http://127.0.0.1.example.test/",
         ] {
             assert!(
-                !is_registered(&SimConfig::default(), bad),
-                "{bad} must be refused"
+                !is_registered(&SimConfig::default(), unregistered),
+                "{unregistered} must be refused"
             );
         }
-        for good in [
+        for registered in [
             "http://127.0.0.1:9/cb",
             "http://[::1]:1/x",
             "https://localhost/",
         ] {
-            assert!(is_registered(&SimConfig::default(), good), "{good}");
+            assert!(
+                is_registered(&SimConfig::default(), registered),
+                "{registered}"
+            );
         }
         let strict = SimConfig {
             redirect_urls: vec!["https://app.test/cb".to_owned()],

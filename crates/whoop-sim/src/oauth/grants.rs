@@ -150,24 +150,24 @@ impl GrantStore {
     ///
     /// A spent token is counted. In the mode `FamilyRevoked` it also revokes the grant.
     pub(crate) fn redeem(&mut self, token: &str) -> Result<(usize, Vec<String>), InvalidGrant> {
-        let at = *self.refresh_tokens.get(token).ok_or(InvalidGrant)?;
-        let grant = &mut self.grants[at];
+        let index = *self.refresh_tokens.get(token).ok_or(InvalidGrant)?;
+        let grant = &mut self.grants[index];
         if grant.is_revoked {
             return Err(InvalidGrant);
         }
         if grant.refresh_token.as_deref() == Some(token) {
-            return Ok((at, grant.scopes.clone()));
+            return Ok((index, grant.scopes.clone()));
         }
         grant.reuses += 1;
         if self.reuse_mode == ReuseMode::FamilyRevoked {
-            self.revoke_grant(at);
+            self.revoke_grant(index);
         }
         Err(InvalidGrant)
     }
 
     pub(crate) fn owner_of_refresh_token(&self, token: &str) -> Option<i64> {
-        let at = *self.refresh_tokens.get(token)?;
-        self.grants.get(at).map(|grant| grant.whoop_user_id)
+        let index = *self.refresh_tokens.get(token)?;
+        self.grants.get(index).map(|grant| grant.whoop_user_id)
     }
 
     pub(crate) fn owner_of_code(&self, code: &str) -> Option<i64> {
@@ -178,25 +178,30 @@ impl GrantStore {
     /// refresh token too if `scopes` contains `offline`.
     pub(crate) fn refresh(
         &mut self,
-        at: usize,
+        index: usize,
         scopes: Vec<String>,
         now: DateTime<Utc>,
     ) -> SimTokenPair {
-        self.grants[at].refreshes += 1;
-        self.issue_tokens(at, scopes, now)
+        self.grants[index].refreshes += 1;
+        self.issue_tokens(index, scopes, now)
     }
 
-    fn issue_tokens(&mut self, at: usize, scopes: Vec<String>, now: DateTime<Utc>) -> SimTokenPair {
-        let grant = &mut self.grants[at];
+    fn issue_tokens(
+        &mut self,
+        index: usize,
+        scopes: Vec<String>,
+        now: DateTime<Utc>,
+    ) -> SimTokenPair {
+        let grant = &mut self.grants[index];
         self.access_tokens.remove(&grant.access_token);
         let access_token = random_token("AT");
-        self.access_tokens.insert(access_token.clone(), at);
+        self.access_tokens.insert(access_token.clone(), index);
         let refresh_token = scopes
             .iter()
             .any(|scope| scope == "offline")
             .then(|| random_token("RT"));
         if let Some(token) = &refresh_token {
-            self.refresh_tokens.insert(token.clone(), at);
+            self.refresh_tokens.insert(token.clone(), index);
             grant.refresh_token = Some(token.clone());
         }
         grant.access_token.clone_from(&access_token);
@@ -222,21 +227,22 @@ impl GrantStore {
 
     /// Revokes every grant of a member; returns true if there was one.
     pub(crate) fn revoke(&mut self, whoop_user_id: i64) -> bool {
-        let theirs: Vec<usize> = (0..self.grants.len())
-            .filter(|at| {
-                let grant = &self.grants[*at];
+        let indices: Vec<usize> = (0..self.grants.len())
+            .filter(|index| {
+                let grant = &self.grants[*index];
                 grant.whoop_user_id == whoop_user_id && !grant.is_revoked
             })
             .collect();
-        for at in &theirs {
-            self.revoke_grant(*at);
+        for index in &indices {
+            self.revoke_grant(*index);
         }
-        !theirs.is_empty()
+        !indices.is_empty()
     }
 
-    pub(crate) fn expire_access_tokens(&mut self, whose: Option<i64>, now: DateTime<Utc>) {
-        let theirs = |grant: &&mut Grant| whose.is_none_or(|id| grant.whoop_user_id == id);
-        for grant in self.grants.iter_mut().filter(theirs) {
+    pub(crate) fn expire_access_tokens(&mut self, whoop_user_id: Option<i64>, now: DateTime<Utc>) {
+        let is_affected =
+            |grant: &&mut Grant| whoop_user_id.is_none_or(|id| grant.whoop_user_id == id);
+        for grant in self.grants.iter_mut().filter(is_affected) {
             grant.access_expires_at = grant.access_expires_at.min(now);
         }
     }
@@ -251,16 +257,16 @@ impl GrantStore {
             .any(|grant| grant.whoop_user_id == whoop_user_id && !grant.is_revoked)
     }
 
-    fn revoke_grant(&mut self, at: usize) {
-        self.grants[at].is_revoked = true;
+    fn revoke_grant(&mut self, index: usize) {
+        self.grants[index].is_revoked = true;
     }
 }
 
 /// Returns a random token. It is independent of the seed, so that a token from an earlier run is
 /// not valid.
 fn random_token(kind: &str) -> String {
-    let (one, two) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    format!("{kind}-{one}{two}")
+    let (first, second) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    format!("{kind}-{first}{second}")
 }
 
 #[cfg(test)]
@@ -288,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_kills_the_old_pair_at_once() {
+    fn a_refresh_invalidates_the_old_token_pair_immediately() {
         let (mut grants, old) = connected(ReuseMode::LoserRejected);
         let old_refresh = old.refresh_token.unwrap();
         let new = refresh(&mut grants, &old_refresh).unwrap();
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_stricter_mode_reuse_takes_the_winner_down_too() {
+    fn in_family_revoked_mode_reuse_also_revokes_the_new_token_pair() {
         let (mut grants, old) = connected(ReuseMode::FamilyRevoked);
         let old_refresh = old.refresh_token.unwrap();
         let new = refresh(&mut grants, &old_refresh).unwrap();
@@ -312,12 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn a_code_works_once_and_for_ten_minutes() {
+    fn a_code_can_be_exchanged_once_within_ten_minutes() {
         let mut grants = GrantStore::new(ReuseMode::LoserRejected, 3_600);
-        let late = grants.issue_code(1, scopes(), None, noon());
+        let expired_code = grants.issue_code(1, scopes(), None, noon());
         assert!(
             grants
-                .exchange_code(&late, None, noon() + CODE_TTL)
+                .exchange_code(&expired_code, None, noon() + CODE_TTL)
                 .is_err()
         );
 
@@ -339,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_ends_with_its_hour() {
+    fn an_access_token_expires_after_its_lifetime() {
         let (grants, pair) = connected(ReuseMode::LoserRejected);
         let end = noon() + TimeDelta::seconds(3_600);
         let last = end - TimeDelta::milliseconds(1);

@@ -79,22 +79,22 @@ fn refresh_grant(
     now: DateTime<Utc>,
 ) -> Result<SimTokenPair, HttpReply> {
     let (at, granted) = grants.redeem(token).map_err(|_| invalid_grant())?;
-    let asked: Vec<String> = scope
+    let requested: Vec<String> = scope
         .unwrap_or_default()
         .split_whitespace()
         .map(str::to_owned)
         .collect();
-    if asked.iter().any(|scope| !granted.contains(scope)) {
+    if requested.iter().any(|scope| !granted.contains(scope)) {
         return Err(HttpReply::oauth_error(
             400,
             "invalid_scope",
             "The requested scope is invalid, unknown, or malformed",
         ));
     }
-    let scopes = match asked.as_slice() {
+    let scopes = match requested.as_slice() {
         [] => granted.into_iter().filter(|it| it != "offline").collect(),
         [only] if only == "offline" => granted,
-        _ => asked,
+        _ => requested,
     };
     Ok(grants.refresh(at, scopes, now))
 }

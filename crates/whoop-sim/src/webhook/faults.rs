@@ -22,13 +22,13 @@ pub struct WebhookFaults {
 
 impl WebhookFaults {
     pub(crate) fn validate(&self) -> Result<(), String> {
-        for (name, odds) in [("lose", self.lose), ("duplicate", self.duplicate)] {
-            if !(0.0..=1.0).contains(&odds) {
+        for (name, probability) in [("lose", self.lose), ("duplicate", self.duplicate)] {
+            if !(0.0..=1.0).contains(&probability) {
                 return Err(format!("{name} must be from 0 to 1"));
             }
         }
         if self.delay_seconds > 86_400 {
-            return Err("delay_seconds must be a day (86400) at most".to_owned());
+            return Err("delay_seconds must be at most 86400, one day".to_owned());
         }
         Ok(())
     }

@@ -112,10 +112,10 @@ pub(crate) struct WebhookOutbox {
 }
 
 impl WebhookOutbox {
-    pub(crate) fn new(url: Option<String>, mischief: WebhookFaults) -> Self {
+    pub(crate) fn new(url: Option<String>, faults: WebhookFaults) -> Self {
         Self {
             url,
-            faults: mischief,
+            faults,
             ..Self::default()
         }
     }
@@ -126,17 +126,17 @@ impl WebhookOutbox {
         event: &SimWebhookEvent,
         whoop_user_id: i64,
         at: DateTime<Utc>,
-        chance: &mut SeededRng,
+        rng: &mut SeededRng,
     ) {
         let Some(kind) = event.event_type().filter(|_| self.url.is_some()) else {
             return;
         };
-        let trace_id = chance.uuid().to_string();
-        let is_lost = chance.random_bool(self.faults.lose);
-        let copies = 1 + u8::from(chance.random_bool(self.faults.duplicate) && !is_lost);
+        let trace_id = rng.uuid().to_string();
+        let is_lost = rng.random_bool(self.faults.lose);
+        let copies = 1 + u8::from(rng.random_bool(self.faults.duplicate) && !is_lost);
         for _ in 0..copies {
-            let most = i64::try_from(self.faults.delay_seconds).unwrap_or(0);
-            let due_at = at + TimeDelta::milliseconds(chance.int_between(0, most * 1_000));
+            let max_seconds = i64::try_from(self.faults.delay_seconds).unwrap_or(0);
+            let due_at = at + TimeDelta::milliseconds(rng.int_between(0, max_seconds * 1_000));
             self.last_seq += 1;
             let delivery = WebhookDelivery {
                 seq: self.last_seq,
@@ -163,9 +163,9 @@ impl WebhookOutbox {
     pub(crate) fn take_due(
         &mut self,
         now: DateTime<Utc>,
-        chance: &mut SeededRng,
+        rng: &mut SeededRng,
     ) -> Vec<OutgoingWebhook> {
-        let mut shipments = Vec::new();
+        let mut webhooks = Vec::new();
         while let Some(&(due_at, seq)) = self.queue.first()
             && due_at <= now
         {
@@ -190,18 +190,18 @@ impl WebhookOutbox {
                 kind: delivery.kind,
                 trace_id: &delivery.trace_id,
             };
-            shipments.push(OutgoingWebhook {
+            webhooks.push(OutgoingWebhook {
                 seq,
                 timestamp_ms,
-                body: serde_json::to_string(&body).expect("numbers and texts always print"),
+                body: serde_json::to_string(&body).expect("numbers and strings can be serialized"),
             });
         }
         if self.faults.reorder {
-            for last in (1..shipments.len()).rev() {
-                shipments.swap(last, chance.index(last + 1));
+            for last in (1..webhooks.len()).rev() {
+                webhooks.swap(last, rng.index(last + 1));
             }
         }
-        shipments
+        webhooks
     }
 
     /// Records the answer to an attempt; every status except 2xx is a failure. The answer is
@@ -210,18 +210,18 @@ impl WebhookOutbox {
         let Some(mut delivery) = self.unfinished.remove(&seq) else {
             return;
         };
-        let is_good = matches!(answer, Ok(200..=299));
+        let is_delivered = matches!(answer, Ok(200..=299));
         if let Some(attempt) = delivery.attempts.last_mut() {
             match answer {
                 Ok(status) => attempt.status = Some(status),
                 Err(error) => attempt.error = Some(error),
             }
         }
-        let tries = delivery.attempts.len();
-        let retry = tries
+        let attempts = delivery.attempts.len();
+        let retry = attempts
             .checked_sub(1)
-            .and_then(|at| RETRY_DELAYS_MINUTES.get(at));
-        match (is_good, retry, delivery.attempts.last()) {
+            .and_then(|index| RETRY_DELAYS_MINUTES.get(index));
+        match (is_delivered, retry, delivery.attempts.last()) {
             (true, _, _) => self.finish(delivery, DeliveryState::Delivered),
             (false, Some(&minutes), Some(last)) => {
                 delivery.due_at = last.at + TimeDelta::minutes(minutes);
@@ -265,13 +265,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_together_comes_out_of_order_when_told_so() {
-        let mischief = WebhookFaults {
+    fn reorder_sends_webhooks_that_are_due_together_in_another_order() {
+        let faults = WebhookFaults {
             reorder: true,
             ..WebhookFaults::default()
         };
-        let mut outbox = WebhookOutbox::new(Some("http://127.0.0.1:9".to_owned()), mischief);
-        let mut chance = SeededRng::new(7, 1);
+        let mut outbox = WebhookOutbox::new(Some("http://127.0.0.1:9".to_owned()), faults);
+        let mut rng = SeededRng::new(7, 1);
         let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         for id in 0..20 {
             let event = SimWebhookEvent {
@@ -279,15 +279,15 @@ mod tests {
                 deleted: false,
                 id: id.to_string(),
             };
-            outbox.publish(&event, 1, now, &mut chance);
+            outbox.publish(&event, 1, now, &mut rng);
         }
         let order: Vec<u64> = outbox
-            .take_due(now, &mut chance)
+            .take_due(now, &mut rng)
             .iter()
             .map(|it| it.seq)
             .collect();
         assert_eq!(order.len(), 20);
         assert!(!order.is_sorted());
-        assert!(outbox.take_due(now, &mut chance).is_empty());
+        assert!(outbox.take_due(now, &mut rng).is_empty());
     }
 }

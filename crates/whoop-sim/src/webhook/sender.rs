@@ -20,19 +20,19 @@ pub(crate) type DeliveryLock = Arc<tokio::sync::Mutex<()>>;
 pub(crate) async fn deliver_due(
     world: &WorldHandle,
     http: &reqwest::Client,
-    gate: &DeliveryLock,
+    delivery_lock: &DeliveryLock,
 ) -> usize {
-    let _round = gate.lock().await;
-    let Some((url, secret, shipments)) = world.take_due_webhooks() else {
+    let _round = delivery_lock.lock().await;
+    let Some((url, secret, webhooks)) = world.take_due_webhooks() else {
         return 0;
     };
-    let count = shipments.len();
-    stream::iter(shipments)
-        .for_each_concurrent(MAX_CONCURRENT, |shipment| {
+    let count = webhooks.len();
+    stream::iter(webhooks)
+        .for_each_concurrent(MAX_CONCURRENT, |webhook| {
             let (url, secret) = (&url, &secret);
             async move {
-                let answer = send_webhook(http, url, secret, &shipment).await;
-                world.lock().outbox.record_answer(shipment.seq, answer);
+                let answer = send_webhook(http, url, secret, &webhook).await;
+                world.lock().outbox.record_answer(webhook.seq, answer);
             }
         })
         .await;
@@ -43,20 +43,20 @@ async fn send_webhook(
     http: &reqwest::Client,
     url: &str,
     secret: &str,
-    shipment: &OutgoingWebhook,
+    webhook: &OutgoingWebhook,
 ) -> Result<u16, String> {
-    let timestamp = shipment.timestamp_ms.to_string();
-    let signature = signature::sign(secret, &timestamp, shipment.body.as_bytes());
-    let answer = http
+    let timestamp = webhook.timestamp_ms.to_string();
+    let signature = signature::sign(secret, &timestamp, webhook.body.as_bytes());
+    let response = http
         .post(url)
         .header("content-type", "application/json")
         .header("X-WHOOP-Signature", signature)
         .header("X-WHOOP-Signature-Timestamp", timestamp)
-        .body(shipment.body.clone())
+        .body(webhook.body.clone())
         .send()
         .await;
-    answer
-        .map(|answer| answer.status().as_u16())
+    response
+        .map(|response| response.status().as_u16())
         .map_err(|error| error.to_string())
 }
 
@@ -71,28 +71,28 @@ pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
 
 /// Sends due webhooks until the task is dropped. While there is no receiver, it sleeps until it is
 /// woken.
-pub(crate) async fn run_delivery(world: WorldHandle, gate: DeliveryLock) {
-    let kick = Arc::clone(&world.lock().delivery_wakeup);
+pub(crate) async fn run_delivery(world: WorldHandle, delivery_lock: DeliveryLock) {
+    let wakeup = Arc::clone(&world.lock().delivery_wakeup);
     let mut http = None;
     loop {
         let has_receiver = world.lock().outbox.url.is_some();
         if !has_receiver {
-            kick.notified().await;
+            wakeup.notified().await;
             continue;
         }
         if http.is_none() {
             match http_client() {
                 Ok(client) => http = Some(client),
                 Err(error) => {
-                    tracing::error!(%error, "webhooks cannot be sent");
+                    tracing::error!(%error, "cannot create the HTTP client for webhooks");
                     return;
                 }
             }
         }
         if let Some(http) = &http {
-            deliver_due(&world, http, &gate).await;
+            deliver_due(&world, http, &delivery_lock).await;
         }
         // The loop checks again after the interval or a wake-up.
-        let _ = tokio::time::timeout(POLL_INTERVAL, kick.notified()).await;
+        let _ = tokio::time::timeout(POLL_INTERVAL, wakeup.notified()).await;
     }
 }

@@ -4,13 +4,13 @@ use crate::support::{Answer, Member, frozen, http, send};
 use serde_json::{Value, json};
 use whoop_sim::{EditError, SimConfig, SimDataType, SimError, SimServer};
 
-async fn post(sim: &SimServer, page: &str, body: &str) -> Answer {
-    let url = format!("{}/_sim/{page}", sim.base_url());
+async fn post(sim: &SimServer, route: &str, body: &str) -> Answer {
+    let url = format!("{}/_sim/{route}", sim.base_url());
     send(http().post(url).body(body.to_owned())).await
 }
 
 #[tokio::test]
-async fn the_truth_page_is_what_the_handle_says() {
+async fn the_truth_route_equals_the_truth_of_the_handle() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let url = format!("{}/_sim/truth", sim.base_url());
     let all = send(http().get(&url)).await.json();
@@ -45,15 +45,15 @@ async fn deleting_a_sleep_deletes_its_recovery() {
     });
 
     assert_eq!(post(&sim, "edit", &body.to_string()).await.status, 200);
-    let gone = member
+    let recovery_reply = member
         .get(&format!("cycle/{}/recovery", recovery["cycle_id"]))
         .await;
-    assert_eq!(gone.status, 404);
+    assert_eq!(recovery_reply.status, 404);
     assert_eq!(post(&sim, "edit", &body.to_string()).await.status, 404);
 }
 
 #[tokio::test]
-async fn an_edit_moves_updated_at_and_nothing_else() {
+async fn an_edit_changes_only_its_fields_and_updated_at() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let id = sim.world().people()[0];
     let mut record = sim.world().truth(id)["recoveries"][9].clone();
@@ -70,7 +70,7 @@ async fn an_edit_moves_updated_at_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_moved_sleep_takes_its_recovery_along() {
+async fn a_recovery_is_sorted_by_the_new_times_of_an_edited_sleep() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let recovery = sim.world().truth(member.id)["recoveries"][2].clone();
@@ -84,7 +84,7 @@ async fn a_moved_sleep_takes_its_recovery_along() {
 }
 
 #[tokio::test]
-async fn an_inserted_record_is_filled_in_and_listed_in_its_place() {
+async fn an_inserted_record_gets_default_fields_and_is_listed_in_order() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let record = json!({"start": "2026-11-20T16:00:00.000Z", "end": "2026-11-20T16:30:00.000Z",
@@ -102,9 +102,11 @@ async fn an_inserted_record_is_filled_in_and_listed_in_its_place() {
         found
     );
 
-    let mut again = record;
-    again["id"] = json!(id);
-    let refused = sim.world().insert(member.id, SimDataType::Workout, again);
+    let mut duplicate = record;
+    duplicate["id"] = json!(id);
+    let refused = sim
+        .world()
+        .insert(member.id, SimDataType::Workout, duplicate);
     assert_eq!(refused, Err(EditError::IdTaken));
 }
 
@@ -113,9 +115,9 @@ async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let cycles = member.get("cycle").await.json();
-    let of_cycle = json!(cycles["records"][4]["id"]);
+    let cycle_id = json!(cycles["records"][4]["id"]);
     let recovery = member
-        .get(&format!("cycle/{of_cycle}/recovery"))
+        .get(&format!("cycle/{cycle_id}/recovery"))
         .await
         .json();
     let sleep = recovery["sleep_id"].as_str().unwrap();
@@ -123,9 +125,9 @@ async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
         .delete(member.id, SimDataType::Sleep, sleep)
         .unwrap();
 
-    let record = json!({"cycle_id": of_cycle, "score_state": "UNSCORABLE"});
-    let alone = json!({"cycle_id": 12, "created_at": "2026-11-20T17:00:00.000Z"});
-    for record in [record, alone] {
+    let record = json!({"cycle_id": cycle_id, "score_state": "UNSCORABLE"});
+    let without_cycle = json!({"cycle_id": 12, "created_at": "2026-11-20T17:00:00.000Z"});
+    for record in [record, without_cycle] {
         sim.world()
             .insert(member.id, SimDataType::Recovery, record)
             .unwrap();
@@ -139,9 +141,9 @@ async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
         .map(|it| it["cycle_id"].clone())
         .collect();
     assert_eq!(listed[0], 12);
-    assert!(listed[1..].contains(&of_cycle));
+    assert!(listed[1..].contains(&cycle_id));
     let again = member
-        .get(&format!("cycle/{of_cycle}/recovery"))
+        .get(&format!("cycle/{cycle_id}/recovery"))
         .await
         .json();
     assert!(again["sleep_id"].is_string());
@@ -159,7 +161,7 @@ async fn the_clock_can_be_read_set_and_advanced() {
 }
 
 #[tokio::test]
-async fn a_revoked_member_is_told_by_the_next_call() {
+async fn the_next_call_of_a_revoked_member_is_refused() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let body = json!({"whoop_user_id": member.id}).to_string();
@@ -240,19 +242,22 @@ async fn faults_are_set_as_a_whole_list_and_can_be_read_back() {
 }
 
 #[tokio::test]
-async fn the_front_page_says_what_this_is() {
+async fn the_front_page_describes_the_simulator() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let front = send(http().get(sim.base_url())).await;
     assert!(front.text.contains("simulator"));
-    let nowhere = send(http().get(format!("{}/_sim/moon", sim.base_url()))).await;
+    let unknown_route = send(http().get(format!("{}/_sim/moon", sim.base_url()))).await;
     assert_eq!(
-        (nowhere.status, nowhere.json()["error"].is_string()),
+        (
+            unknown_route.status,
+            unknown_route.json()["error"].is_string()
+        ),
         (404, true)
     );
 }
 
 #[tokio::test]
-async fn one_seed_makes_the_same_bytes_and_another_makes_others() {
+async fn the_same_seed_gives_the_same_bytes_and_another_seed_other_bytes() {
     let truth = async |seed| {
         let config = SimConfig {
             seed,
@@ -269,7 +274,7 @@ async fn one_seed_makes_the_same_bytes_and_another_makes_others() {
 }
 
 #[test]
-fn it_runs_beside_any_runtime_and_leaves_its_port_when_dropped() {
+fn the_simulator_runs_with_any_runtime_and_frees_its_port_when_dropped() {
     let current = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -291,7 +296,7 @@ fn it_runs_beside_any_runtime_and_leaves_its_port_when_dropped() {
 }
 
 #[tokio::test]
-async fn it_says_why_it_does_not_start() {
+async fn a_failed_start_returns_the_reason() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let taken = SimConfig {
         listen: sim.address(),
@@ -301,19 +306,19 @@ async fn it_says_why_it_does_not_start() {
         SimServer::start(taken).await,
         Err(SimError::Listen { .. })
     ));
-    let silly = SimConfig {
+    let invalid = SimConfig {
         speed: f64::NAN,
         ..frozen()
     };
     assert!(matches!(
-        SimServer::start(silly).await,
+        SimServer::start(invalid).await,
         Err(SimError::Config(_))
     ));
     assert_eq!(sim.world().truth(1), Value::Null);
 }
 
 #[tokio::test]
-async fn the_front_page_and_its_files_allow_nothing_from_elsewhere() {
+async fn the_security_policy_of_the_front_page_allows_no_other_hosts() {
     let sim = SimServer::start(frozen()).await.unwrap();
     for path in ["/", "/_sim/page.css", "/_sim/page.js"] {
         let file = send(http().get(format!("{}{path}", sim.base_url()))).await;
@@ -345,7 +350,7 @@ async fn the_state_counts_calls_tokens_and_people() {
 }
 
 #[tokio::test]
-async fn a_part_of_the_people_can_be_asked_for() {
+async fn people_can_be_listed_in_parts() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let url = format!("{}/_sim/people", sim.base_url());
     let part = send(http().get(format!("{url}?offset=1&limit=1"))).await;

@@ -27,14 +27,14 @@ fn valid(description: &Value, schema: &Value, value: &Value) -> Result<(), Strin
 }
 
 #[tokio::test]
-async fn every_described_route_is_there() {
+async fn every_described_route_exists() {
     let (sim, description) = described().await;
     for (path, methods) in description["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
             let method = method.to_uppercase().parse().unwrap();
             let url = format!("{}{path}", sim.base_url());
             let answer = send(http().request(method, url)).await;
-            assert!(!answer.text.contains("no such page"), "{path}");
+            assert!(!answer.text.contains("no such route"), "{path}");
             assert_ne!(answer.status, 405, "{path}");
         }
     }
@@ -58,7 +58,7 @@ async fn every_route_is_described() {
 }
 
 #[tokio::test]
-async fn every_example_fits_its_schema_and_is_not_called_malformed() {
+async fn every_example_matches_its_schema_and_is_accepted() {
     let (sim, description) = described().await;
     Member::connect(&sim, 0).await;
     let mut tried = 0;
@@ -84,13 +84,13 @@ async fn every_example_fits_its_schema_and_is_not_called_malformed() {
 }
 
 #[tokio::test]
-async fn the_pages_answer_as_described() {
+async fn the_responses_match_their_schemas() {
     let (sim, description) = described().await;
-    for page in [
+    for route in [
         "people", "state", "calls", "faults", "clock", "protocol", "webhooks",
     ] {
-        let answer = send(http().get(format!("{}/_sim/{page}", sim.base_url()))).await;
-        let path = &description["paths"][format!("/_sim/{page}")];
+        let answer = send(http().get(format!("{}/_sim/{route}", sim.base_url()))).await;
+        let path = &description["paths"][format!("/_sim/{route}")];
         let schema = &path["get"]["responses"]["200"]["content"]["application/json"]["schema"];
         valid(&description, schema, &answer.json()).unwrap();
     }

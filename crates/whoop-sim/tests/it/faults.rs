@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use whoop_sim::{Fault, FaultKind, SimDataType, SimServer};
 
 #[tokio::test]
-async fn a_status_strikes_as_often_as_it_was_told_to() {
+async fn a_status_fault_affects_the_given_number_of_requests() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world().add_fault(Fault {
@@ -22,7 +22,7 @@ async fn a_status_strikes_as_often_as_it_was_told_to() {
 }
 
 #[tokio::test]
-async fn a_token_is_not_spent_by_a_refresh_that_failed() {
+async fn a_failed_refresh_does_not_spend_the_refresh_token() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world().add_fault(Fault {
@@ -36,16 +36,16 @@ async fn a_token_is_not_spent_by_a_refresh_that_failed() {
         ("scope", "offline"),
     ];
 
-    let outage = token(&sim, &fields).await;
+    let failed = token(&sim, &fields).await;
     assert_eq!(
-        (outage.status, &outage.json()["error"]),
+        (failed.status, &failed.json()["error"]),
         (400, &json!("invalid_request"))
     );
     assert_eq!(token(&sim, &fields).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_reset_gives_no_answer_and_leaves_the_token_spent() {
+async fn a_reset_gives_no_answer_but_spends_the_refresh_token() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world().add_fault(Fault::new("token", FaultKind::Reset));
@@ -58,15 +58,15 @@ async fn a_reset_gives_no_answer_and_leaves_the_token_spent() {
     ];
 
     let url = format!("{}/token", sim.oauth_url());
-    let lost = member.http.post(url).form(&form).send().await;
-    assert!(lost.is_err(), "{lost:?}");
+    let response = member.http.post(url).form(&form).send().await;
+    assert!(response.is_err(), "{response:?}");
     assert_eq!(sim.world().calls().last().unwrap().status, 0);
     assert_eq!(sim.world().refresh_count(member.id), 1);
     assert_eq!(member.get("cycle").await.status, 401);
 }
 
 #[tokio::test]
-async fn a_truncated_answer_breaks_off_in_its_middle() {
+async fn a_truncated_answer_ends_in_the_middle() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world()
@@ -80,7 +80,7 @@ async fn a_truncated_answer_breaks_off_in_its_middle() {
 }
 
 #[tokio::test]
-async fn a_stalled_answer_outlasts_its_reader() {
+async fn a_stalled_answer_causes_a_client_timeout() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world().add_fault(Fault::new("cycle", FaultKind::Stall));
@@ -95,7 +95,7 @@ async fn a_stalled_answer_outlasts_its_reader() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_a_200_of_html() {
+async fn not_json_answers_200_with_html() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world().add_fault(Fault::new("*", FaultKind::NotJson));
@@ -106,7 +106,7 @@ async fn what_is_not_json_is_a_200_of_html() {
 }
 
 #[tokio::test]
-async fn one_record_of_a_page_is_broken_and_the_others_are_whole() {
+async fn exactly_one_record_of_a_page_is_broken() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world()
@@ -119,12 +119,15 @@ async fn one_record_of_a_page_is_broken_and_the_others_are_whole() {
 }
 
 #[tokio::test]
-async fn a_new_field_and_a_new_word_can_be_on_every_record() {
+async fn every_record_can_have_an_unknown_field_and_an_unknown_score_state() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let novelty = json!({"deep": [1.5]});
-    sim.world()
-        .add_fault(Fault::every_record("cycle", "novelty", novelty.clone()));
+    let unknown_field = json!({"deep": [1.5]});
+    sim.world().add_fault(Fault::every_record(
+        "cycle",
+        "unknown_field",
+        unknown_field.clone(),
+    ));
     sim.world().add_fault(Fault::every_record(
         "sleep",
         "score_state",
@@ -134,18 +137,18 @@ async fn a_new_field_and_a_new_word_can_be_on_every_record() {
     let cycles = member.get("cycle").await.json();
     let sleeps = member.get("activity/sleep").await.json();
     for index in 0..10 {
-        assert_eq!(cycles["records"][index]["novelty"], novelty);
+        assert_eq!(cycles["records"][index]["unknown_field"], unknown_field);
         assert_eq!(sleeps["records"][index]["score_state"], "HALF_SCORED");
     }
     sim.world().clear_faults();
     assert_eq!(
-        member.get("cycle").await.json()["records"][0]["novelty"],
+        member.get("cycle").await.json()["records"][0]["unknown_field"],
         Value::Null
     );
 }
 
 #[tokio::test]
-async fn a_record_can_be_broken_for_good() {
+async fn an_edit_can_break_a_record_permanently() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
@@ -160,12 +163,15 @@ async fn a_record_can_be_broken_for_good() {
         .unwrap();
 
     let page = member.get("cycle").await.json();
-    assert_eq!(page["records"][3]["start"], 5, "it keeps its place");
+    assert_eq!(
+        page["records"][3]["start"], 5,
+        "the record keeps its position"
+    );
     assert_eq!(page["records"][3]["score"], Value::Null);
 }
 
 #[tokio::test]
-async fn a_record_is_not_found_for_a_moment_and_its_list_shows_it() {
+async fn a_record_can_be_not_found_once_while_its_list_shows_it() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let cycles = member.get("cycle").await.json();
@@ -195,9 +201,9 @@ async fn a_page_can_be_empty_or_lack_its_next_token() {
 
     let empty = member.get("cycle").await.json();
     assert_eq!(empty, json!({"records": [], "next_token": null}));
-    let cut = member.get("cycle").await.json();
-    assert_eq!(cut["records"].as_array().unwrap().len(), 10);
-    assert_eq!(cut.get("next_token"), None);
+    let without_token = member.get("cycle").await.json();
+    assert_eq!(without_token["records"].as_array().unwrap().len(), 10);
+    assert_eq!(without_token.get("next_token"), None);
     assert!(member.get("cycle").await.json()["next_token"].is_string());
 }
 
@@ -225,12 +231,12 @@ async fn every_access_token_is_refused_and_the_token_endpoint_works() {
 #[tokio::test]
 async fn the_token_endpoint_answers_invalid_request_to_one_member() {
     let sim = SimServer::start(frozen()).await.unwrap();
-    let (unlucky, lucky) = (
+    let (affected, unaffected) = (
         Member::connect(&sim, 0).await,
         Member::connect(&sim, 1).await,
     );
     sim.world().add_fault(Fault {
-        whoop_user_id: Some(unlucky.id),
+        whoop_user_id: Some(affected.id),
         ..Fault::new("token", FaultKind::InvalidRequest)
     });
 
@@ -242,18 +248,22 @@ async fn the_token_endpoint_answers_invalid_request_to_one_member() {
         ];
         token(&sim, &fields).await
     };
-    let refused = refresh(&unlucky).await;
+    let refused = refresh(&affected).await;
     assert_eq!(
         (refused.status, &refused.json()["error"]),
         (400, &json!("invalid_request"))
     );
-    assert_eq!(refresh(&lucky).await.status, 200);
+    assert_eq!(refresh(&unaffected).await.status, 200);
     sim.world().clear_faults();
-    assert_eq!(refresh(&unlucky).await.status, 200, "it was not spent");
+    assert_eq!(
+        refresh(&affected).await.status,
+        200,
+        "the refresh token was not spent"
+    );
 }
 
 #[tokio::test]
-async fn a_late_answer_has_had_its_effect_before_its_reader_gave_up() {
+async fn a_late_answer_takes_effect_before_the_client_timeout() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     sim.world().add_fault(Fault {
@@ -270,7 +280,7 @@ async fn a_late_answer_has_had_its_effect_before_its_reader_gave_up() {
 
     let url = format!("{}/token", sim.oauth_url());
     let request = member.http.post(url).form(&form);
-    let gave_up = request.timeout(Duration::from_millis(300)).send().await;
-    assert!(gave_up.unwrap_err().is_timeout());
+    let result = request.timeout(Duration::from_millis(300)).send().await;
+    assert!(result.unwrap_err().is_timeout());
     assert_eq!(sim.world().refresh_count(member.id), 1);
 }

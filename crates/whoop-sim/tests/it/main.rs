@@ -1,5 +1,5 @@
 //! Tests of the simulator over HTTP, as a client uses it.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 mod control;
 mod description;

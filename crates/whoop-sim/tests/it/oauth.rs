@@ -7,7 +7,7 @@ use serde_json::json;
 use url::Url;
 use whoop_sim::{ReuseMode, SimConfig, SimServer};
 
-fn ask(sim: &SimServer, extra: &[(&str, &str)]) -> Url {
+fn authorization_url(sim: &SimServer, extra: &[(&str, &str)]) -> Url {
     let scope = ALL_SCOPES.join(" ");
     let mut url = Url::parse(&format!("{}/auth", sim.oauth_url())).unwrap();
     url.query_pairs_mut().extend_pairs(
@@ -45,7 +45,7 @@ async fn a_member_is_connected_through_the_consent_page() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let people = sim.world().people();
 
-    let page = send(http().get(ask(&sim, &[("state", "12345678")]))).await;
+    let page = send(http().get(authorization_url(&sim, &[("state", "12345678")]))).await;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("Allow") && page.text.contains("Deny"));
     assert!(
@@ -93,7 +93,7 @@ async fn a_member_is_connected_through_the_consent_page() {
 }
 
 #[tokio::test]
-async fn a_no_comes_back_as_request_forbidden() {
+async fn a_denied_consent_redirects_with_request_forbidden() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let scope = ALL_SCOPES.join(" ");
     let form = [
@@ -112,7 +112,7 @@ async fn a_no_comes_back_as_request_forbidden() {
 }
 
 #[tokio::test]
-async fn auto_consent_answers_for_the_person_of_the_login_hint() {
+async fn auto_consent_connects_the_person_of_the_login_hint() {
     let config = SimConfig {
         auto_consent: true,
         ..frozen()
@@ -121,7 +121,7 @@ async fn auto_consent_answers_for_the_person_of_the_login_hint() {
     let person = sim.world().people()[2];
     let hint = person.to_string();
 
-    let url = ask(&sim, &[("state", "12345678"), ("login_hint", &hint)]);
+    let url = authorization_url(&sim, &[("state", "12345678"), ("login_hint", &hint)]);
     let sent = send(http().get(url)).await;
     let code = parameter(sent.header("location"), "code");
     let fields = [
@@ -132,7 +132,7 @@ async fn auto_consent_answers_for_the_person_of_the_login_hint() {
     assert_eq!(token(&sim, &fields).await.status, 200);
     assert_eq!(sim.world().grants()[0].whoop_user_id, person);
 
-    let url = ask(&sim, &[("state", "12345678"), ("login_hint", "nobody")]);
+    let url = authorization_url(&sim, &[("state", "12345678"), ("login_hint", "nobody")]);
     let sent = send(http().get(url)).await;
     assert_eq!(
         parameter(sent.header("location"), "error"),
@@ -141,27 +141,30 @@ async fn auto_consent_answers_for_the_person_of_the_login_hint() {
 }
 
 #[tokio::test]
-async fn wrong_requests_for_consent_are_told_apart() {
+async fn invalid_consent_requests_have_different_errors() {
     let sim = SimServer::start(frozen()).await.unwrap();
-    let weak = send(http().get(ask(&sim, &[("state", "1234567")]))).await;
-    assert_eq!(parameter(weak.header("location"), "error"), "invalid_state");
-
-    let mut url = ask(&sim, &[("state", "12345678")]);
-    let wrong = url.as_str().replace("read%3Asleep", "read%3Adreams");
-    let wrong = send(http().get(wrong)).await;
+    let short_state = send(http().get(authorization_url(&sim, &[("state", "1234567")]))).await;
     assert_eq!(
-        parameter(wrong.header("location"), "error"),
+        parameter(short_state.header("location"), "error"),
+        "invalid_state"
+    );
+
+    let mut url = authorization_url(&sim, &[("state", "12345678")]);
+    let unknown_scope = url.as_str().replace("read%3Asleep", "read%3Adreams");
+    let refused = send(http().get(unknown_scope)).await;
+    assert_eq!(
+        parameter(refused.header("location"), "error"),
         "invalid_scope"
     );
 
-    let foreign = url.as_str().replace("127.0.0.1%3A9", "example.test");
-    assert_eq!(send(http().get(foreign)).await.status, 400);
+    let unregistered = url.as_str().replace("127.0.0.1%3A9", "example.test");
+    assert_eq!(send(http().get(unregistered)).await.status, 400);
     url.set_query(None);
     assert_eq!(send(http().get(url)).await.status, 400);
 }
 
 #[tokio::test]
-async fn a_refresh_ends_the_old_pair_at_once() {
+async fn a_refresh_invalidates_the_old_token_pair_immediately() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
@@ -173,31 +176,31 @@ async fn a_refresh_ends_the_old_pair_at_once() {
         (401, "Authorization was not valid")
     );
 
-    let loser = refresh(&sim, &member.refresh, "offline").await;
+    let reused = refresh(&sim, &member.refresh, "offline").await;
     assert_eq!(
-        (loser.status, &loser.json()["error"]),
+        (reused.status, &reused.json()["error"]),
         (400, &json!("invalid_grant"))
     );
-    let winner = refresh(&sim, new["refresh_token"].as_str().unwrap(), "offline").await;
-    assert_eq!(winner.status, 200);
+    let next = refresh(&sim, new["refresh_token"].as_str().unwrap(), "offline").await;
+    assert_eq!(next.status, 200);
     assert_eq!(sim.world().refresh_count(member.id), 2);
     assert_eq!(sim.world().grants()[0].reuses, 1);
 }
 
 #[tokio::test]
-async fn in_the_stricter_mode_reuse_ends_the_winner_too() {
+async fn in_family_revoked_mode_reuse_also_revokes_the_new_token_pair() {
     let sim = SimServer::start(frozen()).await.unwrap();
     sim.world().set_reuse_mode(ReuseMode::FamilyRevoked);
     let member = Member::connect(&sim, 0).await;
 
     let new = refresh(&sim, &member.refresh, "offline").await.json();
     assert_eq!(refresh(&sim, &member.refresh, "offline").await.status, 400);
-    let winner = refresh(&sim, new["refresh_token"].as_str().unwrap(), "offline").await;
-    assert_eq!(winner.status, 400);
+    let next = refresh(&sim, new["refresh_token"].as_str().unwrap(), "offline").await;
+    assert_eq!(next.status, 400);
 }
 
 #[tokio::test]
-async fn a_refresh_that_does_not_ask_for_offline_gets_no_new_refresh_token() {
+async fn a_refresh_without_the_scope_offline_gets_no_new_refresh_token() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
@@ -219,7 +222,7 @@ async fn a_scope_that_was_not_granted_cannot_be_refreshed_or_read() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_good_for_an_hour_of_the_simulated_clock() {
+async fn an_access_token_is_valid_for_an_hour_of_the_simulated_clock() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
@@ -231,7 +234,7 @@ async fn an_access_token_is_good_for_an_hour_of_the_simulated_clock() {
 }
 
 #[tokio::test]
-async fn deleting_the_access_ends_the_members_grant_and_no_other() {
+async fn deleting_the_access_revokes_only_the_members_grant() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let (one, two) = (
         Member::connect(&sim, 0).await,
@@ -263,7 +266,7 @@ async fn a_wrong_secret_is_an_invalid_client() {
 }
 
 #[tokio::test]
-async fn tokens_that_are_none_read_like_any_other_refusal() {
+async fn malformed_tokens_get_the_same_answer_as_expired_ones() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let url = format!("{}/v2/cycle", sim.api_url());
     for header in [

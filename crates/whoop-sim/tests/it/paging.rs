@@ -5,22 +5,22 @@ use serde_json::json;
 use whoop_sim::{SimDataType, SimServer};
 
 #[tokio::test]
-async fn paging_to_the_end_gives_the_truth() {
+async fn all_pages_together_equal_the_truth() {
     let sim = SimServer::start(frozen()).await.unwrap();
     for index in 0..3 {
         let member = Member::connect(&sim, index).await;
         let truth = sim.world().truth(member.id);
         for (path, key) in COLLECTIONS {
             for limit in ["25", "7"] {
-                let walked = member.walk(path, limit).await;
-                assert_eq!(&json!(walked), &truth[key], "{path} by {limit}");
+                let records = member.read_all(path, limit).await;
+                assert_eq!(&json!(records), &truth[key], "{path} by {limit}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn ten_records_come_without_a_limit_and_the_token_is_an_offset() {
+async fn a_page_without_a_limit_has_ten_records_and_the_token_is_an_offset() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
 
@@ -51,7 +51,7 @@ async fn a_record_inserted_between_two_pages_repeats_one() {
 }
 
 #[tokio::test]
-async fn an_interval_takes_what_overlaps_it() {
+async fn an_interval_includes_the_records_that_overlap_it() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
@@ -118,7 +118,7 @@ async fn an_empty_window_is_an_empty_page() {
 }
 
 #[tokio::test]
-async fn malformed_questions_are_a_400_without_a_body() {
+async fn malformed_requests_get_a_400_without_a_body() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     for path in [
@@ -136,16 +136,16 @@ async fn malformed_questions_are_a_400_without_a_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_404_without_a_body() {
+async fn unknown_records_and_routes_get_a_404_without_a_body() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let other = sim.world().truth(sim.world().people()[1]);
-    let stranger = other["sleeps"][0]["id"].as_str().unwrap();
+    let foreign_sleep = other["sleeps"][0]["id"].as_str().unwrap();
     for path in [
         "cycle/1",
         "cycle/1/recovery",
         "activity/workout/5ac0e1b9-48d7-4213-9f6e-0b7c2d8e1f66",
-        &format!("activity/sleep/{stranger}"),
+        &format!("activity/sleep/{foreign_sleep}"),
         "recovery/1",
         "../v1/cycle",
         "nowhere",

@@ -5,7 +5,7 @@ use whoop_sim::{Fault, FaultKind, LifePattern, SimServer};
 
 use crate::support::{Member, frozen, http, send};
 
-async fn switch(sim: &SimServer, change: Value) -> u16 {
+async fn set_option(sim: &SimServer, change: Value) -> u16 {
     let url = format!("{}/_sim/protocol", sim.base_url());
     send(http().post(url).json(&change)).await.status
 }
@@ -17,62 +17,65 @@ async fn connected() -> (SimServer, Member) {
 }
 
 /// Request for an interval without records, long before the first history begins.
-const NOTHING: &str = "activity/workout?start=2001-01-01T00:00:00Z&end=2001-02-01T00:00:00Z";
+const EMPTY_INTERVAL: &str = "activity/workout?start=2001-01-01T00:00:00Z&end=2001-02-01T00:00:00Z";
 
 #[tokio::test]
 async fn a_limit_over_25_is_refused_or_clamped() {
     let (sim, member) = connected().await;
     assert_eq!(member.get("cycle?limit=26").await.status, 400);
 
-    assert_eq!(switch(&sim, json!({"limit_over_max": "clamp"})).await, 200);
+    assert_eq!(
+        set_option(&sim, json!({"limit_over_max": "clamp"})).await,
+        200
+    );
     let page = member.get("cycle?limit=99").await.json();
     assert_eq!(page["records"].as_array().unwrap().len(), 25);
     assert_eq!(member.get("cycle?limit=0").await.status, 400);
 }
 
 #[tokio::test]
-async fn the_last_page_ends_in_three_ways() {
+async fn the_last_page_has_three_forms_of_next_token() {
     let (sim, member) = connected().await;
     assert!(
         member
-            .get(NOTHING)
+            .get(EMPTY_INTERVAL)
             .await
             .text
             .contains(r#""next_token":null"#)
     );
-    switch(&sim, json!({"last_page": "empty"})).await;
+    set_option(&sim, json!({"last_page": "empty"})).await;
     assert!(
         member
-            .get(NOTHING)
+            .get(EMPTY_INTERVAL)
             .await
             .text
             .contains(r#""next_token":"""#)
     );
-    switch(&sim, json!({"last_page": "absent"})).await;
-    assert_eq!(member.get(NOTHING).await.text, r#"{"records":[]}"#);
+    set_option(&sim, json!({"last_page": "absent"})).await;
+    assert_eq!(member.get(EMPTY_INTERVAL).await.text, r#"{"records":[]}"#);
     // A client that reads page by page finds all records, whatever the form of the last page.
-    let all = member.walk("activity/sleep", "7").await.len();
+    let all = member.read_all("activity/sleep", "7").await.len();
     let truth = sim.world().truth(member.id);
     assert_eq!(all, truth["sleeps"].as_array().unwrap().len());
 }
 
 #[tokio::test]
-async fn an_empty_collection_can_be_not_found_by_switch_and_by_fault() {
+async fn an_option_or_a_fault_answers_404_for_an_empty_collection() {
     let (sim, member) = connected().await;
     sim.world().add_fault(Fault {
         times: Some(1),
         ..Fault::new("workout", FaultKind::EmptyNotFound)
     });
-    assert_eq!(member.get(NOTHING).await.status, 404);
-    assert_eq!(member.get(NOTHING).await.status, 200);
+    assert_eq!(member.get(EMPTY_INTERVAL).await.status, 404);
+    assert_eq!(member.get(EMPTY_INTERVAL).await.status, 200);
 
-    switch(&sim, json!({"empty_collection": "not_found"})).await;
-    assert_eq!(member.get(NOTHING).await.status, 404);
+    set_option(&sim, json!({"empty_collection": "not_found"})).await;
+    assert_eq!(member.get(EMPTY_INTERVAL).await.status, 404);
     assert_eq!(member.get("activity/workout").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_switch_that_makes_no_sense_is_refused_and_changes_nothing() {
+async fn an_invalid_option_is_refused_and_changes_nothing() {
     let (sim, member) = connected().await;
     for bad in [
         json!({"limit_over_max": "maybe"}),
@@ -80,13 +83,13 @@ async fn a_switch_that_makes_no_sense_is_refused_and_changes_nothing() {
         json!({"nonsense": true}),
         json!("clamp"),
     ] {
-        assert_eq!(switch(&sim, bad.clone()).await, 400, "{bad}");
+        assert_eq!(set_option(&sim, bad.clone()).await, 400, "{bad}");
     }
     assert_eq!(member.get("cycle?limit=26").await.status, 400);
 }
 
 #[tokio::test]
-async fn a_storm_of_429_reads_like_a_spent_quota() {
+async fn a_rate_limited_fault_looks_like_a_used_up_quota() {
     let (sim, member) = connected().await;
     sim.world().add_fault(Fault {
         times: Some(3),
@@ -101,7 +104,7 @@ async fn a_storm_of_429_reads_like_a_spent_quota() {
 }
 
 #[tokio::test]
-async fn an_expired_token_and_a_wrong_content_type_can_be_had() {
+async fn faults_can_expire_tokens_and_send_a_wrong_content_type() {
     let (sim, member) = connected().await;
     let once = |kind| Fault {
         times: Some(1),
@@ -118,15 +121,15 @@ async fn an_expired_token_and_a_wrong_content_type_can_be_had() {
     assert!(odd.json()["records"].is_array());
 
     let expire = format!("{}/_sim/expire", sim.base_url());
-    let nobody = json!({"whoop_user_id": 1});
-    assert_eq!(send(http().post(&expire).json(&nobody)).await.status, 404);
-    let me = json!({"whoop_user_id": member.id});
-    assert_eq!(send(http().post(&expire).json(&me)).await.status, 204);
+    let unknown = json!({"whoop_user_id": 1});
+    assert_eq!(send(http().post(&expire).json(&unknown)).await.status, 404);
+    let known = json!({"whoop_user_id": member.id});
+    assert_eq!(send(http().post(&expire).json(&known)).await.status, 204);
     assert_eq!(member.get("cycle").await.status, 401);
 }
 
 #[tokio::test]
-async fn the_stream_tells_of_a_membership_that_has_lapsed() {
+async fn the_stream_route_answers_403_for_a_lapsed_membership() {
     let (sim, member) = connected().await;
     let stream = "activity/sleep/5a3c6e0e-38f2-4d0c-a3f6-0c2a4e9d2f11/stream";
     assert_eq!(member.get(stream).await.status, 404);
@@ -136,19 +139,19 @@ async fn the_stream_tells_of_a_membership_that_has_lapsed() {
         .add_people(LifePattern::MembershipLapsed, 1, 60)
         .unwrap();
     let index = sim.world().people().len() - 1;
-    let gone = Member::connect(&sim, index).await;
-    assert_eq!(gone.id, lapsed[0]);
-    let refused = gone.get(stream).await;
+    let lapsed_member = Member::connect(&sim, index).await;
+    assert_eq!(lapsed_member.id, lapsed[0]);
+    let refused = lapsed_member.get(stream).await;
     assert_eq!(refused.status, 403);
     assert_eq!(refused.json(), json!({"error": "deactivated_user"}));
     assert!(
-        !gone.walk("cycle", "25").await.is_empty(),
-        "the past is there"
+        !lapsed_member.read_all("cycle", "25").await.is_empty(),
+        "the history can be read"
     );
 }
 
 #[tokio::test]
-async fn v1_is_gone() {
+async fn v1_routes_answer_404() {
     let (sim, member) = connected().await;
     for path in [
         "cycle",
@@ -243,7 +246,7 @@ async fn bad_control_requests_are_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn absurd_requests_of_the_api_are_never_a_500() {
+async fn extreme_requests_never_cause_a_500() {
     let (_sim, member) = connected().await;
     // {"$":"o@1","o":18446744073709551615}
     let far = "eyIkIjoib0AxIiwibyI6MTg0NDY3NDQwNzM3MDk1NTE2MTV9";
@@ -264,18 +267,18 @@ async fn absurd_requests_of_the_api_are_never_a_500() {
 }
 
 #[tokio::test]
-async fn a_missing_scope_is_answered_in_each_of_the_reported_ways() {
+async fn a_missing_scope_can_be_answered_with_401_403_or_404() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect_for(&sim, 0, &["offline", "read:profile"]).await;
     assert_eq!(member.get("cycle").await.status, 401);
     for status in [403, 404] {
-        switch(&sim, json!({"missing_scope_status": status})).await;
+        set_option(&sim, json!({"missing_scope_status": status})).await;
         assert_eq!(member.get("cycle").await.status, status);
     }
 }
 
 #[tokio::test]
-async fn a_clock_of_whoops_that_is_off_moves_what_it_wrote_and_no_night() {
+async fn a_clock_skew_shifts_created_at_and_updated_at_but_no_measurement() {
     let (sim, member) = connected().await;
     let path = "activity/sleep?limit=3";
     let before = member.get(path).await.json();
@@ -303,7 +306,7 @@ async fn a_clock_of_whoops_that_is_off_moves_what_it_wrote_and_no_night() {
 }
 
 #[tokio::test]
-async fn a_clock_in_the_far_future_is_answered_from_a_finite_life() {
+async fn a_clock_in_the_far_future_generates_a_limited_number_of_records() {
     let (sim, member) = connected().await;
     let url = format!("{}/_sim/clock", sim.base_url());
     let far = json!({"now": "8999-01-01T00:00:00Z"});
@@ -313,7 +316,7 @@ async fn a_clock_in_the_far_future_is_answered_from_a_finite_life() {
 }
 
 #[tokio::test]
-async fn a_start_outside_of_time_is_refused() {
+async fn a_start_outside_the_supported_years_is_refused() {
     let now = chrono::DateTime::<chrono::Utc>::MAX_UTC;
     let config = whoop_sim::SimConfig {
         now: Some(now),

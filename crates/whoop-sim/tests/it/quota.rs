@@ -6,7 +6,7 @@ use crate::support::{Member, frozen, http, send};
 use whoop_sim::{CallSide, SimConfig, SimServer};
 
 #[tokio::test]
-async fn the_headers_read_as_whoop_documents_them() {
+async fn the_headers_are_as_whoop_documents_them() {
     let config = SimConfig {
         calls_per_minute: 100,
         calls_per_day: 10_000,
@@ -24,7 +24,7 @@ async fn the_headers_read_as_whoop_documents_them() {
 }
 
 #[tokio::test]
-async fn members_share_the_quota_and_a_minute_later_it_is_whole() {
+async fn members_share_the_quota_which_is_free_again_after_a_minute() {
     let config = SimConfig {
         calls_per_minute: 4,
         ..frozen()
@@ -50,7 +50,7 @@ async fn members_share_the_quota_and_a_minute_later_it_is_whole() {
 }
 
 #[tokio::test]
-async fn the_day_ends_too() {
+async fn calls_over_the_day_limit_are_refused() {
     let config = SimConfig {
         calls_per_minute: 100,
         calls_per_day: 2,
@@ -71,14 +71,14 @@ async fn the_day_ends_too() {
 }
 
 #[tokio::test]
-async fn every_call_is_written_down_with_whom_it_was_for() {
+async fn every_call_is_logged_with_its_member() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 1).await;
     member.get("cycle?limit=3").await;
     send(http().get(format!("{}/_sim/people", sim.base_url()))).await;
 
     let calls = sim.world().calls();
-    assert_eq!(calls.len(), 2, "pages of the simulator are no calls");
+    assert_eq!(calls.len(), 2, "the simulator's own routes are not logged");
     assert_eq!(
         (calls[0].side, calls[0].whoop_user_id),
         (CallSide::OAuth, Some(member.id))

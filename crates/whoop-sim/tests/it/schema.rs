@@ -21,7 +21,7 @@ impl Schemas {
 }
 
 #[tokio::test]
-async fn every_reply_of_every_life_has_the_described_shape() {
+async fn every_reply_of_every_life_pattern_matches_the_schema() {
     let schemas = Schemas::load();
     let sim = SimServer::start(SimConfig {
         people: 12,
@@ -41,28 +41,28 @@ async fn every_reply_of_every_life_has_the_described_shape() {
             .iter()
             .zip(["cycle", "recovery", "sleep", "workout"])
         {
-            let records = member.walk(path, "25").await;
+            let records = member.read_all(path, "25").await;
             assert!(!records.is_empty(), "{path} of person {index}");
-            let many = json!({"type": "array", "items": {"$ref": format!("#/$defs/{name}")},
+            let schema = json!({"type": "array", "items": {"$ref": format!("#/$defs/{name}")},
                 "$defs": schemas.0["$defs"]});
-            let validator = jsonschema::validator_for(&many).unwrap();
+            let validator = jsonschema::validator_for(&schema).unwrap();
             let records = Value::Array(records);
             if let Some(error) = validator.iter_errors(&records).next() {
                 panic!("{path} at {}: {error}", error.instance_path());
             }
             if name != "recovery" {
                 let id = records[1]["id"].to_string();
-                let one = member
+                let record = member
                     .get(&format!("{path}/{}", id.trim_matches('"')))
                     .await;
-                assert_eq!(one.json(), records[1]);
+                assert_eq!(record.json(), records[1]);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_cycle_leads_to_its_main_sleep_and_its_recovery() {
+async fn a_cycle_has_routes_to_its_main_sleep_and_its_recovery() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);
@@ -80,7 +80,7 @@ async fn a_cycle_leads_to_its_main_sleep_and_its_recovery() {
 }
 
 #[tokio::test]
-async fn token_replies_have_the_described_shape() {
+async fn token_replies_match_the_schema() {
     let schemas = Schemas::load();
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
@@ -93,7 +93,7 @@ async fn token_replies_have_the_described_shape() {
 }
 
 #[tokio::test]
-async fn keys_come_in_the_order_of_live_replies_also_after_an_edit() {
+async fn keys_have_the_order_of_whoops_replies_even_after_an_edit() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
     let truth = sim.world().truth(member.id);

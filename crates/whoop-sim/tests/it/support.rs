@@ -130,18 +130,18 @@ impl Member {
     }
 
     /// Reads all pages of a collection.
-    pub(crate) async fn walk(&self, path: &str, limit: &str) -> Vec<Value> {
+    pub(crate) async fn read_all(&self, path: &str, limit: &str) -> Vec<Value> {
         let mut records = Vec::new();
-        let mut next = None::<String>;
+        let mut next_token = None::<String>;
         loop {
             let mut query = vec![("limit", limit)];
-            if let Some(token) = &next {
+            if let Some(token) = &next_token {
                 query.push(("nextToken", token));
             }
             let page = self.page(path, &query).await.json();
             records.extend(page["records"].as_array().unwrap().iter().cloned());
             match page["next_token"].as_str() {
-                Some(token) => next = Some(token.to_owned()),
+                Some(token) => next_token = Some(token.to_owned()),
                 None => return records,
             }
         }

@@ -24,14 +24,14 @@ struct Receiver {
 impl Receiver {
     fn start(status: u16) -> Self {
         let seen = Seen::default();
-        let kept = Arc::clone(&seen);
+        let received = Arc::clone(&seen);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let status = StatusCode::from_u16(status).unwrap();
             let server = HttpServer::new(move || {
-                let kept = Arc::clone(&kept);
-                let take = move |request: HttpRequest, body: web::Bytes| {
+                let received = Arc::clone(&received);
+                let handle = move |request: HttpRequest, body: web::Bytes| {
                     let header = |name| {
                         request
                             .headers()
@@ -43,10 +43,13 @@ impl Receiver {
                     };
                     let stamp = header("x-whoop-signature-timestamp");
                     let signature = header("x-whoop-signature");
-                    kept.lock().unwrap().push((stamp, signature, body.to_vec()));
+                    received
+                        .lock()
+                        .unwrap()
+                        .push((stamp, signature, body.to_vec()));
                     async move { HttpResponse::new(status) }
                 };
-                App::new().default_service(web::to(take))
+                App::new().default_service(web::to(handle))
             });
             let server = server.workers(1).disable_signals().listen(listener);
             actix_web::rt::System::new().block_on(server.unwrap().run())
@@ -72,10 +75,10 @@ impl Receiver {
         events
     }
 
-    async fn sim(&self, mischief: WebhookFaults) -> SimServer {
+    async fn sim(&self, faults: WebhookFaults) -> SimServer {
         let config = SimConfig {
             webhook_url: Some(self.url.clone()),
-            webhook_faults: mischief,
+            webhook_faults: faults,
             freeze_records: true,
             ..frozen()
         };
@@ -83,7 +86,7 @@ impl Receiver {
     }
 }
 
-fn touch(sim: &SimServer, id: i64) -> String {
+fn edit_workout(sim: &SimServer, id: i64) -> String {
     let workout = sim.world().truth(id)["workouts"][0]["id"].clone();
     let workout = workout.as_str().unwrap().to_owned();
     let change = json!({"sport_name": "yoga"});
@@ -95,14 +98,14 @@ fn touch(sim: &SimServer, id: i64) -> String {
 }
 
 #[tokio::test]
-async fn six_types_are_sent_and_each_is_signed_over_its_raw_bytes() {
+async fn six_event_types_are_sent_and_signed_over_the_raw_body() {
     let receiver = Receiver::start(204);
     let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
     let world = sim.world();
     let sleep = world.truth(member.id)["recoveries"][2]["sleep_id"].clone();
     let sleep = sleep.as_str().unwrap();
-    let workout = touch(&sim, member.id);
+    let workout = edit_workout(&sim, member.id);
     let edit = json!({"score_state": "SCORED"});
     world
         .patch(member.id, SimDataType::Sleep, sleep, edit)
@@ -139,14 +142,14 @@ async fn a_receiver_that_fails_gets_five_retries_in_an_hour() {
     let receiver = Receiver::start(500);
     let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
-    touch(&sim, member.id);
+    edit_workout(&sim, member.id);
     sim.deliver_webhooks().await;
-    for (tries, minutes) in [(1, 1), (2, 4), (3, 10), (4, 15), (5, 30)] {
-        assert_eq!(receiver.bodies().len(), tries);
-        let almost = Duration::from_secs(minutes * 60 - 1);
-        sim.world().advance(almost);
+    for (attempts, minutes) in [(1, 1), (2, 4), (3, 10), (4, 15), (5, 30)] {
+        assert_eq!(receiver.bodies().len(), attempts);
+        let just_before = Duration::from_secs(minutes * 60 - 1);
+        sim.world().advance(just_before);
         sim.deliver_webhooks().await;
-        assert_eq!(receiver.bodies().len(), tries);
+        assert_eq!(receiver.bodies().len(), attempts);
         sim.world().advance(Duration::from_secs(1));
         sim.deliver_webhooks().await;
     }
@@ -170,7 +173,7 @@ async fn a_duplicate_has_the_same_trace_id() {
     };
     let sim = receiver.sim(duplicate).await;
     let member = Member::connect(&sim, 0).await;
-    touch(&sim, member.id);
+    edit_workout(&sim, member.id);
     sim.deliver_webhooks().await;
     let bodies = receiver.bodies();
     assert_eq!(bodies.len(), 2);
@@ -186,27 +189,27 @@ async fn a_lost_webhook_is_never_sent() {
     };
     let sim = receiver.sim(lose).await;
     let member = Member::connect(&sim, 0).await;
-    touch(&sim, member.id);
+    edit_workout(&sim, member.id);
     sim.deliver_webhooks().await;
     assert!(receiver.bodies().is_empty());
     assert_eq!(sim.world().webhooks()[0].state, DeliveryState::Lost);
 }
 
 #[tokio::test]
-async fn nobody_without_a_live_grant_is_announced() {
+async fn changes_without_an_active_grant_are_not_announced() {
     let receiver = Receiver::start(200);
     let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
     sim.world().revoke_grants(member.id);
-    touch(&sim, member.id);
-    touch(&sim, sim.world().people()[1]);
+    edit_workout(&sim, member.id);
+    edit_workout(&sim, sim.world().people()[1]);
     sim.deliver_webhooks().await;
     assert!(sim.world().webhooks().is_empty());
     assert!(receiver.bodies().is_empty());
 }
 
 #[tokio::test]
-async fn bad_switches_are_refused_and_change_nothing() {
+async fn invalid_settings_are_refused_and_change_nothing() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let page = format!("{}/_sim/webhooks", sim.base_url());
     for bad in [
@@ -231,7 +234,7 @@ async fn bad_switches_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_url_can_be_given_later_and_the_list_forgotten() {
+async fn the_url_can_be_set_later_and_the_list_can_be_cleared() {
     let receiver = Receiver::start(200);
     let sim = SimServer::start(frozen()).await.unwrap();
     let page = format!("{}/_sim/webhooks", sim.base_url());
@@ -239,7 +242,7 @@ async fn a_url_can_be_given_later_and_the_list_forgotten() {
     let body = json!({"url": receiver.url, "switches": {"reorder": true}});
     let set = send(http().post(&page).body(body.to_string())).await;
     assert_eq!(set.status, 200);
-    touch(&sim, member.id);
+    edit_workout(&sim, member.id);
     sim.deliver_webhooks().await;
 
     let shown = send(http().get(&page)).await.json();
@@ -250,7 +253,7 @@ async fn a_url_can_be_given_later_and_the_list_forgotten() {
 }
 
 #[tokio::test]
-async fn a_night_is_announced_when_it_appears_and_when_it_settles() {
+async fn a_night_is_announced_when_it_appears_and_when_it_is_scored() {
     let receiver = Receiver::start(204);
     let config = SimConfig {
         webhook_url: Some(receiver.url.clone()),
@@ -266,21 +269,29 @@ async fn a_night_is_announced_when_it_appears_and_when_it_settles() {
 
     let newest = sim.world().truth(member.id)["recoveries"][0].clone();
     let sleep = newest["sleep_id"].as_str().unwrap();
-    let mine = |kind: &str| {
+    let count_events = |kind: &str| {
         let events = receiver.events();
         let count = |(it, id): &&(String, String)| it == kind && id == sleep;
         events.iter().filter(count).count()
     };
-    assert!(mine("sleep.updated") >= 2, "{:?}", receiver.events());
-    assert!(mine("recovery.updated") >= 2, "{:?}", receiver.events());
+    assert!(
+        count_events("sleep.updated") >= 2,
+        "{:?}",
+        receiver.events()
+    );
+    assert!(
+        count_events("recovery.updated") >= 2,
+        "{:?}",
+        receiver.events()
+    );
 }
 
 #[tokio::test]
-async fn a_leap_of_the_clock_uses_up_one_retry_and_not_all() {
+async fn a_jump_of_the_clock_uses_only_one_retry() {
     let receiver = Receiver::start(500);
     let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
-    touch(&sim, member.id);
+    edit_workout(&sim, member.id);
     sim.deliver_webhooks().await;
     sim.world().advance(Duration::from_secs(30 * 86_400));
     for _ in 0..3 {

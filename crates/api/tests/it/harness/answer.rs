@@ -70,7 +70,7 @@ impl Answer {
         }
         let kind = problem["type"].as_str().unwrap_or_default();
         kind.strip_prefix(NAMESPACE)
-            .unwrap_or_else(|| panic!("{kind:?} is no name of ours"))
+            .unwrap_or_else(|| panic!("the problem type {kind:?} does not begin with {NAMESPACE}"))
             .to_owned()
     }
 

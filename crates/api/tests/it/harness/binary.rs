@@ -64,7 +64,7 @@ impl Binary {
     pub(crate) async fn ended(mut self) -> Ended {
         let output = timeout(DEADLINE, self.0.output())
             .await
-            .unwrap_or_else(|_| panic!("it started: {:?}", self.0))
+            .unwrap_or_else(|_| panic!("the program did not exit: {:?}", self.0))
             .unwrap();
         Ended {
             status: output.status,
@@ -100,19 +100,19 @@ pub(crate) async fn simulator() -> SimServer {
 impl RunningApi {
     /// Starts the program, and retries if another program has taken its port.
     pub(crate) async fn start(database_url: &str, sim: &SimServer, log_filter: &str) -> Self {
-        Self::start_told(database_url, sim, log_filter, &[]).await
+        Self::start_with_flags(database_url, sim, log_filter, &[]).await
     }
 
     /// Starts the program with additional flags.
-    pub(crate) async fn start_told(
+    pub(crate) async fn start_with_flags(
         database_url: &str,
         sim: &SimServer,
         log_filter: &str,
         more: &[&str],
     ) -> Self {
         Self::launch(database_url, sim, log_filter, || {
-            let told = more.iter();
-            told.fold(Binary::new(), |binary, flag| binary.arg(flag))
+            more.iter()
+                .fold(Binary::new(), |binary, flag| binary.arg(flag))
         })
         .await
     }
@@ -145,10 +145,10 @@ impl RunningApi {
             let mut child = binary.0.spawn().unwrap();
             let log = Arc::new(Mutex::new(String::new()));
             let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-            let to = Arc::clone(&log);
+            let writer = Arc::clone(&log);
             let reading = tokio::spawn(async move {
                 while let Ok(Some(line)) = lines.next_line().await {
-                    let mut text = to.lock().unwrap();
+                    let mut text = writer.lock().unwrap();
                     text.push_str(&line);
                     text.push('\n');
                 }

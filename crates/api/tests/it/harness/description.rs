@@ -31,7 +31,7 @@ pub(crate) fn documented() -> Vec<Documented> {
             })
         })
         .collect();
-    assert!(all.len() > 8, "these are not all routes");
+    assert!(all.len() > 8, "the description does not list all routes");
     all.sort_by_key(|one| (one.method == Method::DELETE, one.path.clone()));
     all
 }
@@ -127,11 +127,16 @@ pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
         return;
     }
     let body = answer.json();
-    let faults: Vec<String> = validator(&media["schema"])
-        .iter_errors(&body)
-        .map(|error| format!("{} at {}", error, error.instance_path()))
-        .collect();
+    let faults = schema_faults(&media["schema"], &body);
     assert_eq!(faults, Vec::<String>::new(), "{method} {path}: {body:#}");
+}
+
+/// Returns the differences of a value from a schema of the description.
+pub(crate) fn schema_faults(schema: &Value, value: &Value) -> Vec<String> {
+    validator(schema)
+        .iter_errors(value)
+        .map(|error| format!("{} at {}", error, error.instance_path()))
+        .collect()
 }
 
 /// Returns the schema of this name.
@@ -140,10 +145,10 @@ pub(crate) fn schema_of(name: &str) -> &'static Value {
 }
 
 fn validator(schema: &Value) -> Validator {
-    let mut whole = json!({ "components": DOCUMENT["components"] });
-    whole["allOf"] = json!([schema]);
+    let mut complete = json!({ "components": DOCUMENT["components"] });
+    complete["allOf"] = json!([schema]);
     jsonschema::options()
         .should_validate_formats(true)
-        .build(&whole)
+        .build(&complete)
         .unwrap()
 }

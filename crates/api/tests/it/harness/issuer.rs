@@ -81,20 +81,21 @@ fn elliptic(algorithm: &'static EcdsaSigningAlgorithm) -> EncodingKey {
 pub(crate) struct Issuer {
     pub(crate) url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     server: ServerHandle,
 }
 
 impl Issuer {
     pub(crate) fn of(signers: &[&Signer]) -> Self {
         let answer = Arc::new(Mutex::new((StatusCode::OK, set_of(signers))));
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (kept, counted) = (Arc::clone(&answer), Arc::clone(&asked));
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (current_answer, request_counter) = (Arc::clone(&answer), Arc::clone(&requests));
         let server = HttpServer::new(move || {
-            let (kept, counted) = (Arc::clone(&kept), Arc::clone(&counted));
+            let (current_answer, request_counter) =
+                (Arc::clone(&current_answer), Arc::clone(&request_counter));
             App::new().default_service(web::to(move || {
-                counted.fetch_add(1, Ordering::SeqCst);
-                let (status, body) = kept.lock().unwrap().clone();
+                request_counter.fetch_add(1, Ordering::SeqCst);
+                let (status, body) = current_answer.lock().unwrap().clone();
                 async move {
                     HttpResponse::build(status)
                         .content_type("application/json")
@@ -114,7 +115,7 @@ impl Issuer {
         Self {
             url,
             answer,
-            asked,
+            requests,
             server: handle,
         }
     }
@@ -134,8 +135,8 @@ impl Issuer {
     }
 
     /// Returns the number of requests so far.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    pub(crate) fn request_count(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 

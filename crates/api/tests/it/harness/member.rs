@@ -64,8 +64,8 @@ impl Member {
 
     /// Begins a connect with this body.
     pub(crate) async fn begin(&self, body: &Value) -> Consent {
-        let begun = self.post("connect", body).await.expect(200);
-        let url = begun["authorization_url"].as_str().unwrap();
+        let answer = self.post("connect", body).await.expect(200);
+        let url = answer["authorization_url"].as_str().unwrap();
         Consent {
             authorization_url: url.parse().unwrap(),
         }
@@ -77,7 +77,7 @@ impl Member {
         let body = json!({"from": from, "wait": true});
         let started = self.post("sync", &body).await.expect(202);
         assert_eq!(started["status"], "running");
-        until("the background sync is over", || async {
+        until("the background sync has ended", || async {
             self.get("sync-status", "").await.expect(200)["syncing"] == false
         })
         .await;
@@ -85,7 +85,7 @@ impl Member {
 
     /// Waits until all data types have been read for the first time.
     pub(crate) async fn is_read(&self) {
-        until("all four types are read", || async {
+        until("all four data types have been read", || async {
             let status = self.get("sync-status", "").await.expect(200);
             let types = status["data_types"].as_object().unwrap();
             status["syncing"] == false && types.values().all(|one| one["sync_status"] == "success")
@@ -126,7 +126,7 @@ impl Callback {
         assert_eq!(
             self.url.authority(),
             client.address.to_string(),
-            "WHOOP leads elsewhere"
+            "WHOOP redirects to another address"
         );
         let query = self.url.query().unwrap();
         let path = format!("{}?{query}", self.url.path());

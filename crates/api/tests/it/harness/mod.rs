@@ -28,7 +28,7 @@ pub(crate) use answer::Answer;
 pub(crate) use binary::{Binary, RunningApi, simulator};
 pub(crate) use client::{Ask, Client};
 pub(crate) use description::Documented;
-pub(crate) use description::{documented, schema_of};
+pub(crate) use description::{documented, schema_faults, schema_of};
 pub(crate) use issuer::{Issuer, Signer};
 pub(crate) use member::{Member, parameter};
 pub(crate) use rows::Rows;
@@ -87,7 +87,7 @@ impl Stage {
     }
 
     /// Starts an API with additional flags, such as another way to authenticate callers.
-    pub(crate) async fn told(more: &[String]) -> Self {
+    pub(crate) async fn with_flags(more: &[String]) -> Self {
         let db = TestDb::new().await;
         let url = db.url().to_owned();
         Self::build(&url, db, two_months(), more).await
@@ -273,7 +273,7 @@ fn application_that_forces(
         let mut flags = flags(free_address(), database_url, sim);
         // The test's flags replace the common ones.
         let name = |flag: &String| flag.split('=').next().map(str::to_owned);
-        flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
+        flags.retain(|flag| !more.iter().any(|other| name(other) == name(flag)));
         let mut cli = ApiCli::parse_from(flags.iter().chain(more));
         // The clock does not move, so every earlier read would count as just made.
         cli.freshness.forced_read_interval = forced_reads_every;
@@ -290,11 +290,11 @@ pub(crate) async fn refused_start(more: &[String]) -> ApiStartError {
     let sim = SimServer::start(two_months()).await.unwrap();
     let mut flags = flags(free_address(), "postgres://127.0.0.1:1/nothing", &sim);
     let name = |flag: &String| flag.split('=').next().map(str::to_owned);
-    flags.retain(|flag| !more.iter().any(|said| name(said) == name(flag)));
+    flags.retain(|flag| !more.iter().any(|other| name(other) == name(flag)));
     let cli = ApiCli::parse_from(flags.iter().chain(more));
     match Application::build(&cli, Arc::new(FixedClock::at(now()))) {
         Err(error) => error,
-        Ok(application) => panic!("it listens on {}", application.address()),
+        Ok(application) => panic!("the API started and listens on {}", application.address()),
     }
 }
 
@@ -304,7 +304,7 @@ pub(crate) fn free_address() -> SocketAddr {
 }
 
 /// Waits until a condition is true, with a timeout.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(condition: &str, mut is_so: impl FnMut() -> F) {
     let waiting = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -312,6 +312,6 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl 
     };
     assert!(
         tokio::time::timeout(DEADLINE, waiting).await.is_ok(),
-        "it never came to this: {what}"
+        "timeout while waiting until {condition}"
     );
 }

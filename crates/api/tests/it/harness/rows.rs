@@ -21,7 +21,7 @@ impl Rows {
                 .unwrap();
             tables.insert(table, rows.iter().map(|row| row.get(0)).collect());
         }
-        assert!(tables.len() > 5, "these are not all tables");
+        assert!(tables.len() > 5, "the query does not return all tables");
         Self(tables)
     }
 
@@ -37,8 +37,8 @@ impl Rows {
 
     /// Returns the tables that contain a text.
     pub(crate) fn tables_with(&self, text: &str) -> Vec<&str> {
-        let holds = |rows: &[String]| rows.iter().any(|row| row.contains(text));
-        let tables = self.0.iter().filter(|(_, rows)| holds(rows));
+        let contains_text = |rows: &[String]| rows.iter().any(|row| row.contains(text));
+        let tables = self.0.iter().filter(|(_, rows)| contains_text(rows));
         tables.map(|(table, _)| table.as_str()).collect()
     }
 

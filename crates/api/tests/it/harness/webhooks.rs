@@ -123,7 +123,7 @@ impl Stage {
     pub(crate) async fn is_drained(&self) {
         let sql = "SELECT 1 FROM whoop_webhook_event WHERE state = 'pending' AND due_at <= $1::TEXT::TIMESTAMPTZ";
         let db = self.db.client().await;
-        until("every event that is due is worked off", || async {
+        until("every event that is due has been processed", || async {
             let now = self.clock_now().to_rfc3339();
             db.query(sql, &[&now]).await.unwrap().is_empty()
         })

@@ -63,7 +63,7 @@ impl Client {
     ) {
         let mut connection = TcpStream::connect(self.address).await.unwrap();
         connection.write_all(request).await.unwrap();
-        until("the request is under way", is_so).await;
+        until("the request is in progress", is_so).await;
         drop(connection);
     }
 }

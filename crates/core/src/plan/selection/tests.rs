@@ -19,11 +19,11 @@ fn read(hours_ago: i64) -> MemberSyncState {
     }
 }
 
-fn seen(hours_ago: i64) -> AppOpenHistory {
+fn opened(hours_ago: i64) -> AppOpenHistory {
     AppOpenHistory::default().with_open(noon() - TimeDelta::hours(hours_ago))
 }
 
-fn order(calls: u32) -> SelectionParameters<'static> {
+fn parameters(calls: u32) -> SelectionParameters<'static> {
     SelectionParameters {
         data_types: &[DataType::Recovery, DataType::Sleep],
         now: noon(),
@@ -38,63 +38,63 @@ fn members_of(selection: &MemberSelection) -> Vec<usize> {
     selection
         .entries
         .iter()
-        .map(|turn| turn.member_index)
+        .map(|entry| entry.member_index)
         .collect()
 }
 
 #[test]
-fn what_a_member_did_not_grant_is_no_reason_for_a_turn() {
-    let modest = MemberSyncState {
+fn a_data_type_without_a_grant_is_not_read() {
+    let member = MemberSyncState {
         last_sync_at: [Some(noon()), Some(noon()), None, Some(noon())],
         not_granted: vec![DataType::Workout],
         ..read(0)
     };
 
-    let roster = select_members(&[modest], &order(100));
+    let selection = select_members(&[member], &parameters(100));
 
-    assert_eq!((roster.entries.len(), roster.up_to_date), (0, 1));
+    assert_eq!((selection.entries.len(), selection.up_to_date), (0, 1));
 }
 
 #[test]
-fn where_calls_are_plentiful_everybody_is_read() {
+fn all_members_are_read_if_calls_are_plentiful() {
     let members = [read(9), read(400), read(1)];
 
-    let roster = select_members(&members, &order(100));
+    let selection = select_members(&members, &parameters(100));
 
-    assert_eq!(roster.entries.len(), 3);
-    assert_eq!((roster.up_to_date, roster.skipped_for_quota), (0, 0));
+    assert_eq!(selection.entries.len(), 3);
+    assert_eq!((selection.up_to_date, selection.skipped_for_quota), (0, 0));
     assert!(
-        roster
+        selection
             .entries
             .iter()
-            .all(|turn| turn.data_types == order(0).data_types)
+            .all(|entry| entry.data_types == parameters(0).data_types)
     );
 }
 
 #[test]
-fn what_was_read_a_moment_ago_is_left_out() {
+fn fresh_data_types_are_not_read_again() {
     let mut half = read(9);
     half.last_sync_at[0] = Some(noon() - TimeDelta::minutes(5));
 
-    let roster = select_members(&[read(0), half], &order(100));
+    let selection = select_members(&[read(0), half], &parameters(100));
 
-    assert_eq!(roster.up_to_date, 1);
-    assert_eq!(roster.entries.len(), 1);
-    assert_eq!(roster.entries[0].data_types.len(), 1);
+    assert_eq!(selection.up_to_date, 1);
+    assert_eq!(selection.entries.len(), 1);
+    assert_eq!(selection.entries[0].data_types.len(), 1);
 }
 
 #[test]
-fn where_webhooks_arrive_only_the_night_reads_what_they_did_not_name() {
+fn only_the_night_run_reads_data_types_without_a_webhook() {
     let member = MemberSyncState {
         signals: Some([DataType::Sleep].into_iter().collect()),
         ..read(5)
     };
-    let types = |looks_at_everything| {
-        let order = SelectionParameters {
-            rechecks_unchanged: looks_at_everything,
-            ..order(100)
+    let types = |rechecks_unchanged| {
+        let parameters = SelectionParameters {
+            rechecks_unchanged,
+            ..parameters(100)
         };
-        select_members(std::slice::from_ref(&member), &order).entries[0]
+        select_members(std::slice::from_ref(&member), &parameters).entries[0]
             .data_types
             .clone()
     };
@@ -104,7 +104,7 @@ fn where_webhooks_arrive_only_the_night_reads_what_they_did_not_name() {
 }
 
 #[test]
-fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
+fn if_calls_are_scarce_new_and_active_members_are_first() {
     let new = MemberSyncState {
         not_granted: Vec::new(),
         is_failing: false,
@@ -115,29 +115,29 @@ fn where_calls_are_scarce_new_members_and_likely_visitors_come_first() {
         old_pending_counts: [0; 4],
     };
     let yesterday = MemberSyncState {
-        app_opens: seen(20),
+        app_opens: opened(20),
         ..read(9)
     };
     let last_week = MemberSyncState {
-        app_opens: seen(170),
+        app_opens: opened(170),
         ..read(9)
     };
 
     // A new member's first window has one page of each data type.
-    let roster = select_members(&[read(9), last_week, yesterday, new], &order(5));
+    let selection = select_members(&[read(9), last_week, yesterday, new], &parameters(5));
 
-    assert_eq!(members_of(&roster), [3, 2]);
-    assert_eq!(roster.entries[0].reason, ReadReason::NeverRead);
-    assert_eq!(roster.skipped_for_quota, 2);
+    assert_eq!(members_of(&selection), [3, 2]);
+    assert_eq!(selection.entries[0].reason, ReadReason::NeverRead);
+    assert_eq!(selection.skipped_for_quota, 2);
 }
 
 #[test]
 fn calls_by_id_and_second_pages_are_in_the_cost() {
-    let cost = |standing: &MemberSyncState| {
-        standing.expected_calls(&[DataType::Recovery, DataType::Sleep], noon())
+    let cost = |member_state: &MemberSyncState| {
+        member_state.expected_calls(&[DataType::Recovery, DataType::Sleep], noon())
     };
-    let of = |days: i64, open_beyond| MemberSyncState {
-        old_pending_counts: open_beyond,
+    let of = |days: i64, old_pending_counts| MemberSyncState {
+        old_pending_counts,
         ..read(days * 24)
     };
 
@@ -155,37 +155,37 @@ fn calls_by_id_and_second_pages_are_in_the_cost() {
 }
 
 #[test]
-fn members_who_cost_too_much_are_left_and_delay_no_other() {
-    let dear = MemberSyncState {
+fn a_member_with_too_many_calls_is_skipped_and_delays_no_other() {
+    let costly = MemberSyncState {
         old_pending_counts: [10; 4],
         ..read(13 * 24 + 13)
     };
-    let order = SelectionParameters {
+    let parameters = SelectionParameters {
         inactive_call_limit: 30,
-        ..order(0)
+        ..parameters(0)
     };
 
-    let roster = select_members(&[dear, read(13 * 24 + 12)], &order);
+    let selection = select_members(&[costly, read(13 * 24 + 12)], &parameters);
 
-    assert_eq!(members_of(&roster), [1]);
-    assert_eq!(roster.skipped_for_quota, 1);
+    assert_eq!(members_of(&selection), [1]);
+    assert_eq!(selection.skipped_for_quota, 1);
 }
 
 #[test]
-fn a_member_who_does_not_come_is_read_whole_before_the_fortnight_is_over() {
-    let roster = select_members(&[read(13 * 24 + 13), read(9 * 24)], &order(0));
+fn an_inactive_member_is_read_completely_within_a_fortnight() {
+    let selection = select_members(&[read(13 * 24 + 13), read(9 * 24)], &parameters(0));
 
-    assert_eq!(members_of(&roster), [0]);
-    assert_eq!(roster.entries[0].reason, ReadReason::Fortnight);
-    assert_eq!(roster.entries[0].class(), PriorityClass::Inactive);
-    assert_eq!(roster.entries[0].data_types, DataType::ALL);
+    assert_eq!(members_of(&selection), [0]);
+    assert_eq!(selection.entries[0].reason, ReadReason::Fortnight);
+    assert_eq!(selection.entries[0].class(), PriorityClass::Inactive);
+    assert_eq!(selection.entries[0].data_types, DataType::ALL);
 }
 
 #[test]
-fn a_member_who_cannot_be_read_comes_after_all_others_and_not_before_their_pause_is_over() {
+fn a_failing_member_is_last_and_is_not_read_during_the_backoff_pause() {
     let failing = MemberSyncState {
         is_failing: true,
-        app_opens: seen(0),
+        app_opens: opened(0),
         ..read(30 * 24)
     };
     let pausing = MemberSyncState {
@@ -193,20 +193,20 @@ fn a_member_who_cannot_be_read_comes_after_all_others_and_not_before_their_pause
         ..failing.clone()
     };
 
-    let roster = select_members(&[failing, pausing, read(9)], &order(100));
+    let selection = select_members(&[failing, pausing, read(9)], &parameters(100));
 
-    assert_eq!(members_of(&roster), [2, 0]);
+    assert_eq!(members_of(&selection), [2, 0]);
 }
 
 #[test]
-fn whoever_is_near_the_fortnight_is_read_however_many_they_are() {
+fn all_members_near_the_end_of_the_fortnight_are_read() {
     let due = vec![read(12 * 24 + 1); 40];
     assert_eq!(
         select_members(
             &due,
             &SelectionParameters {
                 inactive_call_limit: 200,
-                ..order(0)
+                ..parameters(0)
             }
         )
         .entries
@@ -221,7 +221,7 @@ fn whoever_is_near_the_fortnight_is_read_however_many_they_are() {
             &early,
             &SelectionParameters {
                 inactive_call_limit: 200,
-                ..order(0)
+                ..parameters(0)
             }
         )
         .entries
@@ -230,51 +230,53 @@ fn whoever_is_near_the_fortnight_is_read_however_many_they_are() {
     );
 }
 
-fn standing() -> impl Strategy<Value = MemberSyncState> {
+fn member_state() -> impl Strategy<Value = MemberSyncState> {
     let at = prop::option::of(
         (0_i64..60 * 24 * 20).prop_map(|minutes| noon() - TimeDelta::minutes(minutes)),
     );
-    let visits = prop::collection::vec(0_i64..24 * 40, 0..4);
+    let app_opens = prop::collection::vec(0_i64..24 * 40, 0..4);
     let open = prop::array::uniform4(0_usize..20);
-    (prop::array::uniform4(at), visits, open).prop_map(|(last_sync_at, hours, open_beyond)| {
-        let mut hours = hours;
-        hours.sort_unstable_by(|one, other| other.cmp(one));
-        let visits = hours
-            .into_iter()
-            .fold(AppOpenHistory::default(), |visits, hours| {
-                visits.with_open(noon() - TimeDelta::hours(hours))
-            });
-        MemberSyncState {
-            not_granted: Vec::new(),
-            is_failing: false,
-            backing_off: Vec::new(),
-            last_sync_at,
-            app_opens: visits,
-            signals: None,
-            old_pending_counts: open_beyond,
-        }
-    })
+    (prop::array::uniform4(at), app_opens, open).prop_map(
+        |(last_sync_at, hours, old_pending_counts)| {
+            let mut hours = hours;
+            hours.sort_unstable_by(|one, other| other.cmp(one));
+            let app_opens = hours
+                .into_iter()
+                .fold(AppOpenHistory::default(), |app_opens, hours| {
+                    app_opens.with_open(noon() - TimeDelta::hours(hours))
+                });
+            MemberSyncState {
+                not_granted: Vec::new(),
+                is_failing: false,
+                backing_off: Vec::new(),
+                last_sync_at,
+                app_opens,
+                signals: None,
+                old_pending_counts,
+            }
+        },
+    )
 }
 
 proptest! {
     #[test]
-    fn a_run_never_exceeds_what_it_was_given_and_asks_nothing_twice(
-        members in prop::collection::vec(standing(), 0..60), calls in 0_u32..150, dormant in 0_u32..50,
+    fn a_run_never_exceeds_its_call_limits_and_selects_no_member_twice(
+        members in prop::collection::vec(member_state(), 0..60), calls in 0_u32..150, inactive_calls in 0_u32..50,
     ) {
-        let order = SelectionParameters { inactive_call_limit: dormant, ..order(calls) };
-        let roster = select_members(&members, &order);
+        let parameters = SelectionParameters { inactive_call_limit: inactive_calls, ..parameters(calls) };
+        let selection = select_members(&members, &parameters);
 
-        let cost = |class| roster.entries.iter().filter(|turn| turn.class() == class).map(|turn| turn.expected_calls).sum::<u32>();
+        let cost = |class| selection.entries.iter().filter(|entry| entry.class() == class).map(|entry| entry.expected_calls).sum::<u32>();
         prop_assert!(cost(PriorityClass::Scheduled) <= calls);
-        prop_assert!(cost(PriorityClass::Inactive) <= dormant);
-        let mut visited = members_of(&roster);
-        visited.sort_unstable();
-        visited.dedup();
-        prop_assert_eq!(visited.len(), roster.entries.len());
-        prop_assert_eq!(roster.entries.len() + roster.up_to_date + roster.skipped_for_quota, members.len());
-        for turn in &roster.entries {
-            let fresh = turn.data_types.iter().filter(|one| {
-                turn.reason == ReadReason::Slot && members[turn.member_index].last_sync_of(**one).is_some_and(|at| noon() - at < order.freshness)
+        prop_assert!(cost(PriorityClass::Inactive) <= inactive_calls);
+        let mut selected = members_of(&selection);
+        selected.sort_unstable();
+        selected.dedup();
+        prop_assert_eq!(selected.len(), selection.entries.len());
+        prop_assert_eq!(selection.entries.len() + selection.up_to_date + selection.skipped_for_quota, members.len());
+        for entry in &selection.entries {
+            let fresh = entry.data_types.iter().filter(|one| {
+                entry.reason == ReadReason::Slot && members[entry.member_index].last_sync_of(**one).is_some_and(|at| noon() - at < parameters.freshness)
             });
             prop_assert_eq!(fresh.count(), 0);
         }
@@ -288,14 +290,14 @@ proptest! {
     /// No inactive member waits for longer than 14 days, if there is a call for each member who is
     /// due.
     #[test]
-    fn members_who_stay_away_are_read_once_in_a_fortnight(count in 1_usize..120, ages in prop::collection::vec(0_i64..14 * 24, 120)) {
+    fn inactive_members_are_read_once_in_a_fortnight(count in 1_usize..120, ages in prop::collection::vec(0_i64..14 * 24, 120)) {
         let mut members: Vec<MemberSyncState> = ages.iter().take(count).map(|hours| read(*hours)).collect();
         let a_day = inactive_calls_per_day(count);
         for run in 0..4 * 30 {
             let now = noon() + TimeDelta::hours(6 * run);
-            let order = SelectionParameters { now, call_limit: 0, inactive_call_limit: a_day.max(4) * 14, ..order(0) };
-            for turn in select_members(&members, &order).entries {
-                members[turn.member_index].last_sync_at = [Some(now); 4];
+            let parameters = SelectionParameters { now, call_limit: 0, inactive_call_limit: a_day.max(4) * 14, ..parameters(0) };
+            for entry in select_members(&members, &parameters).entries {
+                members[entry.member_index].last_sync_at = [Some(now); 4];
             }
             let oldest = members.iter().filter_map(MemberSyncState::oldest_sync_at).min().unwrap();
             prop_assert!(now - oldest <= FORTNIGHT, "{}", now - oldest);

@@ -30,20 +30,20 @@ pub(crate) struct TokenSoakArgs {
 pub(crate) async fn soak(args: &TokenSoakArgs) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| rand::rng().random());
     println!(
-        "{} rounds, {} members, seed {seed}; whoop-sim stands in for WHOOP",
+        "{} rounds, {} members, seed {seed}; whoop-sim replaces WHOOP",
         args.rounds, args.members
     );
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut house = SoakEnv::build(args.members.into(), 40).await?;
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut env = SoakEnv::build(args.members.into(), 40).await?;
     let mut tally = TokenTally::default();
     for number in 1..=args.rounds {
-        run_round(&mut house, &mut random, &mut tally)
+        run_round(&mut env, &mut rng, &mut tally)
             .await
-            .with_context(|| format!("round {number} of seed {seed}"))?;
+            .with_context(|| format!("round {number} with seed {seed}"))?;
         if number % 50 == 0 || number == args.rounds {
             println!("{number:>6}  {tally}");
         }
     }
-    house.stop().await;
-    Ok(tally.print_verdict())
+    env.stop().await;
+    Ok(tally.print_result())
 }

@@ -16,12 +16,12 @@ pub(crate) struct TokenTally {
 }
 
 impl TokenTally {
-    pub(crate) fn print_verdict(&self) -> ExitCode {
+    pub(crate) fn print_result(&self) -> ExitCode {
         for defect in &self.defects {
             println!("DEFECT  {defect}");
         }
         if self.defects.is_empty() {
-            println!("every member is connected, or was told why not");
+            println!("every member is connected or was informed of the reason");
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
@@ -33,8 +33,8 @@ impl fmt::Display for TokenTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} killed, {} refreshes, {} answers, {} requests cut off, \
-             {} stranded by a kill and told so, {} defects",
+            "{} killed, {} refreshes, {} responses, {} requests without a response, \
+             {} members disconnected by a kill and informed, {} defects",
             self.kills,
             self.refreshes,
             self.answers,

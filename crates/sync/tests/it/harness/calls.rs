@@ -47,7 +47,7 @@ impl Stage {
     }
 
     /// Returns the number of times that a list was read from its first page on.
-    pub(crate) fn walks_of(&self, data_type: DataType) -> usize {
+    pub(crate) fn list_reads(&self, data_type: DataType) -> usize {
         let mut walks = 0;
         let mut last = String::new();
         for page in self.pages_of(data_type) {

@@ -57,7 +57,7 @@ impl Stage {
         let cycles = list(DataType::Cycle);
         let recoveries = list(DataType::Recovery);
         let sleeps = list(DataType::Sleep);
-        let facts = DateAssignmentInput {
+        let input = DateAssignmentInput {
             cycles: cycles
                 .iter()
                 .map(|one| CycleTimes::from(&parse::<Cycle>(one)))
@@ -71,26 +71,26 @@ impl Stage {
                 .map(|one| SleepTimes::from(&parse::<Sleep>(one)))
                 .collect(),
         };
-        let days = assign_dates(&facts);
-        let others = |place: &DateAssignment| if place.in_others { " others" } else { "" };
+        let days = assign_dates(&input);
+        let others = |assigned: &DateAssignment| if assigned.in_others { " others" } else { "" };
         let mut dates = Dates::new();
-        for sleep in &facts.sleeps {
+        for sleep in &input.sleeps {
             let date = of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref());
             let mut text = date.to_string();
-            if let Some(place) = days.sleeps.get(&sleep.id) {
-                text += others(place);
-                if place.local_date != date {
-                    text += &format!(" night of {}", place.local_date);
+            if let Some(assigned) = days.sleeps.get(&sleep.id) {
+                text += others(assigned);
+                if assigned.local_date != date {
+                    text += &format!(" night of {}", assigned.local_date);
                 }
             }
             dates.insert(format!("sleep {}", sleep.id), text);
         }
-        for (id, place) in &days.cycles {
-            let text = format!("{}{}", place.local_date, others(place));
+        for (id, assigned) in &days.cycles {
+            let text = format!("{}{}", assigned.local_date, others(assigned));
             dates.insert(format!("cycle {id}"), text);
         }
-        for (id, place) in &days.recoveries {
-            let text = format!("{}{}", place.local_date, others(place));
+        for (id, assigned) in &days.recoveries {
+            let text = format!("{}{}", assigned.local_date, others(assigned));
             dates.insert(format!("recovery {id}"), text);
         }
         dates

@@ -35,14 +35,14 @@ impl Follower {
     }
 
     /// Requests the next changes, at most `limit`. Returns `false` once there are no more.
-    pub(crate) async fn ask(&mut self, engine: &Engine, limit: i64) -> bool {
-        let followed = {
+    pub(crate) async fn poll(&mut self, engine: &Engine, limit: i64) -> bool {
+        let result = {
             let mut conn = engine.database.get().await.unwrap();
             change_feed::after(&mut conn, &self.user_id, self.since, limit)
                 .await
                 .unwrap()
         };
-        let found = match followed {
+        let found = match result {
             FeedResult::Gone { latest } => {
                 // As the answer requires, the app reads everything again and continues from that
                 // number.
@@ -54,7 +54,11 @@ impl Follower {
             FeedResult::Page(found) => found,
         };
         for change in found.entries {
-            assert_eq!(change.row.seq, self.since + 1, "a gap");
+            assert_eq!(
+                change.row.seq,
+                self.since + 1,
+                "gap in the sequence numbers"
+            );
             self.since = change.row.seq;
             let key = (change.row.data_type, change.row.record_id);
             match (change.row.op.as_str(), change.record) {
@@ -62,8 +66,8 @@ impl Follower {
                     self.copy.remove(&key);
                 }
                 (_, Some(present)) => {
-                    let whole = serde_json::to_value(&present.record).unwrap();
-                    self.copy.insert(key, (present.local_date, whole));
+                    let record = serde_json::to_value(&present.record).unwrap();
+                    self.copy.insert(key, (present.local_date, record));
                 }
                 // The record was deleted later, or a later change on the same page carries it.
                 (_, None) => {}
@@ -74,7 +78,7 @@ impl Follower {
 
     /// Reads all remaining changes, and asserts that the copy then equals the stored records.
     pub(crate) async fn assert_ends_equal(&mut self, engine: &Engine) {
-        while self.ask(engine, 100).await {}
+        while self.poll(engine, 100).await {}
         let stored = stored(engine, &self.user_id).await;
         let ids = |copy: &Copy| copy.keys().cloned().collect::<Vec<_>>();
         assert_eq!(ids(&self.copy), ids(&stored), "of {}", self.user_id);
@@ -102,8 +106,8 @@ pub(crate) async fn stored(engine: &Engine, user_id: &UserId) -> Copy {
                 ExportItem::Record(row) => {
                     let key = (row.data_type().to_string(), row.id().to_owned());
                     let date = row.local_date();
-                    let whole = row.into_record(whoop_user_id).unwrap();
-                    copy.insert(key, (date, serde_json::to_value(&whole).unwrap()));
+                    let record = row.into_record(whoop_user_id).unwrap();
+                    copy.insert(key, (date, serde_json::to_value(&record).unwrap()));
                 }
                 _ => {}
             }

@@ -18,7 +18,7 @@ impl Hold {
         let sql =
             format!("SELECT 1 FROM whoop_{data_type} WHERE user_id = $1 AND id = $2 FOR UPDATE");
         let held = client.execute(&sql, &[&user, &id]).await.unwrap();
-        assert_eq!(held, 1, "no such {data_type}");
+        assert_eq!(held, 1, "no stored {data_type} has this id");
         Self(client)
     }
 
@@ -29,7 +29,7 @@ impl Hold {
 
 impl Stage {
     /// Waits until a transaction of the service waits for a row lock.
-    pub(crate) async fn until_somebody_waits(&self) {
+    pub(crate) async fn until_a_transaction_waits(&self) {
         super::until("a transaction waits for a row", || async {
             let waiting = self
                 .sql

@@ -158,10 +158,10 @@ impl Stage {
 
     /// Moves the clocks of the service and of WHOOP forward.
     pub(crate) fn advance(&self, by: TimeDelta) {
-        self.stand_at(self.clock.now() + by);
+        self.set_time(self.clock.now() + by);
     }
 
-    pub(crate) fn stand_at(&self, now: DateTime<Utc>) {
+    pub(crate) fn set_time(&self, now: DateTime<Utc>) {
         self.clock.set(now);
         self.world().set_now(now);
     }
@@ -205,10 +205,10 @@ impl Stage {
 
     /// Connects a person through WHOOP's consent, and waits for the first sync.
     pub(crate) async fn connect(&self, user: &str, whoop_user_id: i64) -> Member {
-        let welcome = self.try_connect(user, whoop_user_id).await.unwrap();
-        welcome.first_sync.await.unwrap();
+        let completed = self.try_connect(user, whoop_user_id).await.unwrap();
+        completed.first_sync.await.unwrap();
         Member {
-            user_id: welcome.user_id,
+            user_id: completed.user_id,
             whoop_user_id,
         }
     }
@@ -229,9 +229,9 @@ impl Stage {
         self.connect("member without records", whoop_user_id).await
     }
 
-    pub(crate) async fn sync(&self, member: &Member, errand: &SyncRequest) -> MemberReport {
+    pub(crate) async fn sync(&self, member: &Member, request: &SyncRequest) -> MemberReport {
         self.engine
-            .sync_member(&member.user_id, &briskly(), errand)
+            .sync_member(&member.user_id, &context_without_retries(), request)
             .await
             .unwrap()
     }
@@ -341,7 +341,7 @@ impl Stage {
     }
 
     /// Ends the refresh claim of a killed process now. It would expire on its own.
-    pub(crate) async fn end_the_claim(&self, member: &Member) {
+    pub(crate) async fn expire_the_claim(&self, member: &Member) {
         let end = "UPDATE whoop_refresh SET claimed_until = now() - INTERVAL '1 second' WHERE user_id = $1";
         self.execute(end, member).await;
     }
@@ -398,28 +398,28 @@ fn engine_on(
 
 /// Returns a context that waits for PostgreSQL but not for WHOOP: a call that fails is not
 /// repeated.
-pub(crate) fn briskly() -> SyncContext {
-    let mut job = SyncContext::scheduled(None, CancellationToken::new());
-    job.retry_policy = RetryPolicy {
+pub(crate) fn context_without_retries() -> SyncContext {
+    let mut context = SyncContext::scheduled(None, CancellationToken::new());
+    context.retry_policy = RetryPolicy {
         max_wait: Duration::ZERO,
         retries: 0,
         call_timeout: Duration::from_secs(10),
     };
-    job.refresh_timeout = DEADLINE;
-    job
+    context.refresh_timeout = DEADLINE;
+    context
 }
 
 /// Returns a context that waits 100 ms for a token refresh, and then does not interrupt it.
-pub(crate) fn leaving_refreshes_alone() -> SyncContext {
-    let mut job = briskly();
-    job.refresh_timeout = Duration::from_millis(100);
-    job
+pub(crate) fn context_with_short_refresh_timeout() -> SyncContext {
+    let mut context = context_without_retries();
+    context.refresh_timeout = Duration::from_millis(100);
+    context
 }
 
 /// Observer that ignores the progress of a run.
-pub(crate) struct Nobody;
+pub(crate) struct SilentObserver;
 
-impl RunObserver for Nobody {
+impl RunObserver for SilentObserver {
     fn on_start(&self, _: usize, _: usize) {}
     fn on_member_done(&self, _: &MemberReport) {}
 }
@@ -483,14 +483,17 @@ pub(crate) fn all_missing(day: &Day) -> Option<MissingReason> {
 }
 
 /// Waits until a condition is true, and panics after a deadline.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(
+    condition: &str,
+    mut is_true: impl FnMut() -> F,
+) {
     let waiting = async {
-        while !is_so().await {
+        while !is_true().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     assert!(
         tokio::time::timeout(DEADLINE, waiting).await.is_ok(),
-        "it never came to this: {what}"
+        "condition was not met in time: {condition}"
     );
 }

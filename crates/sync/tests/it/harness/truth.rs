@@ -91,7 +91,7 @@ impl Stage {
     }
 
     /// Returns all records of a member at WHOOP.
-    pub(crate) fn whole_truth(&self, member: &Member) -> BTreeMap<(DataType, String), Value> {
+    pub(crate) fn complete_truth(&self, member: &Member) -> BTreeMap<(DataType, String), Value> {
         let truth = self.world().truth(member.whoop_user_id);
         let of = |data_type| {
             let records = truth[plural(data_type)].as_array().unwrap().iter();
@@ -178,48 +178,51 @@ impl Stage {
 
     /// Returns the stored records of a data type, by id.
     pub(crate) async fn stored(&self, member: &Member, data_type: DataType) -> ById {
-        self.stored_whole(member).await.take(data_type)
+        self.all_stored(member).await.take(data_type)
     }
 
     /// Returns all stored records, in WHOOP's shape.
-    pub(crate) async fn stored_whole(&self, member: &Member) -> Whole {
-        let mut whole = Whole::default();
+    pub(crate) async fn all_stored(&self, member: &Member) -> StoredRecords {
+        let mut records_by_type = StoredRecords::default();
         for ((data_type, id), (_, record)) in stored(&self.engine, &member.user_id).await {
-            let of_its_type = match data_type.parse().unwrap() {
-                DataType::Recovery => &mut whole.recoveries,
-                DataType::Sleep => &mut whole.sleeps,
-                DataType::Workout => &mut whole.workouts,
-                DataType::Cycle => &mut whole.cycles,
+            let by_id = match data_type.parse().unwrap() {
+                DataType::Recovery => &mut records_by_type.recoveries,
+                DataType::Sleep => &mut records_by_type.sleeps,
+                DataType::Workout => &mut records_by_type.workouts,
+                DataType::Cycle => &mut records_by_type.cycles,
             };
-            of_its_type.insert(id, without_nulls(&record));
+            by_id.insert(id, without_nulls(&record));
         }
-        whole
+        records_by_type
     }
 
     /// Asserts that the stored records are exactly WHOOP's, with the same values.
     pub(crate) async fn assert_stored_is_truth(&self, member: &Member) {
-        let mut whole = self.stored_whole(member).await;
+        let mut records_by_type = self.all_stored(member).await;
         for data_type in DataType::ALL {
-            let stored = whole.take(data_type);
+            let stored = records_by_type.take(data_type);
             let truth = self.truth(member, data_type);
-            let known: BTreeSet<&String> = stored.keys().collect();
-            let there: BTreeSet<&String> = truth.keys().collect();
-            assert_eq!(known, there, "{data_type} of {member:?}");
+            let actual: BTreeSet<&String> = stored.keys().collect();
+            let expected: BTreeSet<&String> = truth.keys().collect();
+            assert_eq!(actual, expected, "{data_type} of {member:?}");
             assert_all_same(&truth, &stored);
         }
     }
 
     /// Asserts what the sync log promises: everything that WHOOP has in the covered span is stored.
-    pub(crate) async fn assert_log_tells_the_truth(&self, member: &Member) {
-        let mut whole = self.stored_whole(member).await;
+    pub(crate) async fn assert_sync_log_is_correct(&self, member: &Member) {
+        let mut records_by_type = self.all_stored(member).await;
         let status = self.engine.member_status(&member.user_id).await.unwrap();
         for (data_type, log) in status.types {
             let Some(log) = log else { continue };
             let Some((from, until)) = log.covered_from.zip(log.covered_until) else {
-                assert_eq!(log.last_sync_at, None, "{data_type} was never read whole");
+                assert_eq!(
+                    log.last_sync_at, None,
+                    "{data_type} was never read completely"
+                );
                 continue;
             };
-            let earlier = log.coverage().and_then(|known| known.earlier);
+            let earlier = log.coverage().and_then(|coverage| coverage.earlier);
             let is_promised = |start: DateTime<Utc>| {
                 let is_covered = (log.whole_history || start >= from) && start < until;
                 is_covered || earlier.is_some_and(|span| start >= span.from && start < span.until)
@@ -230,20 +233,20 @@ impl Stage {
                 .filter(|(start, _)| is_promised(*start))
                 .map(|(_, record)| (id_of(data_type, record), without_nulls(record)))
                 .collect();
-            assert_all_same(&promised, &whole.take(data_type));
+            assert_all_same(&promised, &records_by_type.take(data_type));
         }
     }
 }
 
 #[derive(Default)]
-pub(crate) struct Whole {
+pub(crate) struct StoredRecords {
     recoveries: ById,
     sleeps: ById,
     workouts: ById,
     cycles: ById,
 }
 
-impl Whole {
+impl StoredRecords {
     pub(crate) fn take(&mut self, data_type: DataType) -> ById {
         std::mem::take(match data_type {
             DataType::Recovery => &mut self.recoveries,
@@ -255,13 +258,13 @@ impl Whole {
 }
 
 pub(crate) fn assert_all_same(truth: &ById, stored: &ById) {
-    for (id, true_one) in truth {
-        let Some(stored_one) = stored.get(id) else {
-            panic!("{id} is not stored: {true_one:#}");
+    for (id, expected) in truth {
+        let Some(actual) = stored.get(id) else {
+            panic!("{id} is not stored: {expected:#}");
         };
         assert!(
-            is_same(true_one, stored_one),
-            "WHOOP has\n{true_one:#}\nand stored is\n{stored_one:#}"
+            is_same(expected, actual),
+            "WHOOP's record:\n{expected:#}\nstored record:\n{actual:#}"
         );
     }
 }

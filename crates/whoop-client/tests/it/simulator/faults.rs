@@ -7,7 +7,7 @@ use whoop_sim::{Fault, FaultKind, SimConfig};
 use super::member::{connected, short_history};
 
 #[tokio::test]
-async fn the_last_call_of_the_minute_closes_the_gate_before_whoop_must() {
+async fn the_last_call_of_the_minute_closes_the_gate_before_a_429() {
     let member = connected(SimConfig {
         calls_per_minute: 3,
         ..short_history()
@@ -28,24 +28,24 @@ async fn the_last_call_of_the_minute_closes_the_gate_before_whoop_must() {
         Err(WhoopError::RateLimited { day: false, .. })
     ));
     assert_eq!(member.sim.world().call_count(), 3);
-    let said = member.whoop.rate_limit().unwrap();
-    assert_eq!((said.limit, said.remaining), (3, 0));
-    assert_eq!(said.windows.len(), 2);
+    let rate_limit = member.whoop.rate_limit().unwrap();
+    assert_eq!((rate_limit.limit, rate_limit.remaining), (3, 0));
+    assert_eq!(rate_limit.windows.len(), 2);
 }
 
 #[tokio::test]
-async fn a_used_up_day_is_called_that() {
+async fn a_used_up_day_limit_is_reported_as_such() {
     let member = connected(SimConfig {
         calls_per_day: 2,
         ..short_history()
     })
     .await;
-    let patient = member.whoop.with_retry_policy(RetryPolicy::scheduled());
+    let whoop = member.whoop.with_retry_policy(RetryPolicy::scheduled());
     for _ in 0..2 {
-        patient.fetch_profile(&member.access_token).await.unwrap();
+        whoop.fetch_profile(&member.access_token).await.unwrap();
     }
 
-    let error = patient.fetch_profile(&member.access_token).await;
+    let error = whoop.fetch_profile(&member.access_token).await;
 
     assert!(matches!(
         error,
@@ -54,7 +54,7 @@ async fn a_used_up_day_is_called_that() {
 }
 
 #[tokio::test]
-async fn faults_that_pass_are_not_seen_by_the_caller() {
+async fn temporary_faults_are_not_visible_to_the_caller() {
     for fault in [
         Fault::status("sleep", 502),
         Fault::new("sleep", FaultKind::Reset),
@@ -71,26 +71,24 @@ async fn faults_that_pass_are_not_seen_by_the_caller() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stalls_half_way_ends_in_time() {
+async fn an_answer_that_stalls_half_way_ends_at_the_timeout() {
     let member = connected(short_history()).await;
     member.fault(1, Fault::new("sleep", FaultKind::Stall));
-    let pace = RetryPolicy {
+    let policy = RetryPolicy {
         call_timeout: Duration::from_millis(300),
         ..RetryPolicy::interactive()
     };
     let walker = PageWalker::new(member.everything());
     let query = walker.query().unwrap();
-    let hurried = member.whoop.with_retry_policy(pace);
+    let whoop = member.whoop.with_retry_policy(policy);
 
-    let error = hurried
-        .fetch_page::<Sleep>(&member.access_token, query)
-        .await;
+    let error = whoop.fetch_page::<Sleep>(&member.access_token, query).await;
 
     assert!(matches!(error, Err(WhoopError::TimedOut)));
 }
 
 #[tokio::test]
-async fn html_where_json_belongs_is_no_page() {
+async fn html_instead_of_json_is_an_error() {
     let member = connected(short_history()).await;
     member.fault(1, Fault::new("cycle", FaultKind::NotJson));
 
@@ -106,7 +104,7 @@ async fn html_where_json_belongs_is_no_page() {
 }
 
 #[tokio::test]
-async fn a_broken_record_in_a_page_costs_only_itself() {
+async fn only_the_invalid_record_of_a_page_is_rejected() {
     let member = connected(short_history()).await;
     member.fault(1, Fault::new("workout", FaultKind::BrokenRecord));
 
@@ -122,11 +120,16 @@ async fn a_broken_record_in_a_page_costs_only_itself() {
         rejected.reason
     );
     let id = rejected.record_id.as_deref().unwrap();
-    assert!(member.truth("workouts").iter().any(|it| it["id"] == id));
+    assert!(
+        member
+            .truth("workouts")
+            .iter()
+            .any(|workout| workout["id"] == id)
+    );
 }
 
 #[tokio::test]
-async fn a_404_for_a_list_is_empty_while_the_member_is_there() {
+async fn a_404_for_a_list_is_an_empty_page_while_the_profile_can_be_fetched() {
     let member = connected(short_history()).await;
     member.fault(2, Fault::status("workout", 404));
 

@@ -10,17 +10,17 @@ use super::member::{connected, short_history};
 use crate::payloads::is_same;
 
 #[tokio::test]
-async fn every_list_read_to_its_end_equals_what_is_there() {
+async fn every_list_read_to_its_end_equals_the_simulators_records() {
     let member = connected(SimConfig {
         days: 120,
         ..SimConfig::default()
     })
     .await;
 
-    member.assert_whole::<Cycle>("cycles").await;
-    member.assert_whole::<Recovery>("recoveries").await;
-    member.assert_whole::<Sleep>("sleeps").await;
-    member.assert_whole::<Workout>("workouts").await;
+    member.assert_list_complete::<Cycle>("cycles").await;
+    member.assert_list_complete::<Recovery>("recoveries").await;
+    member.assert_list_complete::<Sleep>("sleeps").await;
+    member.assert_list_complete::<Workout>("workouts").await;
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_page_returns_what_began_before_its_end() {
 }
 
 #[tokio::test]
-async fn a_record_is_found_by_its_id_and_a_deleted_one_is_gone() {
+async fn a_record_is_found_by_its_id_and_a_deleted_one_is_not() {
     let member = connected(short_history()).await;
     let (whoop, token) = (&member.whoop, &member.access_token);
     let cycles = member.walk::<Cycle>().await;
@@ -65,9 +65,9 @@ async fn a_record_is_found_by_its_id_and_a_deleted_one_is_gone() {
     assert_eq!(of_cycle, RecordLookup::Record(Box::new(recovery.clone())));
 
     let world = member.sim.world();
-    let whose = member.whoop_user_id;
+    let user_id = member.whoop_user_id;
     world
-        .delete(whose, SimDataType::Sleep, &recovery.sleep_id)
+        .delete(user_id, SimDataType::Sleep, &recovery.sleep_id)
         .unwrap();
     let sleep = whoop.fetch_sleep(token, &recovery.sleep_id).await.unwrap();
     assert_eq!(sleep, RecordLookup::NotFound);
@@ -79,7 +79,7 @@ async fn a_record_is_found_by_its_id_and_a_deleted_one_is_gone() {
     assert_eq!(
         whoop.fetch_cycle(token, CycleId(1)).await.unwrap(),
         RecordLookup::NotFound,
-        "never was there"
+        "this cycle never existed"
     );
     let unknown = "00000000-0000-4000-8000-000000000000".to_owned();
     assert_eq!(
@@ -96,7 +96,7 @@ async fn a_record_is_found_by_its_id_and_a_deleted_one_is_gone() {
 }
 
 #[tokio::test]
-async fn the_member_is_who_whoop_says() {
+async fn profile_and_body_measurement_equal_the_simulators() {
     let member = connected(short_history()).await;
     let truth = member.sim.world().truth(member.whoop_user_id);
 
@@ -146,7 +146,7 @@ async fn an_unknown_field_and_an_unknown_state_are_kept() {
 }
 
 #[tokio::test]
-async fn records_that_come_and_go_between_two_pages_hide_no_other() {
+async fn records_inserted_or_deleted_between_two_pages_hide_no_other() {
     let member = connected(short_history()).await;
     let (whoop, token) = (&member.whoop, &member.access_token);
     let mut walker = PageWalker::new(member.everything());
@@ -164,9 +164,9 @@ async fn records_that_come_and_go_between_two_pages_hide_no_other() {
     world
         .insert(member.whoop_user_id, SimDataType::Sleep, nap)
         .unwrap();
-    for gone in &first.records[5..8] {
+    for deleted in &first.records[5..8] {
         world
-            .delete(member.whoop_user_id, SimDataType::Sleep, gone.id())
+            .delete(member.whoop_user_id, SimDataType::Sleep, deleted.id())
             .unwrap();
     }
 
@@ -176,12 +176,12 @@ async fn records_that_come_and_go_between_two_pages_hide_no_other() {
         walker.accept(&page).unwrap();
         ids.extend(page.records.iter().map(Sleep::id));
     }
-    let still_there = member
+    let remaining = member
         .truth("sleeps")
         .into_iter()
         .map(|one| one["id"].clone());
-    let missed: Vec<_> = still_there
+    let missed: Vec<_> = remaining
         .filter(|id| !ids.iter().any(|seen| id == seen))
         .collect();
-    assert_eq!(missed.len(), 1, "only the nap that came in: {missed:?}");
+    assert_eq!(missed.len(), 1, "only the inserted nap: {missed:?}");
 }

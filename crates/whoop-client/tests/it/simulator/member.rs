@@ -88,7 +88,7 @@ impl Member {
             assert_eq!(page.rejected, []);
             walker.accept(&page).unwrap();
             for record in page.records {
-                if !records.iter().any(|known| known.id() == record.id()) {
+                if !records.iter().any(|seen| seen.id() == record.id()) {
                     records.push(record);
                 }
             }
@@ -107,7 +107,7 @@ impl Member {
         self.sim.world().add_fault(Fault { times, ..fault });
     }
 
-    pub(crate) async fn assert_whole<R: ListedRecord>(&self, list: &str) {
+    pub(crate) async fn assert_list_complete<R: ListedRecord>(&self, list: &str) {
         let read = self.walk::<R>().await;
         let truth = self.truth(list);
         assert!(truth.len() > 25, "{list}: more than one page");
@@ -116,7 +116,7 @@ impl Member {
             let record = serde_json::to_value(record).unwrap();
             assert!(
                 truth.iter().any(|sent| is_same(sent, &record)),
-                "{list}: nothing there equals {record}"
+                "{list}: no record of the simulator equals {record}"
             );
         }
     }

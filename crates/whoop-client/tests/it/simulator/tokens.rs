@@ -8,7 +8,7 @@ use whoop_sim::{Fault, SimConfig};
 use super::member::{connected, short_history};
 
 #[tokio::test]
-async fn a_refresh_rotates_both_tokens_and_the_old_ones_are_dead() {
+async fn a_refresh_replaces_both_tokens_and_invalidates_the_old_ones() {
     let member = connected(short_history()).await;
     let (whoop, old) = (&member.whoop, &member.refresh_token);
 
@@ -18,8 +18,8 @@ async fn a_refresh_rotates_both_tokens_and_the_old_ones_are_dead() {
     assert_ne!(refresh_token.expose_secret(), old.expose_secret());
     assert_eq!(next.expires_in, chrono::TimeDelta::hours(1));
     whoop.fetch_profile(&next.access_token).await.unwrap();
-    let with_old = whoop.fetch_profile(&member.access_token).await.unwrap_err();
-    assert!(matches!(with_old, WhoopError::Unauthorized));
+    let refused = whoop.fetch_profile(&member.access_token).await.unwrap_err();
+    assert!(matches!(refused, WhoopError::Unauthorized));
 
     let again = whoop.refresh_tokens(old, SCOPES).await.unwrap_err();
     assert!(matches!(again, WhoopError::InvalidGrant));
@@ -36,7 +36,7 @@ async fn an_expired_token_is_reported_once_and_a_refresh_repairs_it() {
     assert_eq!(
         member.sim.world().call_count(),
         1,
-        "not tried again in here"
+        "the client does not retry"
     );
 
     let pair = member
@@ -48,7 +48,7 @@ async fn an_expired_token_is_reported_once_and_a_refresh_repairs_it() {
 }
 
 #[tokio::test]
-async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
+async fn a_used_code_a_wrong_secret_and_an_outage_are_distinguished() {
     let member = connected(short_history()).await;
     let code = member
         .sim
@@ -63,27 +63,29 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
         ..Fault::status("token", 400)
     };
     member.fault(1, outage);
-    let passing = member
+    let temporary = member
         .whoop
         .refresh_tokens(&member.refresh_token, SCOPES)
         .await;
     assert_eq!(
-        passing.unwrap_err().recommended_action(),
+        temporary.unwrap_err().recommended_action(),
         ErrorAction::Retry
     );
 
-    let stranger = WhoopConfig {
+    let other_app = WhoopConfig {
         api_url: member.sim.api_url().parse().unwrap(),
         oauth_url: member.sim.oauth_url().parse().unwrap(),
         client_id: SimConfig::default().client_id,
         client_secret: "not the right secret".into(),
         redirect_url: "http://127.0.0.1:9/callback".parse().unwrap(),
     };
-    let stranger = WhoopClient::new(stranger, Arc::new(SystemClock)).unwrap();
-    let unknown = stranger.check_app_credentials().await.unwrap_err();
+    let other_app = WhoopClient::new(other_app, Arc::new(SystemClock)).unwrap();
+    let unknown = other_app.check_app_credentials().await.unwrap_err();
     assert!(unknown.to_string().contains("client secret is wrong"));
     member.whoop.check_app_credentials().await.unwrap();
-    let refused = stranger.refresh_tokens(&member.refresh_token, SCOPES).await;
+    let refused = other_app
+        .refresh_tokens(&member.refresh_token, SCOPES)
+        .await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.recommended_action(), ErrorAction::GiveUp);
     assert!(refused.to_string().contains("client secret is wrong"));
@@ -97,7 +99,7 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_revoked_member_is_let_go_of() {
+async fn the_tokens_of_a_revoked_member_are_refused() {
     let member = connected(short_history()).await;
 
     member

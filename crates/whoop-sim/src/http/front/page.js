@@ -1,9 +1,9 @@
 "use strict";
 
-const SHOWN = 50;
-const EVERY = 2000;
+const MAX_SHOWN_PEOPLE = 50;
+const REFRESH_INTERVAL_MS = 2000;
 const ROUTES = ["*", "cycle", "recovery", "sleep", "workout", "profile", "body", "access", "token", "auth"];
-// Each kind with the number it takes, if any: its member, its name and a proposal.
+// Each fault kind with its number parameter, if it has one: JSON field, label and default value.
 const KINDS = {
   status: ["status", "Status", 500],
   latency: ["millis", "Milliseconds", 3000],
@@ -22,58 +22,58 @@ const KINDS = {
 const at = (id) => document.getElementById(id);
 
 function element(tag, text, className) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
+  const created = document.createElement(tag);
+  if (text !== undefined) created.textContent = text;
+  if (className) created.className = className;
+  return created;
 }
 
-function say(text, isBad) {
+function showMessage(text, isError) {
   const message = at("message");
   message.textContent = text;
-  message.className = isBad ? "bad" : "good";
+  message.className = isError ? "bad" : "good";
 }
 
-class Refused extends Error {
+class RequestError extends Error {
   constructor(status, reason) {
     super(reason);
     this.status = status;
   }
 }
 
-// The reply's JSON; a refusal throws with the reason that the reply gives.
-async function ask(method, path, body) {
-  const sent = body === undefined ? undefined : JSON.stringify(body);
-  const headers = sent === undefined ? {} : { "content-type": "application/json" };
-  const reply = await fetch("/_sim/" + path, { method, headers, body: sent });
+// Sends a request and returns the JSON of the reply. An error status throws the reason in the reply.
+async function request(method, path, body) {
+  const requestBody = body === undefined ? undefined : JSON.stringify(body);
+  const headers = requestBody === undefined ? {} : { "content-type": "application/json" };
+  const reply = await fetch("/_sim/" + path, { method, headers, body: requestBody });
   const text = await reply.text();
   let value = null;
-  try { value = text === "" ? null : JSON.parse(text); } catch { /* not JSON: shown as it is */ }
-  if (!reply.ok) throw new Refused(reply.status, (value && value.error) || text || reply.statusText);
+  try { value = text === "" ? null : JSON.parse(text); } catch { /* not JSON: the text is shown unchanged */ }
+  if (!reply.ok) throw new RequestError(reply.status, (value && value.error) || text || reply.statusText);
   return value;
 }
 
-// Runs what a button is for, tells how it went, and looks again.
-async function act(button, name, work) {
+// Runs the action of a button, shows the result, and refreshes the page.
+async function runAction(button, name, action) {
   button.disabled = true;
   try {
-    const told = await work();
-    say(told || name + ": done", false);
+    const result = await action();
+    showMessage(result || name + ": done", false);
   } catch (error) {
-    const status = error instanceof Refused ? " (" + error.status + ")" : "";
-    say(name + ": " + error.message + status, true);
+    const status = error instanceof RequestError ? " (" + error.status + ")" : "";
+    showMessage(name + ": " + error.message + status, true);
   } finally {
     button.disabled = false;
   }
   await refresh();
 }
 
-function button(name, work, label) {
-  const made = element("button", name);
-  made.type = "button";
-  if (label) made.setAttribute("aria-label", name + ", " + label);
-  made.addEventListener("click", () => act(made, label ? label + ", " + name : name, work));
-  return made;
+function button(name, action, label) {
+  const created = element("button", name);
+  created.type = "button";
+  if (label) created.setAttribute("aria-label", name + ", " + label);
+  created.addEventListener("click", () => runAction(created, label ? label + ", " + name : name, action));
+  return created;
 }
 
 /* The clock, the calls and the tokens */
@@ -81,11 +81,11 @@ function button(name, work, label) {
 function showState(state) {
   at("now").textContent = state.now.replace("T", " ").replace(/\.\d+Z$/, " UTC");
   at("now").dateTime = state.now;
-  at("speed").textContent = state.speed === 0 ? "stands still until it is moved"
+  at("speed").textContent = state.speed === 0 ? "stopped until it is moved"
     : "runs at " + state.speed + " × real time";
-  const part = (used) => used.used.toLocaleString("en") + " of " + used.limit.toLocaleString("en");
-  at("minute").textContent = part(state.quota.minute);
-  at("day").textContent = part(state.quota.day);
+  const usage = (window) => window.used.toLocaleString("en") + " of " + window.limit.toLocaleString("en");
+  at("minute").textContent = usage(state.quota.minute);
+  at("day").textContent = usage(state.quota.day);
   at("grants").textContent = state.tokens.grants + " (" + state.connected + " of " + state.people + " people)";
   at("access").textContent = String(state.tokens.access);
   showChart(state.api_calls_by_minute);
@@ -94,8 +94,8 @@ function showState(state) {
 
 function showChart({ answered, failed }) {
   const totals = answered.map((count, index) => count + failed[index]);
-  const most = Math.max(...totals);
-  const scale = 68 / Math.max(most, 10);
+  const max = Math.max(...totals);
+  const scale = 68 / Math.max(max, 10);
   const bars = [];
   const bar = (className, index, bottom, count) => {
     if (count === 0) return;
@@ -112,9 +112,9 @@ function showChart({ answered, failed }) {
     bar("failed", index, answered[index], failed[index]);
   });
   at("chart").replaceChildren(...bars);
-  const sum = (list) => list.reduce((one, other) => one + other, 0);
-  at("chart-text").textContent = "By minute, the last simulated hour: " + sum(totals) + " calls, "
-    + sum(failed) + " refused or failed, at most " + most + " in one minute";
+  const sum = (list) => list.reduce((total, value) => total + value, 0);
+  at("chart-text").textContent = "Calls per minute in the last simulated hour: " + sum(totals) + " in total, "
+    + sum(failed) + " refused or failed, at most " + max + " in one minute";
 }
 
 /* Faults */
@@ -129,7 +129,7 @@ function showFaults(faults) {
     if (fault.probability < 1) parts.push("with probability " + fault.probability);
     return element("li", parts.join(", "));
   });
-  if (lines.length === 0) lines.push(element("li", "None is on.", "quiet"));
+  if (lines.length === 0) lines.push(element("li", "No fault is active.", "quiet"));
   at("faults").replaceChildren(...lines);
   at("clear-faults").hidden = faults.length === 0;
 }
@@ -139,10 +139,10 @@ async function addFault() {
   const fault = { route: at("fault-route").value, kind };
   if (KINDS[kind]) fault[KINDS[kind][0]] = Number(at("fault-number").value);
   if (at("fault-times").value !== "") fault.times = Number(at("fault-times").value);
-  // The reply spells out every member; only those with a value are sent back.
-  const on = (await ask("GET", "faults")).faults.map((it) =>
+  // The reply contains every field; only fields with a value are sent back.
+  const active = (await request("GET", "faults")).faults.map((it) =>
     Object.fromEntries(Object.entries(it).filter(([, value]) => value !== null)));
-  await ask("POST", "faults", [...on, fault]);
+  await request("POST", "faults", [...active, fault]);
 }
 
 function prepareFaults() {
@@ -157,99 +157,101 @@ function prepareFaults() {
     return option;
   }));
   const label = at("fault-number-label");
-  const adapt = () => {
-    const takes = KINDS[at("fault-kind").value];
-    label.hidden = !takes;
-    if (takes) {
-      label.firstChild.textContent = takes[1] + " ";
-      at("fault-number").value = String(takes[2]);
+  const updateNumber = () => {
+    const parameter = KINDS[at("fault-kind").value];
+    label.hidden = !parameter;
+    if (parameter) {
+      label.firstChild.textContent = parameter[1] + " ";
+      at("fault-number").value = String(parameter[2]);
     }
   };
-  at("fault-kind").addEventListener("change", adapt);
-  adapt();
+  at("fault-kind").addEventListener("change", updateNumber);
+  updateNumber();
   at("fault-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    act(event.submitter || at("fault-form").querySelector("button"), "Switch on", addFault);
+    runAction(event.submitter || at("fault-form").querySelector("button"), "Add fault", addFault);
   });
   const clear = at("clear-faults");
-  clear.addEventListener("click", () => act(clear, "Remove all", () => ask("DELETE", "faults")));
+  clear.addEventListener("click", () => runAction(clear, "Remove all", () => request("DELETE", "faults")));
 }
 
 /* People */
 
-async function newest(person, what, fits) {
-  const truth = await ask("GET", "truth?whoop_user_id=" + person);
-  const found = truth.sleeps.filter(fits).sort((one, other) => (one.start < other.start ? 1 : -1))[0];
-  if (!found) throw new Error("this person has no " + what);
+async function newestSleep(person, description, matches) {
+  const truth = await request("GET", "truth?whoop_user_id=" + person);
+  const found = truth.sleeps.filter(matches).sort((first, second) => (first.start < second.start ? 1 : -1))[0];
+  if (!found) throw new Error("this person has no " + description);
   return found;
 }
 
-async function edit(person, data_type, op, more) {
-  await ask("POST", "edit", { whoop_user_id: person, data_type, op, ...more });
+async function edit(person, data_type, op, fields) {
+  await request("POST", "edit", { whoop_user_id: person, data_type, op, ...fields });
 }
 
-async function insert(person, data_type, minutesAgo, minutes, more) {
-  const now = Date.parse((await ask("GET", "clock")).now);
+async function insert(person, data_type, minutesAgo, minutes, fields) {
+  const now = Date.parse((await request("GET", "clock")).now);
   const start = now - minutesAgo * 60000;
   const record = {
     start: new Date(start).toISOString(),
     end: new Date(start + minutes * 60000).toISOString(),
-    ...more,
+    ...fields,
   };
   await edit(person, data_type, "insert", { record });
 }
 
 async function rescore(person) {
-  const sleep = await newest(person, "scored sleep", (it) => it.score_state === "SCORED" && !it.nap);
+  const sleep = await newestSleep(person, "scored sleep", (it) => it.score_state === "SCORED" && !it.nap);
   const score = 40 + Math.floor(Math.random() * 60);
   await edit(person, "sleep", "patch", { id: sleep.id, merge: { score: { sleep_performance_percentage: score } } });
-  return "Sleep performance was " + sleep.score.sleep_performance_percentage + " and is " + score + " now";
+  return "Sleep performance changed from " + sleep.score.sleep_performance_percentage + " to " + score;
 }
 
 function actions(id) {
-  const main = (it) => !it.nap;
-  const on = async (what, fits, op) => edit(id, "sleep", op, { id: (await newest(id, what, fits)).id });
+  const isMainSleep = (it) => !it.nap;
+  const editNewest = async (description, matches, op) => {
+    await edit(id, "sleep", op, { id: (await newestSleep(id, description, matches)).id });
+  };
   return [
     ["Revoke", async () => {
-      const reply = await ask("POST", "revoke", { whoop_user_id: id });
-      return reply.was_connected ? "The consent is revoked" : "This member was not connected";
+      const reply = await request("POST", "revoke", { whoop_user_id: id });
+      return reply.was_connected ? "The grant is revoked" : "This person was not connected";
     }],
-    ["Expire tokens", async () => { await ask("POST", "expire", { whoop_user_id: id }); }],
+    ["Expire tokens", async () => { await request("POST", "expire", { whoop_user_id: id }); }],
     ["Add a nap", () => insert(id, "sleep", 60, 25, { nap: true })],
     ["Add a workout", () => insert(id, "workout", 90, 40, { sport_name: "running" })],
     ["Rescore newest sleep", () => rescore(id)],
-    ["Delete newest sleep", () => on("sleep", main, "delete")],
-    ["Newest nap to sleep", () => on("nap", (it) => it.nap, "nap_to_sleep")],
-    ["Newest sleep to nap", () => on("sleep", main, "sleep_to_nap")],
+    ["Delete newest sleep", () => editNewest("sleep", isMainSleep, "delete")],
+    ["Newest nap to sleep", () => editNewest("nap", (it) => it.nap, "nap_to_sleep")],
+    ["Newest sleep to nap", () => editNewest("sleep", isMainSleep, "sleep_to_nap")],
   ];
 }
 
 const rows = new Map();
 
-// A row is made once and kept, so that the focus stays where it is.
+// A row is created once and reused, so that the focus is kept.
 function row(person) {
   const id = person.whoop_user_id;
-  const kept = rows.get(id);
-  if (kept) return kept;
+  const existing = rows.get(id);
+  if (existing) return existing;
   const name = person.profile.first_name + " " + person.profile.last_name;
   const item = element("li");
-  const who = element("div", undefined, "who");
+  const description = element("div", undefined, "who");
   const connected = element("span");
-  who.append(element("b", name), element("span", person.life.replaceAll("_", " "), "quiet"),
+  description.append(element("b", name), element("span", person.life.replaceAll("_", " "), "quiet"),
     element("span", "WHOOP id " + id, "quiet"), connected);
   const buttons = element("div", undefined, "row");
-  buttons.append(...actions(id).map(([label, work]) => button(label, work, name)));
-  item.append(who, buttons);
-  const made = { item, connected };
-  rows.set(id, made);
-  return made;
+  buttons.append(...actions(id).map(([label, action]) => button(label, action, name)));
+  item.append(description, buttons);
+  const created = { item, connected };
+  rows.set(id, created);
+  return created;
 }
 
 function showPeople({ people, total }) {
   const all = total === undefined ? people.length : total;
-  const shown = people.slice(0, SHOWN);
+  const shown = people.slice(0, MAX_SHOWN_PEOPLE);
   at("people-note").textContent = all > shown.length
-    ? "The first " + shown.length + " of " + all.toLocaleString("en") + " are shown." : all + " in all.";
+    ? "The first " + shown.length + " of " + all.toLocaleString("en") + " people are shown." : all + " people.";
   const items = shown.map((person) => {
     const { item, connected } = row(person);
     connected.textContent = person.is_connected ? "connected" : "not connected";
@@ -270,15 +272,15 @@ async function showWebhooks() {
   if (!hasWebhooks) return;
   let status;
   try {
-    status = await ask("GET", "webhooks");
+    status = await request("GET", "webhooks");
   } catch (error) {
-    if (!(error instanceof Refused && error.status === 404)) throw error;
+    if (!(error instanceof RequestError && error.status === 404)) throw error;
     hasWebhooks = false;
     at("webhooks").hidden = true;
     return;
   }
   at("webhooks").hidden = false;
-  const entries = [["Sent to", status.url || "nowhere"], ...Object.entries(status.counts || {})];
+  const entries = [["Receiver", status.url || "none"], ...Object.entries(status.counts || {})];
   at("webhook-counts").replaceChildren(...entries.map(([name, value]) => {
     const pair = element("div");
     pair.append(element("dt", name.replaceAll("_", " ")), element("dd", String(value)));
@@ -286,38 +288,38 @@ async function showWebhooks() {
   }));
 }
 
-/* Looking again and again, never twice at once */
+/* Periodic refresh, one at a time */
 
-let looking = null;
-let isAway = false;
+let activeRefresh = null;
+let isUnreachable = false;
 
-async function look() {
+async function load() {
   try {
     const [state, people] = await Promise.all([
-      ask("GET", "state"),
-      ask("GET", "people?limit=" + SHOWN),
+      request("GET", "state"),
+      request("GET", "people?limit=" + MAX_SHOWN_PEOPLE),
     ]);
     showState(state);
     showPeople(people);
     await showWebhooks();
-    if (isAway) say("The simulator is back.", false);
-    isAway = false;
+    if (isUnreachable) showMessage("The simulator responds again.", false);
+    isUnreachable = false;
   } catch (error) {
-    isAway = true;
-    say("Cannot read the simulator: " + error.message, true);
+    isUnreachable = true;
+    showMessage("Cannot read the simulator: " + error.message, true);
   }
 }
 
 function refresh() {
-  looking = looking || look().finally(() => { looking = null; });
-  return looking;
+  activeRefresh = activeRefresh || load().finally(() => { activeRefresh = null; });
+  return activeRefresh;
 }
 
 for (const clicked of at("clock-buttons").querySelectorAll("button")) {
   const seconds = Number(clicked.dataset.seconds);
-  clicked.addEventListener("click", () => act(clicked, clicked.textContent,
-    () => ask("POST", "clock", { advance_seconds: seconds }).then(() => undefined)));
+  clicked.addEventListener("click", () => runAction(clicked, clicked.textContent,
+    () => request("POST", "clock", { advance_seconds: seconds }).then(() => undefined)));
 }
 prepareFaults();
 refresh();
-setInterval(() => { if (!document.hidden) refresh(); }, EVERY);
+setInterval(() => { if (!document.hidden) refresh(); }, REFRESH_INTERVAL_MS);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use whoop_core::record::{Cycle, Recovery, Sleep, Workout};
 
-use crate::stand::WHOOP_USER;
+use crate::test_env::WHOOP_USER;
 
 pub(crate) fn records() -> (Cycle, Recovery, Sleep, Workout) {
     let added = |name: &str| json!({"name": name, "list": [1, 0.1, null, {"deep": "ü🙂"}]});
@@ -13,13 +13,13 @@ pub(crate) fn records() -> (Cycle, Recovery, Sleep, Workout) {
         "end": "2026-05-02T06:04:05.750Z", "timezone_offset": "-03:30", "score_state": "SCORED",
         "added": added("top"),
     });
-    let with = |own: Value| {
-        let mut whole = common.clone();
-        whole
+    let with = |specific: Value| {
+        let mut record = common.clone();
+        record
             .as_object_mut()
             .unwrap()
-            .extend(own.as_object().unwrap().clone());
-        whole
+            .extend(specific.as_object().unwrap().clone());
+        record
     };
     let cycle = with(json!({
         "id": 9_007_199_254_740_993_i64, "step_count": 10_457,
@@ -32,8 +32,8 @@ pub(crate) fn records() -> (Cycle, Recovery, Sleep, Workout) {
                   "hrv_rmssd_milli": 31.813_562, "spo2_percentage": 95.625,
                   "skin_temp_celsius": 33.123_456_789, "added": added("score")},
     }));
-    for absent in ["start", "end", "timezone_offset"] {
-        recovery.as_object_mut().unwrap().remove(absent);
+    for field in ["start", "end", "timezone_offset"] {
+        recovery.as_object_mut().unwrap().remove(field);
     }
     let sleep = with(json!({
         "id": "a-night", "cycle_id": 9_007_199_254_740_993_i64, "v1_id": 77_001, "nap": false,

@@ -15,7 +15,7 @@ use whoop_core::{
     record::{Cycle, Record, Recovery, Sleep},
 };
 
-use crate::stand::{self, Stand, at, connect, for_any, store};
+use crate::test_env::{self, TestEnv, at, connect, for_any, store};
 
 /// A record that arrives from WHOOP.
 #[derive(Debug, Clone)]
@@ -29,8 +29,8 @@ enum Arrival {
 /// another cycle, and `night of` if the sleep is part of another date's night.
 type Days = BTreeMap<String, String>;
 
-async fn days(stand: &Stand, member: &UserId) -> Days {
-    let rows = stand
+async fn days(env: &TestEnv, member: &UserId) -> Days {
+    let rows = env
         .rows(&format!(
             "SELECT 'sleep ' || id, local_date || ' ' || coalesce(timezone_offset, '')
                     || CASE WHEN in_others THEN ' others' ELSE '' END
@@ -55,55 +55,61 @@ fn expected(arrivals: &[Arrival]) -> Days {
     fn newest<'a, R: Record>(all: impl Iterator<Item = &'a R>) -> Vec<&'a R> {
         let mut by_id: BTreeMap<String, &R> = BTreeMap::new();
         for record in all {
-            let known = by_id.entry(record.id()).or_insert(record);
-            if known.updated_at() < record.updated_at() {
-                *known = record;
+            let kept = by_id.entry(record.id()).or_insert(record);
+            if kept.updated_at() < record.updated_at() {
+                *kept = record;
             }
         }
         by_id.into_values().collect()
     }
-    let sleeps = newest(arrivals.iter().filter_map(|one| match one {
+    let sleeps = newest(arrivals.iter().filter_map(|arrival| match arrival {
         Arrival::Sleep(sleep) => Some(sleep.as_ref()),
         _ => None,
     }));
-    let cycles = newest(arrivals.iter().filter_map(|one| match one {
+    let cycles = newest(arrivals.iter().filter_map(|arrival| match arrival {
         Arrival::Cycle(cycle) => Some(cycle),
         _ => None,
     }));
-    let recoveries = newest(arrivals.iter().filter_map(|one| match one {
+    let recoveries = newest(arrivals.iter().filter_map(|arrival| match arrival {
         Arrival::Recovery(recovery) => Some(recovery),
         _ => None,
     }));
-    let facts = DateAssignmentInput {
-        cycles: cycles.iter().map(|one| CycleTimes::from(*one)).collect(),
+    let input = DateAssignmentInput {
+        cycles: cycles
+            .iter()
+            .map(|arrival| CycleTimes::from(*arrival))
+            .collect(),
         recoveries: recoveries
             .iter()
-            .map(|one| RecoveryLinks::from(*one))
+            .map(|arrival| RecoveryLinks::from(*arrival))
             .collect(),
-        sleeps: sleeps.iter().map(|one| SleepTimes::from(*one)).collect(),
+        sleeps: sleeps
+            .iter()
+            .map(|arrival| SleepTimes::from(*arrival))
+            .collect(),
     };
-    let settled = assign_dates(&facts);
-    let others = |place: &DateAssignment| if place.in_others { " others" } else { "" };
+    let assignments = assign_dates(&input);
+    let others = |assignment: &DateAssignment| if assignment.in_others { " others" } else { "" };
     let mut days = Days::new();
-    for sleep in &facts.sleeps {
+    for sleep in &input.sleeps {
         let offset = sleep.timezone_offset.clone().unwrap_or_default();
         let date = of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref());
         let mut text = format!("{date} {offset}");
-        if let Some(place) = settled.sleeps.get(&sleep.id) {
-            text += others(place);
-            if place.local_date != date {
-                text += &format!(" night of {}", place.local_date);
+        if let Some(assignment) = assignments.sleeps.get(&sleep.id) {
+            text += others(assignment);
+            if assignment.local_date != date {
+                text += &format!(" night of {}", assignment.local_date);
             }
         }
         days.insert(format!("sleep {}", sleep.id), text);
     }
-    for (id, place) in &settled.cycles {
-        let text = format!("{}{}", place.local_date, others(place));
+    for (id, assignment) in &assignments.cycles {
+        let text = format!("{}{}", assignment.local_date, others(assignment));
         days.insert(format!("cycle {id}"), text);
     }
-    for (id, place) in &settled.recoveries {
-        let offset = place.timezone_offset.clone().unwrap_or_default();
-        let text = format!("{} {offset}{}", place.local_date, others(place));
+    for (id, assignment) in &assignments.recoveries {
+        let offset = assignment.timezone_offset.clone().unwrap_or_default();
+        let text = format!("{} {offset}{}", assignment.local_date, others(assignment));
         days.insert(format!("recovery {id}"), text);
     }
     days
@@ -128,33 +134,33 @@ fn any_arrivals() -> impl Strategy<Value = Vec<Arrival>> {
         offset(),
         any::<bool>(),
     );
-    let lasts = prop::option::of(1..50_i64);
-    let cycle = (1..5_i64, 0..120_i64, lasts, offset());
+    let duration = prop::option::of(1..50_i64);
+    let cycle = (1..5_i64, 0..120_i64, duration, offset());
     let recovery = (1..5_i64, 0..4_i64, 0..120_i64, any::<bool>());
-    let first = "2026-05-01T00:00:00.000Z";
-    let one = prop_oneof![
-        3 => sleep.prop_map(move |(id, cycle, from, lasts, offset, nap)| {
+    let base = "2026-05-01T00:00:00.000Z";
+    let arrival = prop_oneof![
+        3 => sleep.prop_map(move |(id, cycle, from, duration, offset, nap)| {
             let times = json!({
-                "start": hours(first, from), "end": hours(first, from + lasts),
+                "start": hours(base, from), "end": hours(base, from + duration),
                 "timezone_offset": offset, "nap": nap,
             });
-            Arrival::Sleep(Box::new(stand::sleep(&format!("s{id}"), cycle, times)))
+            Arrival::Sleep(Box::new(test_env::sleep(&format!("s{id}"), cycle, times)))
         }),
-        2 => cycle.prop_map(move |(id, from, lasts, offset)| Arrival::Cycle(stand::cycle(
+        2 => cycle.prop_map(move |(id, from, duration, offset)| Arrival::Cycle(test_env::cycle(
             id,
-            json!({"start": hours(first, from), "timezone_offset": offset,
-                   "end": lasts.map(|lasts| hours(first, from + lasts))}),
+            json!({"start": hours(base, from), "timezone_offset": offset,
+                   "end": duration.map(|duration| hours(base, from + duration))}),
         ))),
         2 => recovery.prop_map(move |(cycle, sleep, created, is_scored)| {
             let state = if is_scored { "SCORED" } else { "PENDING_SCORE" };
-            Arrival::Recovery(stand::recovery(
+            Arrival::Recovery(test_env::recovery(
                 cycle,
                 &format!("s{sleep}"),
-                json!({"created_at": hours(first, created), "score_state": state}),
+                json!({"created_at": hours(base, created), "score_state": state}),
             ))
         }),
     ];
-    prop::collection::vec(one, 1..18).prop_map(in_time)
+    prop::collection::vec(arrival, 1..18).prop_map(in_time)
 }
 
 /// Generates realistic nights, with or without the id of the cycle. Each cycle arrives while it is
@@ -169,22 +175,22 @@ fn any_life() -> impl Strategy<Value = Vec<Arrival>> {
         0..3_i64,
     );
     (prop::collection::vec(night, 1..7), offset()).prop_map(|(nights, offset)| {
-        let first = "2026-05-01T00:00:00.000Z";
+        let base = "2026-05-01T00:00:00.000Z";
         let mut arrivals = Vec::new();
         let mut from = 0;
-        for (id, (lasts, asleep, names_cycle, second, recovery, gap)) in (1..).zip(nights) {
+        for (id, (duration, asleep, names_cycle, second, recovery, gap)) in (1..).zip(nights) {
             let sleep = |name: &str, from: i64, names_cycle: bool| {
-                let times = json!({"start": hours(first, from), "end": hours(first, from + asleep),
+                let times = json!({"start": hours(base, from), "end": hours(base, from + asleep),
                                    "timezone_offset": offset});
-                let mut sleep = stand::sleep(&format!("{name}{id}"), id, times);
+                let mut sleep = test_env::sleep(&format!("{name}{id}"), id, times);
                 sleep.cycle_id = sleep.cycle_id.filter(|_| names_cycle);
                 Arrival::Sleep(Box::new(sleep))
             };
             let cycle = |end: Option<i64>| {
-                let end = end.map(|lasts| hours(first, from + lasts));
-                Arrival::Cycle(stand::cycle(
+                let end = end.map(|duration| hours(base, from + duration));
+                Arrival::Cycle(test_env::cycle(
                     id,
-                    json!({"start": hours(first, from), "end": end, "timezone_offset": offset}),
+                    json!({"start": hours(base, from), "end": end, "timezone_offset": offset}),
                 ))
             };
             arrivals.push(cycle(None));
@@ -192,14 +198,14 @@ fn any_life() -> impl Strategy<Value = Vec<Arrival>> {
             arrivals.extend(second.map(|names| sleep("second", from + asleep, names)));
             arrivals.extend(recovery.map(|is_scored| {
                 let state = if is_scored { "SCORED" } else { "PENDING_SCORE" };
-                Arrival::Recovery(stand::recovery(
+                Arrival::Recovery(test_env::recovery(
                     id,
                     &format!("night{id}"),
-                    json!({"created_at": hours(first, from + asleep), "score_state": state}),
+                    json!({"created_at": hours(base, from + asleep), "score_state": state}),
                 ))
             }));
-            arrivals.push(cycle(Some(lasts)));
-            from += lasts + gap * 24;
+            arrivals.push(cycle(Some(duration)));
+            from += duration + gap * 24;
         }
         in_time(arrivals)
     })
@@ -219,8 +225,8 @@ fn in_time(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
 }
 
 /// Stores arrivals in order, in groups of `page` arrivals.
-async fn store_in_order(stand: &Stand, member: &UserId, arrivals: &[Arrival], page: usize) {
-    let mut conn = stand.connection().await;
+async fn store_in_order(env: &TestEnv, member: &UserId, arrivals: &[Arrival], page: usize) {
+    let mut conn = env.connection().await;
     for arrivals in arrivals.chunks(page) {
         let mut sleeps = Vec::new();
         let mut cycles = Vec::new();
@@ -239,7 +245,7 @@ async fn store_in_order(stand: &Stand, member: &UserId, arrivals: &[Arrival], pa
 }
 
 #[test]
-fn records_that_arrive_in_any_order_get_the_same_days() {
+fn records_that_arrive_in_any_order_get_the_same_dates() {
     let arrivals = prop_oneof![any_arrivals(), any_life()];
     let orders = arrivals.prop_flat_map(|arrivals| {
         (
@@ -251,61 +257,67 @@ fn records_that_arrive_in_any_order_get_the_same_days() {
     for_any(
         96,
         orders,
-        async |stand, member, (arrivals, shuffled, page)| {
-            store_in_order(stand, member, &shuffled, page).await;
+        async |env, member, (arrivals, shuffled, page)| {
+            store_in_order(env, member, &shuffled, page).await;
 
-            assert_eq!(days(stand, member).await, expected(&arrivals));
+            assert_eq!(days(env, member).await, expected(&arrivals));
         },
     );
 }
 
 #[test]
-fn writers_at_the_same_time_give_the_same_days_as_one_after_another() {
-    for_any(24, any_arrivals(), async |stand, member, arrivals| {
+fn concurrent_writers_produce_the_same_dates_as_sequential_ones() {
+    for_any(24, any_arrivals(), async |env, member, arrivals| {
         // Each arrival is stored on a separate connection, all at the same time.
         let writers = arrivals.iter().map(async |arrival| {
-            store_in_order(stand, member, std::slice::from_ref(arrival), 1).await;
+            store_in_order(env, member, std::slice::from_ref(arrival), 1).await;
         });
         futures::future::join_all(writers).await;
 
-        assert_eq!(days(stand, member).await, expected(&arrivals));
+        assert_eq!(days(env, member).await, expected(&arrivals));
     });
 }
 
 /// Returns the local dates of the only cycle and its recovery.
-async fn day_of_cycle(stand: &Stand) -> [String; 2] {
-    let cycle = stand
-        .value("SELECT local_date::text FROM whoop_cycle")
-        .await;
-    let recovery = stand
+async fn dates_of_cycle_and_recovery(env: &TestEnv) -> [String; 2] {
+    let cycle = env.value("SELECT local_date::text FROM whoop_cycle").await;
+    let recovery = env
         .value("SELECT local_date::text FROM whoop_recovery")
         .await;
     [cycle.unwrap(), recovery.unwrap()]
 }
 
 /// Stores a night that ended before midnight in its own time zone, its cycle and its recovery.
-async fn an_early_night(stand: &Stand, member: &UserId) {
-    let mut conn = stand.connection().await;
+async fn store_early_night(env: &TestEnv, member: &UserId) {
+    let mut conn = env.connection().await;
     let night = json!({"start": "2026-05-01T14:00:00.000Z", "end": "2026-05-01T21:00:00.000Z"});
-    store(&mut conn, member, &[stand::sleep("night", 5, night)]).await;
-    let began = json!({"start": "2026-05-01T14:00:00.000Z"});
-    store(&mut conn, member, &[stand::cycle(5, began)]).await;
-    store(&mut conn, member, &[stand::recovery(5, "night", json!({}))]).await;
-    assert_eq!(day_of_cycle(stand).await, ["2026-05-01", "2026-05-01"]);
+    store(&mut conn, member, &[test_env::sleep("night", 5, night)]).await;
+    let cycle_times = json!({"start": "2026-05-01T14:00:00.000Z"});
+    store(&mut conn, member, &[test_env::cycle(5, cycle_times)]).await;
+    store(
+        &mut conn,
+        member,
+        &[test_env::recovery(5, "night", json!({}))],
+    )
+    .await;
+    assert_eq!(
+        dates_of_cycle_and_recovery(env).await,
+        ["2026-05-01", "2026-05-01"]
+    );
 }
 
 #[tokio::test]
-async fn a_night_that_becomes_a_nap_and_a_night_again_moves_its_cycle_both_times() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_night_that_becomes_a_nap_and_a_night_again_moves_its_cycle_twice() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
-    an_early_night(&stand, &member).await;
+    store_early_night(&env, &member).await;
     let version = |nap: bool, updated_at: &str| {
         let times = json!({
             "start": "2026-05-01T14:00:00.000Z", "end": "2026-05-01T21:00:00.000Z",
             "nap": nap, "updated_at": updated_at,
         });
-        stand::sleep("night", 5, times)
+        test_env::sleep("night", 5, times)
     };
 
     store(
@@ -314,7 +326,10 @@ async fn a_night_that_becomes_a_nap_and_a_night_again_moves_its_cycle_both_times
         &[version(true, "2026-05-02T08:00:00.000Z")],
     )
     .await;
-    assert_eq!(day_of_cycle(&stand).await, ["2026-05-02", "2026-05-02"]);
+    assert_eq!(
+        dates_of_cycle_and_recovery(&env).await,
+        ["2026-05-02", "2026-05-02"]
+    );
 
     store(
         &mut conn,
@@ -322,13 +337,16 @@ async fn a_night_that_becomes_a_nap_and_a_night_again_moves_its_cycle_both_times
         &[version(false, "2026-05-02T09:00:00.000Z")],
     )
     .await;
-    assert_eq!(day_of_cycle(&stand).await, ["2026-05-01", "2026-05-01"]);
+    assert_eq!(
+        dates_of_cycle_and_recovery(&env).await,
+        ["2026-05-01", "2026-05-01"]
+    );
 }
 
 #[tokio::test]
-async fn a_sleep_that_moves_to_another_cycle_moves_the_days_of_both() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_sleep_that_moves_to_another_cycle_moves_the_dates_of_both() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     // Two cycles with the own date 2 May; the sleep ended on 1 May.
     let night = |cycle: i64, updated_at: &str| {
@@ -336,13 +354,13 @@ async fn a_sleep_that_moves_to_another_cycle_moves_the_days_of_both() {
             "start": "2026-05-01T14:00:00.000Z", "end": "2026-05-01T21:00:00.000Z",
             "updated_at": updated_at,
         });
-        stand::sleep("night", cycle, times)
+        test_env::sleep("night", cycle, times)
     };
-    let cycles = [5, 6].map(|id| stand::cycle(id, json!({"start": "2026-05-01T14:00:00.000Z"})));
+    let cycles = [5, 6].map(|id| test_env::cycle(id, json!({"start": "2026-05-01T14:00:00.000Z"})));
     store(&mut conn, &member, &cycles).await;
     store(&mut conn, &member, &[night(5, "2026-05-02T08:00:00.000Z")]).await;
     let days = async || {
-        let rows = stand
+        let rows = env
             .rows("SELECT local_date::text FROM whoop_cycle ORDER BY id")
             .await;
         rows.into_iter()
@@ -357,40 +375,48 @@ async fn a_sleep_that_moves_to_another_cycle_moves_the_days_of_both() {
 }
 
 #[tokio::test]
-async fn a_cycle_read_again_keeps_the_day_of_its_night() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn a_cycle_that_is_read_again_keeps_the_date_of_its_night() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
-    an_early_night(&stand, &member).await;
+    store_early_night(&env, &member).await;
 
     let grown = json!({
         "start": "2026-05-01T14:00:00.000Z", "updated_at": "2026-05-02T11:00:00.000Z",
         "score": {"strain": 9.5},
     });
-    store(&mut conn, &member, &[stand::cycle(5, grown)]).await;
+    store(&mut conn, &member, &[test_env::cycle(5, grown)]).await;
     let rescored = json!({
         "updated_at": "2026-05-02T11:00:00.000Z", "score": {"recovery_score": 40.0},
     });
-    store(&mut conn, &member, &[stand::recovery(5, "night", rescored)]).await;
+    store(
+        &mut conn,
+        &member,
+        &[test_env::recovery(5, "night", rescored)],
+    )
+    .await;
 
-    assert_eq!(day_of_cycle(&stand).await, ["2026-05-01", "2026-05-01"]);
-    let offset = stand
+    assert_eq!(
+        dates_of_cycle_and_recovery(&env).await,
+        ["2026-05-01", "2026-05-01"]
+    );
+    let offset = env
         .value("SELECT timezone_offset FROM whoop_recovery")
         .await;
     assert_eq!(offset.as_deref(), Some("+00:00"));
 }
 
 #[tokio::test]
-async fn the_members_own_offset_is_that_of_their_latest_record() {
-    let stand = Stand::new().await;
-    let mut conn = stand.connection().await;
+async fn the_members_offset_is_that_of_the_latest_record() {
+    let env = TestEnv::new().await;
+    let mut conn = env.connection().await;
     let member = connect(&mut conn, "mara").await;
     let in_lima = json!({"start": "2026-05-09T22:00:00.000Z", "timezone_offset": "-05:00"});
     let in_oslo = json!({"start": "2026-05-03T22:00:00.000Z", "timezone_offset": "+02:00"});
 
-    store(&mut conn, &member, &[stand::cycle(7, in_lima)]).await;
-    store(&mut conn, &member, &[stand::cycle(6, in_oslo)]).await;
+    store(&mut conn, &member, &[test_env::cycle(7, in_lima)]).await;
+    store(&mut conn, &member, &[test_env::cycle(6, in_oslo)]).await;
 
-    let offset = stand.value("SELECT timezone_offset FROM whoop_users").await;
+    let offset = env.value("SELECT timezone_offset FROM whoop_users").await;
     assert_eq!(offset.as_deref(), Some("-05:00"));
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use whoop_storage::migrate;
 
-use crate::stand::{self, Stand, connect, store};
+use crate::test_env::{self, TestEnv, connect, store};
 
 const MEMBER: &str = "0d0f4b2e-6f0a-4c55-9a51-3d3a3b1a7c11";
 
@@ -94,18 +94,18 @@ const OLDER: &str = "
     INSERT INTO whoop_data (raw_data) VALUES ('{\"a\": 1}'), ('{\"b\": [2.50]}');
     CREATE VIEW whoop_change AS SELECT id, raw_data FROM whoop_data;";
 
-async fn left_behind(shape: &str) -> Stand {
-    let stand = Stand::empty().await;
-    stand.create_supabase_roles().await;
-    stand.execute(shape).await;
-    stand.execute(RECORDS).await;
-    stand
+async fn with_legacy_tables(shape: &str) -> TestEnv {
+    let env = TestEnv::empty().await;
+    env.create_supabase_roles().await;
+    env.execute(shape).await;
+    env.execute(RECORDS).await;
+    env
 }
 
 /// Returns the rows of every relation in `public` as one text per relation.
-async fn rows(stand: &Stand) -> BTreeMap<String, String> {
+async fn rows(env: &TestEnv) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    let relations = stand
+    let relations = env
         .rows(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
              AND relkind IN ('r', 'v') AND relname NOT LIKE '\\_\\_diesel%'",
@@ -117,103 +117,103 @@ async fn rows(stand: &Stand) -> BTreeMap<String, String> {
             "SELECT count(*) || ': ' || coalesce(string_agg(r::text, ' ' ORDER BY r::text), '')
              FROM {relation} r"
         );
-        all.insert(relation, stand.value(&sql).await.unwrap());
+        all.insert(relation, env.value(&sql).await.unwrap());
     }
     all
 }
 
-async fn assert_moves_aside_and_back(shape: &str) {
-    let stand = left_behind(shape).await;
-    let rows_before = rows(&stand).await;
-    let catalogue_before = stand.catalogue().await;
+async fn assert_renamed_and_restored(shape: &str) {
+    let env = with_legacy_tables(shape).await;
+    let rows_before = rows(&env).await;
+    let catalogue_before = env.catalogue().await;
 
-    let applied = migrate::apply(&stand.database).await.unwrap();
+    let applied = migrate::apply(&env.database).await.unwrap();
 
-    let rows_after = rows(&stand).await;
+    let rows_after = rows(&env).await;
     for (name, content) in &rows_before {
         let renamed = format!("predecessor_{name}");
         assert_eq!(rows_after.get(&renamed), Some(content), "{name}");
         assert!(
             applied.renamed_objects.contains(&(name.clone(), renamed)),
-            "{name} is not told"
+            "{name} is not reported"
         );
     }
-    let told = (
+    let renamed_function = (
         "get_daily_summary".to_owned(),
         "predecessor_get_daily_summary".to_owned(),
     );
-    assert!(applied.renamed_objects.contains(&told));
+    assert!(applied.renamed_objects.contains(&renamed_function));
 
-    migrate::revert_all(&stand.database).await.unwrap();
+    migrate::revert_all(&env.database).await.unwrap();
 
-    assert_eq!(stand.catalogue().await, catalogue_before);
-    assert_eq!(rows(&stand).await, rows_before);
+    assert_eq!(env.catalogue().await, catalogue_before);
+    assert_eq!(rows(&env).await, rows_before);
 }
 
 #[tokio::test]
-async fn the_newer_shape_is_moved_aside_and_brought_back_exactly() {
-    assert_moves_aside_and_back(NEWER).await;
+async fn the_newer_layout_is_renamed_and_restored_exactly() {
+    assert_renamed_and_restored(NEWER).await;
 }
 
 #[tokio::test]
-async fn the_older_shape_is_moved_aside_and_brought_back_exactly() {
-    assert_moves_aside_and_back(OLDER).await;
+async fn the_older_layout_is_renamed_and_restored_exactly() {
+    assert_renamed_and_restored(OLDER).await;
 }
 
 #[tokio::test]
-async fn what_was_moved_aside_is_told_at_every_run_and_moved_once() {
-    let stand = left_behind(NEWER).await;
-    let first = migrate::apply(&stand.database).await.unwrap();
-    let catalogue = stand.catalogue().await;
+async fn renamed_tables_are_reported_at_every_run_and_renamed_once() {
+    let env = with_legacy_tables(NEWER).await;
+    let first = migrate::apply(&env.database).await.unwrap();
+    let catalogue = env.catalogue().await;
 
-    let second = migrate::apply(&stand.database).await.unwrap();
+    let second = migrate::apply(&env.database).await.unwrap();
 
     assert_eq!(second.migrations, Vec::<String>::new());
     assert_eq!(second.renamed_objects, first.renamed_objects);
-    assert_eq!(stand.catalogue().await, catalogue);
+    assert_eq!(env.catalogue().await, catalogue);
 }
 
 #[tokio::test]
-async fn our_tables_are_the_same_beside_a_predecessor_as_on_an_empty_database() {
-    let stand = left_behind(OLDER).await;
-    migrate::apply(&stand.database).await.unwrap();
-    let alone = Stand::empty().await;
-    alone.create_supabase_roles().await;
-    migrate::apply(&alone.database).await.unwrap();
+async fn our_tables_are_the_same_with_and_without_legacy_tables() {
+    let env = with_legacy_tables(OLDER).await;
+    migrate::apply(&env.database).await.unwrap();
+    let without_legacy = TestEnv::empty().await;
+    without_legacy.create_supabase_roles().await;
+    migrate::apply(&without_legacy.database).await.unwrap();
 
-    let ours = stand.catalogue().await;
-    for line in alone.catalogue().await {
+    let ours = env.catalogue().await;
+    for line in without_legacy.catalogue().await {
         assert!(ours.contains(&line), "{line}");
     }
-    let member = connect(&mut stand.connection().await, MEMBER).await;
+    let member = connect(&mut env.connection().await, MEMBER).await;
     let stored = store(
-        &mut stand.connection().await,
+        &mut env.connection().await,
         &member,
-        &[stand::cycle(5, json!({}))],
+        &[test_env::cycle(5, json!({}))],
     )
     .await;
     assert_eq!(stored.inserted, 1);
 }
 
 #[tokio::test]
-async fn the_functions_that_read_anybody_can_no_longer_be_called() {
-    let stand = left_behind(NEWER).await;
+async fn the_legacy_functions_can_no_longer_be_called() {
+    let env = with_legacy_tables(NEWER).await;
     let calls = [
         "get_daily_summary('0d0f4b2e-6f0a-4c55-9a51-3d3a3b1a7c11'::uuid, '2025-01-01'::date)",
         "get_latest_recovery('0d0f4b2e-6f0a-4c55-9a51-3d3a3b1a7c11'::uuid)",
         "is_whoop_connected('0d0f4b2e-6f0a-4c55-9a51-3d3a3b1a7c11'::uuid)",
     ];
-    let client = stand.db.client().await;
+    let client = env.db.client().await;
     client
         .batch_execute("SET ROLE authenticated")
         .await
         .unwrap();
     for call in calls {
         let before = client.simple_query(&format!("SELECT * FROM {call}")).await;
-        assert!(before.is_ok(), "{call} could be called before");
+        assert!(before.is_ok(), "{call} could not be called before");
     }
 
-    migrate::apply(&stand.database).await.unwrap();
+    migrate::apply(&env.database).await.unwrap();
 
     for role in ["authenticated", "anon"] {
         client
@@ -223,20 +223,20 @@ async fn the_functions_that_read_anybody_can_no_longer_be_called() {
         for call in calls {
             for name in [call.to_owned(), format!("predecessor_{call}")] {
                 let after = client.simple_query(&format!("SELECT * FROM {name}")).await;
-                assert!(after.is_err(), "{role} may still call {name}");
+                assert!(after.is_err(), "{role} can still call {name}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn the_policies_and_triggers_of_the_predecessor_go_along_with_its_tables() {
-    let stand = left_behind(NEWER).await;
-    migrate::apply(&stand.database).await.unwrap();
+async fn the_policies_and_triggers_of_the_legacy_tables_are_kept() {
+    let env = with_legacy_tables(NEWER).await;
+    migrate::apply(&env.database).await.unwrap();
 
-    let catalogue = stand.catalogue().await;
+    let catalogue = env.catalogue().await;
 
-    let has = |what: &str| catalogue.iter().any(|line| line.contains(what));
+    let has = |text: &str| catalogue.iter().any(|line| line.contains(text));
     assert!(has(
         "policy predecessor_whoop_recovery whoop_recovery_own_rows {authenticated}"
     ));

@@ -25,7 +25,7 @@ use whoop_storage::{
 pub(crate) const WHOOP_USER: i64 = 4711;
 
 /// A database for one test, and the pool under test.
-pub(crate) struct Stand {
+pub(crate) struct TestEnv {
     pub(crate) db: TestDb,
     pub(crate) database: Database,
 }
@@ -40,7 +40,7 @@ pub(crate) fn another_pool(db: &TestDb) -> Database {
     .unwrap()
 }
 
-impl Stand {
+impl TestEnv {
     /// Creates a database with the current schema.
     pub(crate) async fn new() -> Self {
         Self::on(TestDb::new().await)
@@ -126,7 +126,7 @@ const CATALOGUE: &str = "
         UNION ALL
         SELECT format('function %s(%s) definer=%s %s acl=%s', proname,
                       pg_get_function_identity_arguments(oid), prosecdef, md5(prosrc),
-                      -- No list and the list of the default say the same.
+                      -- A missing list is equivalent to the default list.
                       (SELECT string_agg(acl::text, ' ' ORDER BY acl::text)
                        FROM unnest(coalesce(proacl, acldefault('f', proowner))) acl))
         FROM pg_proc WHERE pronamespace = 'public'::regnamespace
@@ -205,10 +205,10 @@ pub(crate) async fn store_with<R: RecordTable>(
 pub(crate) fn for_any<S: Strategy>(
     cases: u32,
     values: S,
-    check: impl AsyncFn(&Stand, &UserId, S::Value),
+    check: impl AsyncFn(&TestEnv, &UserId, S::Value),
 ) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let stand = runtime.block_on(Stand::new());
+    let env = runtime.block_on(TestEnv::new());
     let config = Config {
         cases,
         failure_persistence: None,
@@ -221,55 +221,55 @@ pub(crate) fn for_any<S: Strategy>(
             runtime.block_on(async {
                 members.set(members.get() + 1);
                 let name = format!("member {}", members.get());
-                let member = connect(&mut stand.connection().await, &name).await;
-                check(&stand, &member, value).await;
+                let member = connect(&mut env.connection().await, &name).await;
+                check(&env, &member, value).await;
             });
             Ok(())
         })
         .unwrap_or_else(|counterexample| panic!("{counterexample}"));
 }
 
-fn with_common(own: Value, fields: Value) -> Value {
-    let mut whole = json!({
+fn with_common(specific: Value, fields: Value) -> Value {
+    let mut record = json!({
         "user_id": WHOOP_USER, "score_state": "SCORED",
         "created_at": "2026-05-02T06:30:00.000Z", "updated_at": "2026-05-02T06:30:00.000Z",
     });
-    for part in [own, fields] {
-        whole
+    for part in [specific, fields] {
+        record
             .as_object_mut()
             .unwrap()
             .extend(part.as_object().unwrap().clone());
     }
-    whole
+    record
 }
 
 /// Returns a night from 22:00 to 06:00 UTC; `fields` override its values.
 pub(crate) fn sleep(id: &str, cycle: i64, fields: Value) -> Sleep {
-    let own = json!({
+    let specific = json!({
         "id": id, "cycle_id": cycle, "start": "2026-05-01T22:00:00.000Z",
         "end": "2026-05-02T06:00:00.000Z", "timezone_offset": "+00:00", "nap": false,
     });
-    serde_json::from_value(with_common(own, fields)).unwrap()
+    serde_json::from_value(with_common(specific, fields)).unwrap()
 }
 
 /// Returns a running cycle that began at 22:00 UTC; `fields` override its values.
 pub(crate) fn cycle(id: i64, fields: Value) -> Cycle {
-    let own = json!({
+    let specific = json!({
         "id": id, "start": "2026-05-01T22:00:00.000Z", "timezone_offset": "+00:00",
     });
-    serde_json::from_value(with_common(own, fields)).unwrap()
+    serde_json::from_value(with_common(specific, fields)).unwrap()
 }
 
 pub(crate) fn recovery(cycle: i64, sleep: &str, fields: Value) -> Recovery {
-    let own = json!({"cycle_id": cycle, "sleep_id": sleep});
-    serde_json::from_value(with_common(own, fields)).unwrap()
+    let specific = json!({"cycle_id": cycle, "sleep_id": sleep});
+    serde_json::from_value(with_common(specific, fields)).unwrap()
 }
 
 /// Returns a workout of one hour from 17:00 UTC; `fields` override its values.
 pub(crate) fn workout(id: &str, fields: Value) -> Workout {
-    let own = json!({
+    let specific = json!({
         "id": id, "start": "2026-05-02T17:00:00.000Z", "end": "2026-05-02T18:00:00.000Z",
         "timezone_offset": "+00:00", "sport_name": "rowing",
     });
-    serde_json::from_value(with_common(own, fields)).unwrap()
+    serde_json::from_value(with_common(specific, fields)).unwrap()
 }
