@@ -1,30 +1,30 @@
-// The operator's page: the numbers of `sync-worker status`, `doctor` and `webhooks`.
+// The operator's page: the data of `sync-worker status`, `doctor` and `webhooks`.
 
 import { el } from './dom.js';
 
 const OPERATIONS = '/api/v1/whoop/admin';
-/** The numbers are read again so often while somebody looks. */
-const EVERY = 30_000;
-/** Events that are listed. */
-const LISTED = 50;
+/** Interval at which a visible page reads its data again. */
+const REFRESH_INTERVAL_MS = 30_000;
+/** Maximum number of webhook events in the list. */
+const MAX_EVENTS = 50;
 
-const place = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 const onOwnMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
 
-/** A key in the address is in the browser's history: it is taken on a developer's own machine alone. */
-function handedOver() {
-  const handed = new URLSearchParams(location.hash.slice(1)).get('key');
-  if (handed) history.replaceState(null, '', location.pathname);
-  return onOwnMachine ? handed : null;
+/** A key in the address is also in the browser's history, so it is accepted only on a developer's own machine. */
+function keyFromAddress() {
+  const passed = new URLSearchParams(location.hash.slice(1)).get('key');
+  if (passed) history.replaceState(null, '', location.pathname);
+  return onOwnMachine ? passed : null;
 }
 
-/** The service key: in this page's memory alone. */
-let key = handedOver();
+/** The service key, which is only in this page's memory. */
+let key = keyFromAddress();
 
 class Refused extends Error {}
 
-async function ask(method, path, body) {
+async function requestJson(method, path, body) {
   const response = await fetch(OPERATIONS + path, {
     method,
     cache: 'no-store',
@@ -34,16 +34,16 @@ async function ask(method, path, body) {
   }).catch((error) => {
     throw new Error(`The server does not answer (${error.message}).`);
   });
-  const answer = await response.json().catch(() => ({}));
-  if (response.status === 401 || response.status === 403) throw new Refused(answer.detail);
-  if (!response.ok) throw new Error(answer.detail ?? `The server answered ${response.status}.`);
-  return answer;
+  const result = await response.json().catch(() => ({}));
+  if (response.status === 401 || response.status === 403) throw new Refused(result.detail);
+  if (!response.ok) throw new Error(result.detail ?? `The server returned status ${response.status}.`);
+  return result;
 }
 
-const when = (instant) =>
+const formatTime = (instant) =>
   instant ? `${instant.slice(0, 10)} ${instant.slice(11, 16)} UTC` : '–';
 
-const span = (seconds) => {
+const formatDuration = (seconds) => {
   if (seconds === null || seconds === undefined) return '–';
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
@@ -65,13 +65,13 @@ function table(label, head, rows) {
       el('tbody', {}, rows.map((row) => el('tr', {}, row.map((cell) => el('td', {}, cell)))))));
 }
 
-const many = (counts, name) => counts[name] ?? 0;
+const countOf = (counts, name) => counts[name] ?? 0;
 
 function members({ members, failing, rejected_records }) {
   return card('Members', facts([
-    ['connected', many(members, 'connected')],
-    ['have to connect again', many(members, 'reauth_required')],
-    ['disconnected', many(members, 'disconnected')],
+    ['connected', countOf(members, 'connected')],
+    ['have to connect again', countOf(members, 'reauth_required')],
+    ['disconnected', countOf(members, 'disconnected')],
     ['last sync failed', failing],
     ['records set aside', rejected_records],
   ]));
@@ -81,30 +81,30 @@ function quota({ quota }) {
   const used = quota.calls_per_day - quota.left_in_day;
   const spent = Object.entries(quota.spent).filter(([, calls]) => calls > 0);
   return card('Quota',
-    el('p', {}, el('progress', { max: quota.calls_per_day, value: used, 'aria-label': `${used} of ${quota.calls_per_day} calls of 24 hours made` })),
+    el('p', {}, el('progress', { max: quota.calls_per_day, value: used, 'aria-label': `${used} of ${quota.calls_per_day} calls used in 24 hours` })),
     facts([
-      ['left of 24 hours', `${quota.left_in_day} of ${quota.calls_per_day}`],
-      ['left of this minute', `${quota.left_in_minute} of ${quota.calls_per_minute}`],
-      ...spent.map(([who, calls]) => [`made for ${who}`, calls]),
+      ['remaining in 24 hours', `${quota.left_in_day} of ${quota.calls_per_day}`],
+      ['remaining in this minute', `${quota.left_in_minute} of ${quota.calls_per_minute}`],
+      ...spent.map(([purpose, calls]) => [`used for ${purpose}`, calls]),
     ]));
 }
 
 function freshness({ freshness }) {
   return card('Freshness', facts([
-    ...['recovery', 'sleep', 'workout', 'cycle'].map((type) => [`oldest ${type}`, span(freshness.oldest_seconds[type])]),
-    ['change to database, median', span(freshness.median_delay_seconds)],
-    ['95th percentile', span(freshness.p95_delay_seconds)],
-    ['latest webhook', when(freshness.last_webhook_at)],
-  ]), el('p', { class: 'quiet small' }, 'Oldest: of the active member whose was read longest ago. Delays: of seven days.'));
+    ...['recovery', 'sleep', 'workout', 'cycle'].map((type) => [`oldest ${type}`, formatDuration(freshness.oldest_seconds[type])]),
+    ['delay from WHOOP, median', formatDuration(freshness.median_delay_seconds)],
+    ['delay, 95th percentile', formatDuration(freshness.p95_delay_seconds)],
+    ['latest webhook', formatTime(freshness.last_webhook_at)],
+  ]), el('p', { class: 'quiet small' }, 'Oldest: time since the last sync of the least recently synced active member. Delays: of the changes in the last seven days.'));
 }
 
 function runs({ runs }) {
   const rows = runs.map((run) => [
-    run.slot ?? 'by hand', when(run.started_at), run.finished_at ? when(run.finished_at) : 'running, or killed',
+    run.slot ?? 'manual', formatTime(run.started_at), run.finished_at ? formatTime(run.finished_at) : 'running or killed',
     run.status, String(run.members), String(run.calls), String(run.records), String(run.failures), run.detail ?? '',
   ]);
   return card('Last runs', rows.length
-    ? table('Last runs', ['slot', 'began', 'ended', 'came to', 'members', 'calls', 'records', 'failures', 'detail'], rows)
+    ? table('Last runs', ['slot', 'started', 'ended', 'result', 'members', 'calls', 'records', 'failures', 'detail'], rows)
     : el('p', {}, 'No run yet.'));
 }
 
@@ -119,60 +119,60 @@ function inbox({ counts, events }) {
         state = name;
         read().then(() => document.querySelector(`[data-state="${name}"]`)?.focus());
       },
-    }, `${name.replace('_', ' ')} ${many(counts, name)}`)));
-  const dead = many(counts, 'dead');
+    }, `${name.replace('_', ' ')} ${countOf(counts, name)}`)));
+  const deadCount = countOf(counts, 'dead');
   const rows = events.map((event) => [
-    String(event.id), when(event.received_at), event.event_type, event.record_id, String(event.whoop_user_id),
+    String(event.id), formatTime(event.received_at), event.event_type, event.record_id, String(event.whoop_user_id),
     String(event.attempts), event.last_error ?? '',
     event.state === 'unknown_type' ? '' : el('button', { type: 'button', 'aria-label': `Replay event ${event.id}`, onclick: () => replay({ ids: [event.id] }) }, 'Replay'),
   ]);
   return card('Webhooks', choice,
-    dead ? el('p', {}, el('button', { type: 'button', class: 'main', id: 'replay-dead', onclick: () => replay({ states: ['dead'] }) }, `Replay the ${dead} given up`)) : null,
+    deadCount ? el('p', {}, el('button', { type: 'button', class: 'main', id: 'replay-dead', onclick: () => replay({ states: ['dead'] }) }, `Replay all dead events (${deadCount})`)) : null,
     rows.length
-      ? table('Webhooks', ['id', 'received', 'type', 'record', 'WHOOP member', 'tries', 'why', ''], rows)
-      : el('p', { class: 'quiet' }, `None is ${state.replace('_', ' ')}.`));
+      ? table('Webhooks', ['id', 'received', 'type', 'record', 'WHOOP user id', 'attempts', 'last error', ''], rows)
+      : el('p', { class: 'quiet' }, `No event has the state ${state.replace('_', ' ')}.`));
 }
 
-const WORDS = { ok: 'ok', warning: 'Warning', problem: 'Problem' };
-const ORDER = ['problem', 'warning', 'ok'];
-const worstFirst = (checks) => [...checks].sort((one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state));
-let diagnosis = null;
+const STATE_LABELS = { ok: 'ok', warning: 'Warning', problem: 'Problem' };
+const STATE_ORDER = ['problem', 'warning', 'ok'];
+const worstFirst = (checks) => [...checks].sort((one, other) => STATE_ORDER.indexOf(one.state) - STATE_ORDER.indexOf(other.state));
+let checkResults = null;
 
 function doctor() {
-  const look = el('button', { type: 'button', id: 'examine', onclick: examine }, 'Look now');
+  const button = el('button', { type: 'button', id: 'run-checks', onclick: runChecks }, 'Run checks');
   return card('Doctor',
-    el('p', {}, look, ' ', el('span', { class: 'quiet small' }, 'Makes one call to WHOOP.')),
-    diagnosis && table('What was found', ['', 'what', 'found', 'what to do'],
-      worstFirst(diagnosis).map((one) => [el('b', {}, WORDS[one.state]), one.check, one.detail, one.what_to_do ?? ''])));
+    el('p', {}, button, ' ', el('span', { class: 'quiet small' }, 'Uses one call of WHOOP’s quota.')),
+    checkResults && table('Results of the checks', ['', 'check', 'result', 'what to do'],
+      worstFirst(checkResults).map((result) => [el('b', {}, STATE_LABELS[result.state]), result.check, result.detail, result.what_to_do ?? ''])));
 }
 
-async function examine() {
+async function runChecks() {
   try {
-    ({ checks: diagnosis } = await ask('POST', '/doctor'));
+    ({ checks: checkResults } = await requestJson('POST', '/doctor'));
     await read();
-    place('examine')?.focus();
+    byId('run-checks')?.focus();
   } catch (error) {
     fail(error);
   }
 }
 
-async function replay(which) {
+async function replay(selection) {
   try {
-    const { replayed } = await ask('POST', '/webhooks/replay', which);
+    const { replayed } = await requestJson('POST', '/webhooks/replay', selection);
     await read();
-    tell('', `${replayed} to be worked off again, within seconds.`);
+    showNotice('', `${replayed} event(s) will be processed again within seconds.`);
   } catch (error) {
     fail(error);
   }
 }
 
-function tell(kind, title, text) {
-  place('notice').replaceChildren(el('div', { class: `notice ${kind}` }, el('p', {}, title), text ? el('p', {}, text) : null));
+function showNotice(kind, title, text) {
+  byId('notice').replaceChildren(el('div', { class: `notice ${kind}` }, el('p', {}, title), text ? el('p', {}, text) : null));
 }
 
 function fail(error) {
   if (error instanceof Refused) return signIn(error.message);
-  tell('bad', 'This could not be read', error.message);
+  showNotice('bad', 'The request failed', error.message);
 }
 
 let timer = null;
@@ -180,33 +180,33 @@ let timer = null;
 async function read() {
   clearTimeout(timer);
   try {
-    const [overview, webhooks] = await Promise.all([ask('GET', '/status'), ask('GET', `/webhooks?state=${state}&limit=${LISTED}`)]);
-    place('notice').replaceChildren();
-    place('as-of').textContent = `As of ${when(new Date().toISOString())}`;
-    place('again').hidden = false;
-    place('main').replaceChildren(el('div', { class: 'cards' },
+    const [overview, webhooks] = await Promise.all([requestJson('GET', '/status'), requestJson('GET', `/webhooks?state=${state}&limit=${MAX_EVENTS}`)]);
+    byId('notice').replaceChildren();
+    byId('as-of').textContent = `As of ${formatTime(new Date().toISOString())}`;
+    byId('refresh').hidden = false;
+    byId('main').replaceChildren(el('div', { class: 'cards' },
       members(overview), quota(overview), el('div', { class: 'wide' }, freshness(overview)),
       el('div', { class: 'wide', id: 'doctor' }, doctor()), el('div', { class: 'wide' }, runs(overview)), el('div', { class: 'wide' }, inbox(webhooks))));
   } catch (error) {
     fail(error);
   }
-  if (key) timer = setTimeout(later, EVERY);
+  if (key) timer = setTimeout(refreshIfIdle, REFRESH_INTERVAL_MS);
 }
 
-/** Not under somebody's hands, and not for nobody. */
-function later() {
-  if (document.hidden || place('main').contains(document.activeElement)) timer = setTimeout(later, EVERY);
+/** Reads the data again, unless the page is hidden or the operator is using a control on it. */
+function refreshIfIdle() {
+  if (document.hidden || byId('main').contains(document.activeElement)) timer = setTimeout(refreshIfIdle, REFRESH_INTERVAL_MS);
   else read();
 }
 
-function signIn(why) {
+function signIn(reason) {
   key = null;
   clearTimeout(timer);
-  place('again').hidden = true;
-  place('as-of').textContent = '';
-  place('notice').replaceChildren();
+  byId('refresh').hidden = true;
+  byId('as-of').textContent = '';
+  byId('notice').replaceChildren();
   const field = el('input', { type: 'password', id: 'key', autocomplete: 'off', required: true });
-  place('main').replaceChildren(el('form', {
+  byId('main').replaceChildren(el('form', {
     class: 'card center',
     onsubmit: (event) => {
       event.preventDefault();
@@ -215,13 +215,13 @@ function signIn(why) {
     },
   },
   el('h2', {}, 'For operators'),
-  why ? el('p', { role: 'alert' }, `Refused: ${why}`) : null,
+  reason ? el('p', { role: 'alert' }, `Refused: ${reason}`) : null,
   el('p', {}, el('label', { for: 'key' }, 'Service key'), ' ', field),
   el('p', {}, el('button', { class: 'main' }, 'Open')),
-  el('p', { class: 'quiet small' }, 'It stays in this page’s memory and is gone when you close it.')));
+  el('p', { class: 'quiet small' }, 'The key is stored only in the memory of this page and is deleted when you close it.')));
   field.focus();
 }
 
-place('again').addEventListener('click', read);
+byId('refresh').addEventListener('click', read);
 if (key) read();
 else signIn();

@@ -299,7 +299,7 @@ async fn finish_refreshes(
     stop: CancellationToken,
 ) {
     all_served.cancelled().await;
-    engine.finish_refreshes(&stop).await;
+    engine.refresher.finish_refreshes(&stop).await;
 }
 
 /// Number of worker threads of the public address.

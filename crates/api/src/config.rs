@@ -118,7 +118,7 @@ pub struct ApiCli {
     #[command(flatten)]
     pub log: LogArgs,
 
-    /// Settings that could not be read; see [`whoop_sync::config::read`].
+    /// Settings that could not be read.
     #[arg(skip)]
     pub unreadable: SettingFaults,
 }

@@ -11,7 +11,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(30);
 /// Runs once when the process starts.
 pub(crate) async fn resume(engine: Engine, stop: CancellationToken) {
     let context = SyncContext::scheduled(None, stop.clone());
-    while let Err(error) = engine.resume_first_syncs(&context).await {
+    while let Err(error) = engine.first_syncs.resume_first_syncs(&context).await {
         tracing::debug!(
             error = error.error_chain(),
             "members with a pending first sync could not be listed"

@@ -18,7 +18,7 @@ pub(crate) async fn run_revocations(engine: Engine, stop: CancellationToken) {
             () = tokio::time::sleep(INTERVAL) => {}
         }
         let context = SyncContext::scheduled(None, stop.clone());
-        let revoked = engine.revoke_due(&context).await;
+        let revoked = engine.revocations.revoke_due(&context).await;
         if let Err(error) = &revoked
             && !failed_before
         {

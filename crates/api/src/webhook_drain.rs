@@ -25,7 +25,7 @@ pub(crate) async fn run_webhook_drain(
     while !stop.is_cancelled() {
         let context = SyncContext::webhook(stop.clone());
         let mut pause = None;
-        match engine.drain_webhooks(&context, true).await {
+        match engine.inbox.drain_webhooks(&context, true).await {
             Ok(report) => {
                 failed_before = false;
                 pause = report.paused_for;

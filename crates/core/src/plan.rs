@@ -32,9 +32,10 @@ pub(crate) const MIN_LOOK_BACK: TimeDelta = TimeDelta::hours(48);
 /// Minimum look-back of the windows of a night run.
 const MIN_LOOK_BACK_AT_NIGHT: TimeDelta = TimeDelta::days(7);
 
-/// Maximum number of records of a data type that one sync requests by id because their score is
-/// pending and they are older than [`LOOK_BACK`]. It covers a week of missing scores without using
-/// much of the quota.
+/// Maximum number of records of a data type that one sync requests by id.
+///
+/// These are records with a pending score that are older than [`LOOK_BACK`]. The maximum covers a week
+/// of missing scores without using much of the quota.
 pub const MAX_READS_BY_ID: usize = 10;
 
 /// Length of the history that is read after a connect, before any scheduled run.

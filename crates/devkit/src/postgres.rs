@@ -70,7 +70,7 @@ impl PrivatePostgres {
                 Err(PostgresStartError::Exited { log: last_log })
                     if shows_port_taken(&last_log) =>
                 {
-                    log = last_log
+                    log = last_log;
                 }
                 outcome => return outcome,
             }

@@ -179,9 +179,11 @@ pub struct InboxSummary {
     pub quiet: i64,
 }
 
-/// Summarizes the webhook inbox. Members without a webhook since `quiet_since` count as quiet. If
-/// `seen_since` is given, `overdue_since` includes only members with an app request after it,
-/// because events of other members are deferred on purpose while the quota is short.
+/// Summarizes the webhook inbox.
+///
+/// Members without a webhook since `quiet_since` count as quiet. If `seen_since` is given,
+/// `overdue_since` includes only members with an app request after it, because events of other
+/// members are deferred on purpose while the quota is short.
 ///
 /// # Errors
 ///

@@ -41,6 +41,7 @@ pub(crate) async fn adopt(
             .map_err(refused)?;
     }
     let report = engine
+        .legacy_import
         .adopt(args.dry_run, stop, |one| {
             tracing::info!(
                 member = %one.user_id,

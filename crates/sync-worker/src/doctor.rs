@@ -102,7 +102,7 @@ async fn run_checks(
         )),
         Err(error) => return Err(refused("database", &error)),
     }
-    let result = engine.run_checks(checks).await;
+    let result = engine.operations.run_checks(checks).await;
     result.map_err(|error| refused("database", &error))
 }
 

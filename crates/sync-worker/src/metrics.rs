@@ -133,7 +133,7 @@ async fn encode_metrics(
         "Calls that remain in each window of WHOOP's quota",
         quota.clone(),
     );
-    let remaining = engine.remaining_quota().await?;
+    let remaining = engine.quota.remaining_quota().await?;
     for (window, calls) in [("minute", remaining.minute), ("day", remaining.day)] {
         quota
             .get_or_create(&QuotaWindowLabels { window })

@@ -77,7 +77,7 @@ pub(crate) async fn retry(
     context.refresh_timeout = REFRESH_TIMEOUT;
     let mut members = Vec::with_capacity(users.len());
     for user_id in users {
-        let retried = match engine.retry_connection(&user_id, &context).await {
+        let retried = match engine.refresher.retry_connection(&user_id, &context).await {
             Ok(outcome) => Ok(outcome),
             Err(SyncError::NotConnected) => return Err(unknown_member(&user_id)),
             Err(SyncError::Storage(error)) if error.is_database_wide() => {
@@ -95,7 +95,7 @@ pub(crate) async fn retry(
         }
         members.push(member);
     }
-    engine.finish_refreshes(&context.stop).await;
+    engine.refresher.finish_refreshes(&context.stop).await;
 
     let has_failed = members.iter().any(|one| one.outcome.is_none());
     let exit = if has_failed {

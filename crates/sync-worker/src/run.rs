@@ -69,6 +69,7 @@ pub(crate) async fn run(
     }
     if args.dry_run {
         let planned = engine
+            .runs
             .dry_run(&plan)
             .await
             .map_err(|error| command_error(&args.work.common, error))?;
@@ -89,8 +90,8 @@ pub(crate) async fn execute_plan(
     let started = Instant::now();
     let progress = ProgressReporter::new(console);
     let context = SyncContext::scheduled(args.max_calls, stop);
-    let report = engine.run(plan, &context, &progress).await;
-    engine.finish_refreshes(&context.stop).await;
+    let report = engine.runs.run(plan, &context, &progress).await;
+    engine.refresher.finish_refreshes(&context.stop).await;
     progress.finish();
     let report = report.map_err(|error| command_error(common, error))?;
 
@@ -219,6 +220,7 @@ pub(crate) async fn open_engine(
     )
     .await?;
     let unknown = engine
+        .operations
         .find_unknown_members(&args.users)
         .await
         .map_err(refused)?;

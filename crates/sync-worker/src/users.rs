@@ -275,6 +275,7 @@ pub(crate) async fn disconnect(
         .engine(database, Arc::new(SystemClock), EngineSettings::default())
         .map_err(|error| CommandError::could_not_run(error.to_string()))?;
     let disconnected = engine
+        .connections
         .disconnect(&args.user, erase, &current_operator())
         .await
         .map_err(|error| match error {

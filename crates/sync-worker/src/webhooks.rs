@@ -178,8 +178,8 @@ pub(crate) async fn drain(
         .engine(database, Arc::new(SystemClock), EngineSettings::default())
         .map_err(|error| CommandError::could_not_run(error.to_string()))?;
     let context = SyncContext::webhook(stop.clone());
-    let report = engine.drain_webhooks(&context, false).await;
-    engine.finish_refreshes(&context.stop).await;
+    let report = engine.inbox.drain_webhooks(&context, false).await;
+    engine.refresher.finish_refreshes(&context.stop).await;
     let report = report.map_err(|error| match &error {
         SyncError::Storage(storage) => database_error(&args.common.database, storage),
         other => CommandError::could_not_run(other.error_chain()),

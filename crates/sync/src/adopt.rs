@@ -2,6 +2,10 @@
 //! the service kept. Members do not have to connect again if WHOOP still accepts their tokens.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use whoop_core::Clock;
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -27,7 +31,7 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, SyncContext, SyncError};
+use crate::{MemberLeases, SyncContext, SyncError};
 
 /// Number of records that are stored in one transaction.
 const RECORDS_PER_TRANSACTION: usize = 200;
@@ -72,7 +76,7 @@ pub struct MemberAdoption {
     pub error: Option<String>,
 }
 
-/// Result of [`Engine::adopt`].
+/// Result of [`LegacyImport::adopt`].
 #[derive(Debug, Default, Serialize)]
 pub struct AdoptReport {
     pub dry_run: bool,
@@ -93,7 +97,16 @@ struct AdoptableRecords {
     read_again: BTreeMap<&'static str, u64>,
 }
 
-impl Engine {
+/// Imports the members of the legacy service.
+#[derive(Debug, Clone)]
+pub struct LegacyImport {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) leases: Arc<MemberLeases>,
+}
+
+impl LegacyImport {
     /// Imports all members of the legacy service who were not imported before. A second run changes
     /// nothing.
     ///
@@ -332,7 +345,7 @@ impl Engine {
         };
         // The legacy service knew the account, so the first sync shows whether the tokens work.
         let is_known = member.whoop_user_id != UNKNOWN_ACCOUNT;
-        let checked = match self.fetch_account(user_id, pair, context).await {
+        let checked = match self.leases.fetch_account(user_id, pair, context).await {
             Err(error) if is_known && error.is_profile_refused() => {
                 adoption.error = Some(error.error_chain());
                 let mut conn = self.database.get().await?;

@@ -5,54 +5,33 @@
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
+use std::sync::Arc;
+use whoop_core::Clock;
 use whoop_core::{
     DataType, UserId,
     coverage::Coverage,
     plan::{self, ReadReason, ReadWindow},
     quota::PriorityClass,
 };
+use whoop_storage::Database;
 use whoop_storage::table::users;
 
 use crate::{
-    Engine, MemberReport, SyncContext, SyncError, member_sync::SyncRequest, window::ReadProgress,
+    DataTypeSync, MemberLeases, MemberReport, MemberSync, RecordRetention, SyncContext, SyncError,
+    member_sync::SyncRequest, window::ReadProgress,
 };
 
-impl Engine {
-    /// Reads a member's history back to `from`, or to their first record. Data types that were
-    /// never read are read up to the present first.
-    ///
-    /// # Errors
-    ///
-    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
-    pub async fn backfill_member(
-        &self,
-        user_id: &UserId,
-        context: &SyncContext,
-        from: Option<DateTime<Utc>>,
-    ) -> Result<MemberReport, SyncError> {
-        let coverage = self.load_coverage(user_id).await?;
-        let never_read: Vec<DataType> = coverage
-            .iter()
-            .filter(|one| one.covered_from.is_none())
-            .map(|one| one.data_type)
-            .collect();
-        let mut report = if never_read.is_empty() {
-            MemberReport::from_types(user_id, Vec::new())
-        } else {
-            let request = SyncRequest {
-                reason: ReadReason::NeverRead,
-                data_types: never_read,
-                ..SyncRequest::of_all_types()
-            };
-            self.sync_member(user_id, context, &request).await?
-        };
-        report.merge(
-            self.backfill_types(user_id, context, &DataType::ALL, from)
-                .await,
-        );
-        Ok(report)
-    }
+/// Reads the history of members, older than their coverage.
+#[derive(Debug, Clone)]
+pub struct Backfill {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) leases: Arc<MemberLeases>,
+    pub(crate) retention: Arc<RecordRetention>,
+    pub(crate) types: Arc<DataTypeSync>,
+}
 
+impl Backfill {
     /// Continues the backfill of these data types, one page of each at a time, back to `from` or to
     /// the first record. The member lease is free between two rounds, so that other callers can
     /// sync the member.
@@ -70,7 +49,7 @@ impl Engine {
         let ended = async {
             let back_to = self.limit_to_retention(user_id, from).await?;
             // A complete history needs neither the member lease nor quota permits.
-            let coverage = self.load_coverage(user_id).await?;
+            let coverage = self.types.load_coverage(user_id).await?;
             let now = self.clock.now();
             let is_unfinished = |one: &Coverage| plan::backfill_window(one, back_to, now).is_some();
             let is_granted = |data_type| coverage.iter().any(|known| known.data_type == data_type);
@@ -86,11 +65,11 @@ impl Engine {
                 }
             }
             while !rounds.unfinished.is_empty() {
-                let leased = self.lease_member(user_id, &context).await?;
+                let leased = self.leases.lease_member(user_id, &context).await?;
                 let round = self
                     .backfill_round(user_id, &leased.context, back_to, &mut rounds)
                     .await;
-                self.release_member(leased).await?;
+                self.leases.release_member(leased).await?;
                 round?;
             }
             Ok(())
@@ -99,7 +78,8 @@ impl Engine {
         let mut types = Vec::new();
         for (data_type, read, ended) in rounds.into_results() {
             types.push(
-                self.build_type_report(user_id, data_type, read, ended)
+                self.types
+                    .build_type_report(user_id, data_type, read, ended)
                     .await,
             );
         }
@@ -122,7 +102,10 @@ impl Engine {
         let mut conn = self.database.get().await?;
         let member = users::find(&mut conn, user_id).await?;
         let timezone_offset = member.and_then(|member| member.timezone_offset);
-        Ok(self.kept_from(timezone_offset.as_deref()).max(from))
+        Ok(self
+            .retention
+            .kept_from(timezone_offset.as_deref())
+            .max(from))
     }
 
     /// Reads one page of each data type that has an incomplete history. The caller holds the lease.
@@ -133,7 +116,7 @@ impl Engine {
         back_to: Option<DateTime<Utc>>,
         rounds: &mut BackfillRounds,
     ) -> Result<(), SyncError> {
-        let coverage = self.load_coverage(user_id).await?;
+        let coverage = self.types.load_coverage(user_id).await?;
         let now = self.clock.now();
         rounds.unfinished.retain_mut(|one| {
             let known = coverage
@@ -153,15 +136,16 @@ impl Engine {
         let ended = join_all(rounds.unfinished.iter_mut().map(async |one| {
             match one.window {
                 Some(window) => {
-                    self.read_data_type(
-                        user_id,
-                        context,
-                        one.data_type,
-                        window,
-                        false,
-                        &mut one.read,
-                    )
-                    .await
+                    self.types
+                        .read_data_type(
+                            user_id,
+                            context,
+                            one.data_type,
+                            window,
+                            false,
+                            &mut one.read,
+                        )
+                        .await
                 }
                 None => Ok(()),
             }
@@ -182,6 +166,44 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+impl MemberSync {
+    /// Reads a member's history back to `from`, or to their first record. Data types that were
+    /// never read are read up to the present first.
+    ///
+    /// # Errors
+    ///
+    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
+    pub async fn backfill_member(
+        &self,
+        user_id: &UserId,
+        context: &SyncContext,
+        from: Option<DateTime<Utc>>,
+    ) -> Result<MemberReport, SyncError> {
+        let coverage = self.types.load_coverage(user_id).await?;
+        let never_read: Vec<DataType> = coverage
+            .iter()
+            .filter(|one| one.covered_from.is_none())
+            .map(|one| one.data_type)
+            .collect();
+        let mut report = if never_read.is_empty() {
+            MemberReport::from_types(user_id, Vec::new())
+        } else {
+            let request = SyncRequest {
+                reason: ReadReason::NeverRead,
+                data_types: never_read,
+                ..SyncRequest::of_all_types()
+            };
+            self.sync_member(user_id, context, &request).await?
+        };
+        report.merge(
+            self.backfill
+                .backfill_types(user_id, context, &DataType::ALL, from)
+                .await,
+        );
+        Ok(report)
     }
 }
 

@@ -2,6 +2,8 @@
 //! reaches far back is read page by page.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::Arc;
+use whoop_core::Clock;
 use whoop_core::{
     DataType, UserId,
     plan::{LOOK_BACK, ReadWindow},
@@ -9,8 +11,8 @@ use whoop_core::{
 };
 
 use crate::{
-    Engine, MemberOutcome, MemberReport, SyncContext, SyncError, member_sync::SyncRequest,
-    window::ReadProgress,
+    Backfill, DataTypeSync, MemberLeases, MemberOutcome, MemberReport, MemberSync, SyncContext,
+    SyncError, member_sync::SyncRequest, window::ReadProgress,
 };
 
 impl SyncRequest {
@@ -21,7 +23,17 @@ impl SyncRequest {
     }
 }
 
-impl Engine {
+/// Syncs a member for an app request that does not wait for the result.
+#[derive(Debug, Clone)]
+pub struct BackgroundSync {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) leases: Arc<MemberLeases>,
+    pub(crate) types: Arc<DataTypeSync>,
+    pub(crate) backfill: Arc<Backfill>,
+    pub(crate) members: Arc<MemberSync>,
+}
+
+impl BackgroundSync {
     /// Syncs one member in the background. If [`SyncRequest::exceeds_look_back`], the sync runs in
     /// the backfill class and releases the member lease after each page.
     ///
@@ -62,7 +74,11 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let mut context = context.clone();
         loop {
-            match self.sync_on_request(user_id, &context, request).await {
+            match self
+                .members
+                .sync_on_request(user_id, &context, request)
+                .await
+            {
                 Err(SyncError::Yielded) => context = context.with_lease_wait(),
                 ended => return ended,
             }
@@ -81,10 +97,11 @@ impl Engine {
     ) -> Result<(), SyncError> {
         let context = context.with_lease_wait();
         let since = self
+            .backfill
             .limit_to_retention(user_id, Some(since))
             .await?
             .unwrap_or(since);
-        let coverage = self.load_coverage(user_id).await?;
+        let coverage = self.types.load_coverage(user_id).await?;
         let granted = coverage.iter().map(|one| one.data_type);
         for data_type in granted.filter(|one| data_types.contains(one)) {
             let mut types = report.types.iter();
@@ -97,6 +114,7 @@ impl Engine {
                 .read_pages_backwards(user_id, &context, data_type, end, since, &mut read)
                 .await;
             let more = self
+                .types
                 .build_type_report(user_id, data_type, read, ended)
                 .await;
             report.merge(MemberReport::from_types(user_id, vec![more]));
@@ -126,11 +144,12 @@ impl Engine {
                 must_reach: end,
                 end,
             };
-            let leased = self.lease_member(user_id, context).await?;
+            let leased = self.leases.lease_member(user_id, context).await?;
             let ended = self
+                .types
                 .read_data_type(user_id, &leased.context, data_type, window, false, read)
                 .await;
-            self.release_member(leased).await?;
+            self.leases.release_member(leased).await?;
             match ended {
                 // The page is read again after the app request.
                 Err(SyncError::Yielded) => continue,

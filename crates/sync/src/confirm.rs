@@ -8,10 +8,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 use whoop_client::WhoopError;
+use whoop_core::Clock;
 use whoop_core::UserId;
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 use whoop_storage::{
     StorageError, Transaction,
     table::{
@@ -23,7 +27,7 @@ use whoop_storage::{
 };
 
 use crate::{
-    Engine, SyncError,
+    Connections, Revocations, SyncError,
     connect::{ConnectError, GrantedConnection, member_of},
     disconnect::RevocationOutcome,
     engine::random_text,
@@ -69,7 +73,17 @@ pub enum ConfirmError {
     Storage(#[from] StorageError),
 }
 
-impl Engine {
+/// Connects members after their app has confirmed it.
+#[derive(Debug, Clone)]
+pub struct Confirmations {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) revocations: Arc<Revocations>,
+}
+
+impl Confirmations {
     /// Handles a callback without connecting the member: the tokens are kept until the app confirms
     /// the connect.
     ///
@@ -81,7 +95,7 @@ impl Engine {
         state: &str,
         code: &str,
     ) -> Result<PendingConfirmation, ConnectError> {
-        let pending = self.consume_state(state).await?;
+        let pending = self.connections.consume_state(state).await?;
         let return_to = pending.return_to.clone();
         let engine = self.clone();
         let (state, code) = (state.to_owned(), SecretString::from(code));
@@ -135,6 +149,7 @@ impl Engine {
             consent,
         };
         match self
+            .connections
             .connect_member(&connection, ConnectClaim::Word(word))
             .await
         {
@@ -165,13 +180,13 @@ impl Engine {
         code: &SecretString,
     ) -> Result<String, SyncError> {
         let user_id = member_of(pending)?;
-        let tokens = self.exchange_code(code).await?;
-        let held = self.hold_pair(&tokens).await?;
+        let tokens = self.connections.exchange_code(code).await?;
+        let held = self.connections.hold_pair(&tokens).await?;
         let result = self
             .move_to_unconfirmed(state, held, &user_id, pending, &tokens)
             .await;
         if result.is_err() {
-            self.revoke_held_pair(held).await;
+            self.connections.revoke_held_pair(held).await;
         }
         result
     }
@@ -199,7 +214,8 @@ impl Engine {
         // or has expired.
         if let Some(earlier) = unconfirmed_connect::take_of(&mut transaction, user_id).await? {
             let due_at = now + unconfirmed_connect::LIFETIME + TimeDelta::minutes(1);
-            self.schedule_revocation(&mut transaction, earlier, due_at)
+            self.revocations
+                .schedule_revocation(&mut transaction, earlier, due_at)
                 .await?;
         }
         let unconfirmed = NewUnconfirmedConnect {
@@ -220,11 +236,15 @@ impl Engine {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         if let Some(row) = unconfirmed_connect::take(&mut transaction, word).await? {
-            self.schedule_revocation(&mut transaction, row, now).await?;
+            self.revocations
+                .schedule_revocation(&mut transaction, row, now)
+                .await?;
         }
         transaction.commit().await
     }
+}
 
+impl Revocations {
     /// Deletes the expired unconfirmed connects, and schedules the revocation of their permissions.
     pub(crate) async fn revoke_expired_unconfirmed(&self) -> Result<(), StorageError> {
         let now = self.clock.now();

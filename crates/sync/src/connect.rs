@@ -1,6 +1,10 @@
 //! Connects members: from a random state to stored tokens.
 
+use std::sync::Arc;
 use std::time::Duration;
+use whoop_core::Clock;
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{task::JoinHandle, time::timeout};
@@ -21,7 +25,7 @@ use whoop_storage::{
 };
 
 use crate::{
-    Engine, SyncContext, SyncError,
+    FirstSyncs, Quota, Revocations, SyncContext, SyncError, TokenRefresher,
     engine::random_text,
     held_pair::ConnectClaim,
     identify::{PROFILE_TIMEOUT, account_of, is_identified},
@@ -71,7 +75,19 @@ pub enum ConnectError {
     Storage(#[from] StorageError),
 }
 
-impl Engine {
+/// Connects members through WHOOP's consent page, and disconnects them.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) refresher: Arc<TokenRefresher>,
+    pub(crate) first_syncs: Arc<FirstSyncs>,
+    pub(crate) revocations: Arc<Revocations>,
+}
+
+impl Connections {
     /// Begins a connect. Returns the address of WHOOP's consent page.
     ///
     /// # Errors
@@ -94,7 +110,7 @@ impl Engine {
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
         oauth_states::insert(&mut transaction, &state, &pending).await?;
         transaction.commit().await?;
-        Ok(self.whoop.authorization_url(&state))
+        Ok(self.quota.whoop.authorization_url(&state))
     }
 
     /// Ends a connect that WHOOP or the member refused. Returns the address to send the member to.
@@ -184,7 +200,7 @@ impl Engine {
         &self,
         code: &SecretString,
     ) -> Result<OAuthTokens, SyncError> {
-        let pair = self.whoop.exchange_code(code.expose_secret()).await?;
+        let pair = self.quota.whoop.exchange_code(code.expose_secret()).await?;
         // The scopes that WHOOP lists as granted; all requested scopes if it lists none.
         let scope = pair
             .scope
@@ -221,7 +237,8 @@ impl Engine {
         self.store_with_retries(connection, pair, account.as_ref(), claim)
             .await?;
         tracing::info!(member = %user_id, "member connected to WHOOP");
-        self.begin_first_sync(user_id, tokens.access_token.clone())
+        self.first_syncs
+            .begin_first_sync(user_id, tokens.access_token.clone())
             .await
     }
 
@@ -239,7 +256,7 @@ impl Engine {
         &self,
         access_token: &SecretString,
     ) -> Result<Option<ProfileAccount>, SyncError> {
-        let whoop = self.whoop_for(&SyncContext::interactive());
+        let whoop = self.quota.whoop_for(&SyncContext::interactive());
         match timeout(PROFILE_TIMEOUT, whoop.fetch_profile(access_token)).await {
             Ok(Ok(profile)) => Ok(Some(account_of(profile))),
             Ok(Err(error @ (WhoopError::Unauthorized | WhoopError::Forbidden))) => {

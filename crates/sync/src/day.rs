@@ -1,6 +1,8 @@
 //! The day that an app requests: from the database, after a read from WHOOP if necessary.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use std::sync::Arc;
+use whoop_core::Clock;
 use whoop_core::{
     DataType, UserId,
     coverage::{Coverage, span_of_date},
@@ -8,13 +10,17 @@ use whoop_core::{
     offset,
     plan::{DayQuery, RefreshMode},
 };
+use whoop_storage::Database;
 use whoop_storage::{
     PooledConnection as DatabaseConnection,
     day::{self as stored_day, StoredDay},
     table::users,
 };
 
-use crate::{Engine, MemberOutcome, MemberReport, SyncContext, SyncError};
+use crate::{
+    DataTypeSync, EngineSettings, MemberCalls, MemberLeases, MemberOutcome, MemberReport, Quota,
+    SyncContext, SyncError,
+};
 
 /// Minimum interval between two notes of an app open: a note is a write, and requests for a day
 /// otherwise only read.
@@ -69,11 +75,23 @@ impl DayFetch {
 pub struct DatabaseDay {
     /// `None` if WHOOP has to be called first.
     pub day: Option<Day>,
-    /// Whether the app open has to be stored, with [`Engine::note_app_open`].
+    /// Whether the app open has to be stored, with [`Days::note_app_open`].
     pub is_new_app_open: bool,
 }
 
-impl Engine {
+/// Answers requests for a member's day, from PostgreSQL or from WHOOP.
+#[derive(Debug, Clone)]
+pub struct Days {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) calls: Arc<MemberCalls>,
+    pub(crate) leases: Arc<MemberLeases>,
+    pub(crate) types: Arc<DataTypeSync>,
+}
+
+impl Days {
     /// Returns the member's current date, at the UTC offset of their latest record.
     ///
     /// # Errors
@@ -173,19 +191,20 @@ impl Engine {
         date: NaiveDate,
         refresh: RefreshMode,
     ) -> Result<DayFetch, SyncError> {
-        if let Err(error) = self.ensure_valid_token(user_id, context).await {
+        if let Err(error) = self.calls.ensure_valid_token(user_id, context).await {
             let stored = self.load_stored_day(user_id, date).await?;
-            let conserve_quota = self.quota.was_scarce();
+            let conserve_quota = self.quota.pool.was_scarce();
             let reads = self
                 .day_query(&stored, date, refresh, conserve_quota)
                 .read_requests(&stored.coverage);
             let data_types: Vec<_> = reads.iter().map(|read| read.data_type).collect();
             let report = self
+                .types
                 .report_token_failure(user_id, &data_types, error)
                 .await?;
             return Ok(fetch_from_report(&report, conserve_quota));
         }
-        let lease = self.acquire_lease(user_id, context).await?;
+        let lease = self.leases.acquire_lease(user_id, context).await?;
         // The day is read again under the lease, because the former holder may have read the data.
         let stored = self.load_stored_day(user_id, date).await?;
         // A forced request that waited for another sync uses the result of that sync.
@@ -194,12 +213,15 @@ impl Engine {
         } else {
             refresh
         };
-        let conserve_quota = self.quota.is_scarce().await?;
+        let conserve_quota = self.quota.pool.is_scarce().await?;
         let query = self.day_query(&stored, date, effective_refresh, conserve_quota);
         let reads = query.read_requests(&stored.coverage);
         let mut report = None;
         if !reads.is_empty() {
-            let mut read = self.read_windows(user_id, context, query.now, reads).await;
+            let mut read = self
+                .types
+                .read_windows(user_id, context, query.now, reads)
+                .await;
             if conserve_quota && read.outcome == MemberOutcome::Done {
                 self.read_dependent_types(user_id, context, date, &mut read)
                     .await?;
@@ -230,7 +252,11 @@ impl Engine {
         let query = self.day_query(&stored, date, RefreshMode::Auto, true);
         let reads = query.read_requests(&stored.coverage);
         if !reads.is_empty() {
-            read.merge(self.read_windows(user_id, context, query.now, reads).await);
+            read.merge(
+                self.types
+                    .read_windows(user_id, context, query.now, reads)
+                    .await,
+            );
         }
         Ok(())
     }
@@ -243,7 +269,7 @@ impl Engine {
         date: NaiveDate,
         refresh: RefreshMode,
     ) -> Option<Day> {
-        let conserve_quota = self.quota.was_scarce();
+        let conserve_quota = self.quota.pool.was_scarce();
         let query = self.day_query(stored, date, refresh, conserve_quota);
         let is_connected = connection_of(stored) == ConnectionStatus::Connected;
         if is_connected && !query.read_requests(&stored.coverage).is_empty() {

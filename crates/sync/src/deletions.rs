@@ -25,7 +25,7 @@ use whoop_storage::{
 };
 
 use crate::{
-    Engine, SyncContext, SyncError, pending_scores::daily_share, record_by_id::FirstDenial,
+    RecordReader, SyncContext, SyncError, pending_scores::daily_share, record_by_id::FirstDenial,
     window::ReadProgress,
 };
 
@@ -86,7 +86,7 @@ impl UnlistedRecords {
     }
 }
 
-impl Engine {
+impl RecordReader {
     /// Requests stored records by id that a list did not show.
     pub(crate) async fn fetch_unlisted<R: RecordTable + ListedRecord>(
         &self,

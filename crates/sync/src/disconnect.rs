@@ -13,7 +13,7 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, SyncContext, SyncError};
+use crate::{Connections, Revocations, SyncContext, SyncError};
 
 /// Result of a disconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl DisconnectResult {
     }
 }
 
-impl Engine {
+impl Connections {
     /// Ends a member's connection: deletes the tokens and revokes the permission at WHOOP.
     ///
     /// One transaction deletes the tokens and schedules the revocation under an id that does not
@@ -79,14 +79,17 @@ impl Engine {
         // If a refresh takes longer than this wait, its new pair is revoked when WHOOP has issued
         // it.
         let max_wait = SyncContext::interactive().lease_timeout;
-        self.wait_for_refresh(user_id, max_wait).await?;
+        self.refresher.wait_for_refresh(user_id, max_wait).await?;
         let mut transaction = self.database.begin().await?;
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
         // States are deleted first: a callback that is storing its pair holds its state, and its
         // member is visible after this.
         let mut pending =
             oauth_states::delete_for_member(&mut transaction, user_id.as_str()).await?;
-        let unconfirmed = self.take_unconfirmed(&mut transaction, user_id).await?;
+        let unconfirmed = self
+            .revocations
+            .take_unconfirmed(&mut transaction, user_id)
+            .await?;
         pending += usize::from(unconfirmed.is_some());
         // After this lock, no refresh of this member's tokens stores a pair.
         tokens::lock_row(&mut transaction, user_id).await?;
@@ -97,7 +100,8 @@ impl Engine {
         }
         let scheduled = match member.as_ref().map(UserRow::connection) {
             Some(ConnectionStatus::Connected) => {
-                self.schedule_member_revocation(&mut transaction, user_id)
+                self.revocations
+                    .schedule_member_revocation(&mut transaction, user_id)
                     .await?
             }
             Some(ConnectionStatus::ReauthRequired) => Err(RevocationOutcome::NotPossible),
@@ -144,7 +148,11 @@ impl Engine {
         transaction.commit().await?;
 
         let revocation = match scheduled {
-            Ok(id) => self.revoke(id, &SyncContext::interactive()).await,
+            Ok(id) => {
+                self.revocations
+                    .revoke(id, &SyncContext::interactive())
+                    .await
+            }
             Err(outcome) => outcome,
         };
         tracing::info!(
@@ -157,7 +165,9 @@ impl Engine {
             receipt,
         })
     }
+}
 
+impl Revocations {
     /// Schedules the revocation of the member's token pair.
     async fn schedule_member_revocation(
         &self,

@@ -10,7 +10,7 @@ use whoop_storage::{
     table::{call_budget, users},
 };
 
-use crate::{Engine, SyncError};
+use crate::{Operations, SyncError};
 
 /// Maximum difference between two clocks. With a larger one, invalid tokens may seem valid.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(30);
@@ -77,7 +77,7 @@ impl DoctorCheck {
     }
 }
 
-impl Engine {
+impl Operations {
     /// Runs all checks except those of the settings and of the route to the database. Sends one
     /// call to WHOOP, and a token request that cannot succeed. After an error, `checks` still has
     /// the earlier results.
@@ -120,9 +120,9 @@ fn check_connection(database: &Database) -> DoctorCheck {
     }
 }
 
-async fn check_keys(engine: &Engine) -> Result<DoctorCheck, StorageError> {
-    let keys = &engine.keys;
-    let in_use = rotate::count_rows_by_key(&engine.database).await?;
+async fn check_keys(operations: &Operations) -> Result<DoctorCheck, StorageError> {
+    let keys = &operations.keys;
+    let in_use = rotate::count_rows_by_key(&operations.database).await?;
     let unknown: Vec<String> = in_use
         .iter()
         .filter(|one| !keys.has_key(&one.key_id))
@@ -130,7 +130,7 @@ async fn check_keys(engine: &Engine) -> Result<DoctorCheck, StorageError> {
         .collect();
     let mut unopened = Vec::new();
     for one in in_use.iter().filter(|one| keys.has_key(&one.key_id)) {
-        let rows = rotate::list_unopenable(&engine.database, keys, &one.key_id).await?;
+        let rows = rotate::list_unopenable(&operations.database, keys, &one.key_id).await?;
         if !rows.is_empty() {
             unopened.push(format!(
                 "{} does not open {} of {} row(s)",
@@ -179,12 +179,12 @@ async fn check_keys(engine: &Engine) -> Result<DoctorCheck, StorageError> {
     })
 }
 
-async fn check_database_clock(engine: &Engine) -> Result<DoctorCheck, StorageError> {
-    let mut conn = engine.database.get().await?;
+async fn check_database_clock(operations: &Operations) -> Result<DoctorCheck, StorageError> {
+    let mut conn = operations.database.get().await?;
     let database_now = call_budget::read(&mut conn).await?.now;
     Ok(check_clock(
         "clock of PostgreSQL",
-        engine.clock().now() - database_now,
+        operations.clock.now() - database_now,
         "synchronize the clocks of both machines with NTP",
     ))
 }
@@ -200,8 +200,8 @@ fn check_clock(check: &'static str, ahead: TimeDelta, todo: &str) -> DoctorCheck
     }
 }
 
-async fn check_whoop(engine: &Engine) -> Vec<DoctorCheck> {
-    match engine.ping().await {
+async fn check_whoop(operations: &Operations) -> Vec<DoctorCheck> {
+    match operations.quota.ping().await {
         Ok(ping) => {
             let mut checks = vec![DoctorCheck::ok(
                 "WHOOP",
@@ -221,7 +221,7 @@ async fn check_whoop(engine: &Engine) -> Vec<DoctorCheck> {
                 checks.push(check_clock("clock of WHOOP", ahead, todo));
             }
             if ping.status < 500 {
-                checks.push(check_app(engine).await);
+                checks.push(check_app(operations).await);
             }
             checks
         }
@@ -240,8 +240,8 @@ async fn check_whoop(engine: &Engine) -> Vec<DoctorCheck> {
     }
 }
 
-async fn check_app(engine: &Engine) -> DoctorCheck {
-    match engine.check_app_credentials().await {
+async fn check_app(operations: &Operations) -> DoctorCheck {
+    match operations.quota.check_app_credentials().await {
         Ok(()) => DoctorCheck::ok(
             "WHOOP app",
             "WHOOP accepts the client id and the client secret",
@@ -265,9 +265,9 @@ async fn check_app(engine: &Engine) -> DoctorCheck {
     }
 }
 
-async fn check_quota(engine: &Engine) -> Result<DoctorCheck, StorageError> {
-    let remaining = engine.remaining_quota().await?;
-    let limits = engine.settings.limits;
+async fn check_quota(operations: &Operations) -> Result<DoctorCheck, StorageError> {
+    let remaining = operations.quota.remaining_quota().await?;
+    let limits = operations.settings.limits;
     let detail = format!(
         "calls that remain: {} of {} in 24 hours, {} of {} in the current minute",
         remaining.day, limits.per_day, remaining.minute, limits.per_minute
@@ -345,15 +345,17 @@ async fn check_members(database: &Database) -> Result<Vec<DoctorCheck>, StorageE
     Ok(checks)
 }
 
-async fn check_webhooks(engine: &Engine) -> Result<DoctorCheck, StorageError> {
-    let now = engine.clock().now();
-    let seen_since = engine
+async fn check_webhooks(operations: &Operations) -> Result<DoctorCheck, StorageError> {
+    let now = operations.clock.now();
+    let seen_since = operations
         .quota
+        .pool
         .is_scarce()
         .await?
         .then_some(now - APP_IN_USE_WITHIN);
     let inbox =
-        overview::summarize_inbox(&engine.database, now - SILENCE_TRUSTED_FOR, seen_since).await?;
+        overview::summarize_inbox(&operations.database, now - SILENCE_TRUSTED_FOR, seen_since)
+            .await?;
     let counts = format!("{} pending, {} dead", inbox.pending, inbox.dead);
     let Some(latest) = inbox.latest else {
         return Ok(DoctorCheck::not_ok(
@@ -406,9 +408,9 @@ async fn check_webhooks(engine: &Engine) -> Result<DoctorCheck, StorageError> {
     })
 }
 
-async fn check_runs(engine: &Engine) -> Result<Vec<DoctorCheck>, StorageError> {
-    let now = engine.clock().now();
-    let runs = overview::last_runs(&engine.database).await?;
+async fn check_runs(operations: &Operations) -> Result<Vec<DoctorCheck>, StorageError> {
+    let now = operations.clock.now();
+    let runs = overview::last_runs(&operations.database).await?;
     let last = runs.iter().filter_map(|run| run.finished_at).max();
     let mut checks = vec![match last {
         Some(at) if now - at <= MAX_RUN_INTERVAL => DoctorCheck::ok(

@@ -10,7 +10,7 @@ use whoop_core::{
 use whoop_storage::member_snapshot::{self, MemberSnapshot};
 
 use crate::{
-    Engine, SyncError,
+    ScheduledRuns, SyncError,
     member_sync::{PlannedRead, plan_reads},
     run::{RunRequest, RunTask},
     run_selection::SelectedMember,
@@ -64,7 +64,7 @@ impl PlannedMember {
     }
 }
 
-impl Engine {
+impl ScheduledRuns {
     /// Returns the reads of a run, without a call to WHOOP.
     ///
     /// # Errors
@@ -113,7 +113,9 @@ impl Engine {
         };
         let windows = match known.filter(|_| error.is_none()) {
             Some(known) => {
-                let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
+                let kept_from = self
+                    .retention
+                    .kept_from(known.member.timezone_offset.as_deref());
                 let reads = plan_reads(known, &selected.request, kept_from, now);
                 reads
                     .iter()

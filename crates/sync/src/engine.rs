@@ -1,28 +1,50 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use tokio::sync::Semaphore;
-use whoop_client::{PingResult, TimestampTolerance, WhoopClient};
+use whoop_client::{TimestampTolerance, WhoopClient};
 use whoop_core::{Clock, quota::QuotaLimits, retention::Retention};
 use whoop_storage::{
     Database, StorageError,
     seal::{SealError, TokenKeys},
-    table::{
-        audit::{self, AuditEntry},
-        call_budget,
-    },
+    table::audit::{self, AuditEntry},
 };
 
 use crate::{
-    SyncContext, SyncError, first_sync,
-    lease::LeaseQueues,
-    quota::{MemberQuota, PermitPool},
-    record_counters::RecordCounters,
-    tokens::TokenRefreshes,
+    Backfill, BackgroundSync, Confirmations, Connections, DataTypeSync, Days, FirstSyncs,
+    LegacyImport, MemberCalls, MemberLeases, MemberSync, Operations, Quota, Reconciliation,
+    RecordReader, RecordRetention, Revocations, ScheduledRuns, TokenRefresher, WebhookInbox,
+    first_sync,
 };
 
-/// Settings of the engine.
+/// All services of a process, created once and connected to each other. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub database: Database,
+    pub settings: EngineSettings,
+    keys: Arc<TokenKeys>,
+    clock: Arc<dyn Clock>,
+    pub quota: Arc<Quota>,
+    pub refresher: Arc<TokenRefresher>,
+    pub calls: Arc<MemberCalls>,
+    pub reader: Arc<RecordReader>,
+    pub retention: Arc<RecordRetention>,
+    pub members: Arc<MemberSync>,
+    pub background: Arc<BackgroundSync>,
+    pub days: Arc<Days>,
+    pub reconciliation: Arc<Reconciliation>,
+    pub inbox: Arc<WebhookInbox>,
+    pub first_syncs: Arc<FirstSyncs>,
+    pub revocations: Arc<Revocations>,
+    pub connections: Arc<Connections>,
+    pub confirmations: Arc<Confirmations>,
+    pub runs: Arc<ScheduledRuns>,
+    pub operations: Arc<Operations>,
+    pub legacy_import: Arc<LegacyImport>,
+}
+
+/// Settings of the services.
 #[derive(Debug, Clone, Copy)]
 pub struct EngineSettings {
     /// Maximum age of today's data; a request for older data calls WHOOP.
@@ -53,34 +75,8 @@ impl Default for EngineSettings {
     }
 }
 
-/// Remaining quota of the WHOOP app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RemainingQuota {
-    /// Calls that remain in the minute window: the limit minus the calls of the last 60 seconds.
-    pub minute: u32,
-    /// Calls that remain in the day window: the limit minus the calls of the last 24 hours.
-    pub day: u32,
-    /// Time until calls are sent again, if WHOOP has refused one.
-    pub closed_for: Option<Duration>,
-}
-
-/// Resources and settings that a sync needs. Cheap to clone; created once per process.
-#[derive(Debug, Clone)]
-pub struct Engine {
-    pub database: Database,
-    pub(crate) whoop: WhoopClient,
-    pub settings: EngineSettings,
-    pub(crate) keys: Arc<TokenKeys>,
-    pub(crate) quota: Arc<PermitPool>,
-    pub(crate) lease_queues: Arc<LeaseQueues>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) refreshes: Arc<TokenRefreshes>,
-    pub(crate) record_counters: Arc<RecordCounters>,
-    /// Limits the number of concurrent first syncs.
-    pub(crate) first_sync_slots: Arc<Semaphore>,
-}
-
 impl Engine {
+    /// Creates all services. Each holds the resources and the services that it uses, and no other.
     pub fn new(
         database: Database,
         whoop: WhoopClient,
@@ -88,72 +84,177 @@ impl Engine {
         clock: Arc<dyn Clock>,
         settings: EngineSettings,
     ) -> Self {
-        Self {
-            quota: Arc::new(PermitPool::new(database.clone(), settings.limits)),
-            lease_queues: Arc::default(),
-            record_counters: Arc::default(),
+        let keys = Arc::new(keys);
+        let quota = Arc::new(Quota::new(database.clone(), whoop, settings.limits));
+        let refresher = Arc::new(TokenRefresher {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            quota: Arc::clone(&quota),
             refreshes: Arc::default(),
-            first_sync_slots: Arc::new(Semaphore::new(first_sync::MAX_CONCURRENT_FIRST_SYNCS)),
-            database,
-            whoop,
+        });
+        let calls = Arc::new(MemberCalls {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
             settings,
-            keys: Arc::new(keys),
+            quota: Arc::clone(&quota),
+            refresher: Arc::clone(&refresher),
+        });
+        let leases = Arc::new(MemberLeases {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            calls: Arc::clone(&calls),
+            queues: Arc::default(),
+        });
+        let retention = Arc::new(RecordRetention {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            settings,
+        });
+        let reader = Arc::new(RecordReader {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            calls: Arc::clone(&calls),
+            retention: Arc::clone(&retention),
+            record_counters: Arc::default(),
+        });
+        let types = Arc::new(DataTypeSync {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            reader: Arc::clone(&reader),
+        });
+        let backfill = Arc::new(Backfill {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            leases: Arc::clone(&leases),
+            retention: Arc::clone(&retention),
+            types: Arc::clone(&types),
+        });
+        let members = Arc::new(MemberSync {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            settings,
+            leases: Arc::clone(&leases),
+            retention: Arc::clone(&retention),
+            types: Arc::clone(&types),
+            backfill: Arc::clone(&backfill),
+        });
+        let background = Arc::new(BackgroundSync {
+            clock: Arc::clone(&clock),
+            leases: Arc::clone(&leases),
+            types: Arc::clone(&types),
+            backfill: Arc::clone(&backfill),
+            members: Arc::clone(&members),
+        });
+        let days = Arc::new(Days {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            settings,
+            quota: Arc::clone(&quota),
+            calls: Arc::clone(&calls),
+            leases: Arc::clone(&leases),
+            types: Arc::clone(&types),
+        });
+        let reconciliation = Arc::new(Reconciliation {
+            clock: Arc::clone(&clock),
+            leases: Arc::clone(&leases),
+            types: Arc::clone(&types),
+            backfill: Arc::clone(&backfill),
+        });
+        let inbox = Arc::new(WebhookInbox {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            settings,
+            quota: Arc::clone(&quota),
+            leases: Arc::clone(&leases),
+            reader: Arc::clone(&reader),
+            members: Arc::clone(&members),
+        });
+        let first_syncs = Arc::new(FirstSyncs {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            calls: Arc::clone(&calls),
+            leases: Arc::clone(&leases),
+            types: Arc::clone(&types),
+            backfill: Arc::clone(&backfill),
+            members: Arc::clone(&members),
+            first_sync_slots: Arc::new(Semaphore::new(first_sync::MAX_CONCURRENT_FIRST_SYNCS)),
+        });
+        let revocations = Arc::new(Revocations {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            quota: Arc::clone(&quota),
+            calls: Arc::clone(&calls),
+        });
+        let connections = Arc::new(Connections {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            quota: Arc::clone(&quota),
+            refresher: Arc::clone(&refresher),
+            first_syncs: Arc::clone(&first_syncs),
+            revocations: Arc::clone(&revocations),
+        });
+        let confirmations = Arc::new(Confirmations {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            connections: Arc::clone(&connections),
+            revocations: Arc::clone(&revocations),
+        });
+        let runs = Arc::new(ScheduledRuns {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            settings,
+            quota: Arc::clone(&quota),
+            retention: Arc::clone(&retention),
+            members: Arc::clone(&members),
+            reconciliation: Arc::clone(&reconciliation),
+            first_syncs: Arc::clone(&first_syncs),
+            revocations: Arc::clone(&revocations),
+        });
+        let operations = Arc::new(Operations {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            settings,
+            quota: Arc::clone(&quota),
+            retention: Arc::clone(&retention),
+        });
+        let legacy_import = Arc::new(LegacyImport {
+            database: database.clone(),
+            clock: Arc::clone(&clock),
+            keys: Arc::clone(&keys),
+            leases: Arc::clone(&leases),
+        });
+        Self {
+            database,
+            settings,
+            keys,
             clock,
+            quota,
+            refresher,
+            calls,
+            reader,
+            retention,
+            members,
+            background,
+            days,
+            reconciliation,
+            inbox,
+            first_syncs,
+            revocations,
+            connections,
+            confirmations,
+            runs,
+            operations,
+            legacy_import,
         }
-    }
-
-    /// Returns a WHOOP client with the retry policy and priority class of a context. It counts each
-    /// call against the quota.
-    pub fn whoop_for(&self, context: &SyncContext) -> WhoopClient {
-        let quota = MemberQuota {
-            quota: Arc::clone(&self.quota),
-            class: context.class,
-            member_hash: context.member_hash,
-            lease_wanted: context.lease_wanted.clone(),
-            is_known_to_fail: context.is_known_to_fail,
-        };
-        self.whoop
-            .with_retry_policy(context.retry_policy)
-            .with_quota_gate(Arc::new(quota))
-    }
-
-    /// Calls that an interactive request can still make, after the calls of all processes.
-    ///
-    /// # Errors
-    ///
-    /// PostgreSQL is unavailable.
-    pub async fn remaining_quota(&self) -> Result<RemainingQuota, StorageError> {
-        let mut conn = self.database.get().await?;
-        let current = call_budget::read(&mut conn).await?;
-        let limits = self.settings.limits;
-        let usage = current.ledger.usage(current.now);
-        Ok(RemainingQuota {
-            minute: limits.per_minute.saturating_sub(usage.minute),
-            day: limits.per_day.saturating_sub(usage.day),
-            closed_for: usage
-                .closed_until
-                .and_then(|until| (until - current.now).to_std().ok()),
-        })
-    }
-
-    /// Checks that WHOOP answers, and compares its clock with this machine's. Uses one call of the
-    /// quota.
-    ///
-    /// # Errors
-    ///
-    /// WHOOP is unavailable, or the quota does not allow a call.
-    pub async fn ping(&self) -> Result<PingResult, SyncError> {
-        Ok(self.whoop_for(&SyncContext::interactive()).ping().await?)
-    }
-
-    /// Checks that WHOOP accepts the client id and the client secret. Uses no call of the quota,
-    /// because the token endpoint is not counted.
-    ///
-    /// # Errors
-    ///
-    /// WHOOP does not accept them, or is unavailable.
-    pub async fn check_app_credentials(&self) -> Result<(), SyncError> {
-        Ok(self.whoop.check_app_credentials().await?)
     }
 
     /// Returns the pseudonym of a member for the log lines of requests: the same in all processes

@@ -6,21 +6,26 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
+use whoop_core::Clock;
 use whoop_core::{
     DataType, UserId,
     plan::{BACKFILL_AFTER_CONNECT, ReadReason},
     quota::PriorityClass,
 };
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 use whoop_storage::table::{
     tokens,
     users::{self, BodyColumns},
 };
 
 use crate::{
-    Engine, MemberOutcome, SyncContext, SyncError, identify::PROFILE_TIMEOUT,
-    member_sync::SyncRequest,
+    Backfill, DataTypeSync, MemberCalls, MemberLeases, MemberOutcome, MemberSync, SyncContext,
+    SyncError, identify::PROFILE_TIMEOUT, member_sync::SyncRequest,
 };
 
 /// Maximum number of first syncs that one process runs at a time. Each holds a member lease.
@@ -33,7 +38,21 @@ const RESUME_WINDOW: TimeDelta = TimeDelta::days(7);
 /// The scope of the body measurement.
 const BODY_SCOPE: &str = "read:body_measurement";
 
-impl Engine {
+/// Reads the first days of members who have connected.
+#[derive(Debug, Clone)]
+pub struct FirstSyncs {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) calls: Arc<MemberCalls>,
+    pub(crate) leases: Arc<MemberLeases>,
+    pub(crate) types: Arc<DataTypeSync>,
+    pub(crate) backfill: Arc<Backfill>,
+    pub(crate) members: Arc<MemberSync>,
+    pub(crate) first_sync_slots: Arc<Semaphore>,
+}
+
+impl FirstSyncs {
     /// Begins the first sync of a member who has just connected with this access token. Waits for
     /// WHOOP to confirm the account, for at most [`PROFILE_TIMEOUT`].
     ///
@@ -103,8 +122,8 @@ impl Engine {
         access_token: &SecretString,
         context: &SyncContext,
     ) -> Result<(), SyncError> {
-        let leased = self.lease_member(user_id, context).await?;
-        self.release_member(leased).await?;
+        let leased = self.leases.lease_member(user_id, context).await?;
+        self.leases.release_member(leased).await?;
         let mut conn = self.database.get().await?;
         let stored = tokens::find(&mut conn, &self.keys, user_id).await?;
         let is_stored = stored.is_some_and(|stored| {
@@ -117,7 +136,7 @@ impl Engine {
         match self.read_first_days(user_id, context).await {
             Ok(true) => tracing::info!(member = %user_id, "first sync finished"),
             Ok(false) => {
-                tracing::info!(member = %user_id, "first sync is incomplete and will be resumed")
+                tracing::info!(member = %user_id, "first sync is incomplete and will be resumed");
             }
             Err(error) => {
                 tracing::info!(
@@ -154,7 +173,7 @@ impl Engine {
                 since: None,
                 backfill: false,
             };
-            let report = self.sync_member(user_id, context, &request).await?;
+            let report = self.members.sync_member(user_id, context, &request).await?;
             if !matches!(report.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
                 return Ok(false);
             }
@@ -162,7 +181,8 @@ impl Engine {
         let backfill = context.with_class(PriorityClass::Backfill);
         let body = self.fetch_body(user_id, &backfill).await?;
         let from = self.clock.now() - BACKFILL_AFTER_CONNECT;
-        self.backfill_types(user_id, &backfill, &DataType::ALL, Some(from))
+        self.backfill
+            .backfill_types(user_id, &backfill, &DataType::ALL, Some(from))
             .await;
         let mut conn = self.database.get().await?;
         users::end_first_sync(&mut conn, user_id, body.as_ref()).await?;
@@ -175,7 +195,7 @@ impl Engine {
         user_id: &UserId,
         connected_at: DateTime<Utc>,
     ) -> Result<Vec<DataType>, SyncError> {
-        let coverage = self.load_coverage(user_id).await?;
+        let coverage = self.types.load_coverage(user_id).await?;
         let unread = coverage
             .iter()
             .filter(|one| one.last_sync_at.is_none_or(|at| at < connected_at));
@@ -189,9 +209,10 @@ impl Engine {
         context: &SyncContext,
     ) -> Result<Option<BodyColumns>, SyncError> {
         let measurement =
-            self.call_whoop(user_id, context, BODY_SCOPE, |whoop, token| async move {
-                whoop.fetch_body_measurement(&token).await
-            });
+            self.calls
+                .call_whoop(user_id, context, BODY_SCOPE, |whoop, token| async move {
+                    whoop.fetch_body_measurement(&token).await
+                });
         match measurement.await {
             Ok(body) => Ok(body.map(|body| BodyColumns {
                 height_meter: body.height_meter,

@@ -13,7 +13,7 @@ use whoop_storage::{
     table::{oauth_states, revocation, tokens::OAuthTokens, unconfirmed_connect},
 };
 
-use crate::{Engine, SyncError};
+use crate::{Connections, SyncError};
 
 /// Maximum time between WHOOP's answer and the stored connection.
 const MAX_HOLD: TimeDelta = TimeDelta::minutes(5);
@@ -42,7 +42,7 @@ impl ConnectClaim<'_> {
     }
 }
 
-impl Engine {
+impl Connections {
     /// Stores the pair of a connect under way among the scheduled revocations.
     pub(crate) async fn hold_pair(&self, tokens: &OAuthTokens) -> Result<Uuid, SyncError> {
         let id = Uuid::new_v4();

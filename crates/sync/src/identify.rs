@@ -16,7 +16,7 @@ use whoop_storage::table::{
     webhook_event,
 };
 
-use crate::{Engine, SyncContext, SyncError, tokens::PROFILE_SCOPE};
+use crate::{MemberLeases, SyncContext, SyncError, tokens::PROFILE_SCOPE};
 
 /// Maximum time that a connect waits for the profile.
 pub(crate) const PROFILE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(crate) const PROFILE_TIMEOUT: Duration = Duration::from_secs(1);
 /// account.
 const REVOCATION_DELAY: TimeDelta = TimeDelta::minutes(1);
 
-impl Engine {
+impl MemberLeases {
     /// Confirms the account of a pair with WHOOP's profile. A pair that cannot be the member's is
     /// removed and revoked, and the member has to connect again. The caller holds the lease.
     ///
@@ -48,7 +48,7 @@ impl Engine {
         identified
     }
 
-    /// Does the same as [`Engine::identify_member`], but keeps a pair that is refused.
+    /// Does the same as [`MemberLeases::identify_member`], but keeps a pair that is refused.
     pub(crate) async fn fetch_account(
         &self,
         user_id: &UserId,
@@ -56,6 +56,7 @@ impl Engine {
         context: &SyncContext,
     ) -> Result<(), SyncError> {
         let profile = self
+            .calls
             .call_whoop(user_id, context, PROFILE_SCOPE, |whoop, token| async move {
                 whoop.fetch_profile(&token).await
             })

@@ -11,8 +11,12 @@ mod event_fetcher;
 mod member_events;
 mod missed_webhooks;
 
+use crate::{EngineSettings, MemberLeases, MemberSync, Quota, RecordReader};
+use std::sync::Arc;
 use whoop_client::{WebhookEnvelope, WebhookError};
+use whoop_core::Clock;
 use whoop_core::DataType;
+use whoop_storage::Database;
 use whoop_storage::{
     StorageError,
     table::{
@@ -22,8 +26,6 @@ use whoop_storage::{
 };
 
 pub use drain::DrainReport;
-
-use crate::Engine;
 
 /// Reason that a webhook was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +37,19 @@ pub enum WebhookReceiveError {
     Storage(#[from] StorageError),
 }
 
-impl Engine {
+/// Receives WHOOP's webhooks, and syncs the members that they name.
+#[derive(Debug, Clone)]
+pub struct WebhookInbox {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) leases: Arc<MemberLeases>,
+    pub(crate) reader: Arc<RecordReader>,
+    pub(crate) members: Arc<MemberSync>,
+}
+
+impl WebhookInbox {
     /// Verifies that WHOOP sent a webhook, and stores it with its signal. Returns whether it is
     /// new.
     ///
@@ -48,7 +62,7 @@ impl Engine {
     ) -> Result<bool, WebhookReceiveError> {
         let now = self.clock.now();
         let within = self.settings.signed_within;
-        let event = self.whoop.verify_webhook(envelope, within, now)?;
+        let event = self.quota.whoop.verify_webhook(envelope, within, now)?;
         let data_type = announced_data_type(&event.event_type);
         let mut transaction = self.database.begin().await?;
         let stored = NewWebhookEvent {

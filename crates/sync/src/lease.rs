@@ -6,6 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
+use whoop_core::Clock;
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 
 use tokio::{
     sync::Mutex as AsyncMutex,
@@ -21,7 +24,7 @@ use whoop_storage::{
     table::users,
 };
 
-use crate::{Engine, SyncContext, SyncError, engine::random_text};
+use crate::{MemberCalls, SyncContext, SyncError, engine::random_text};
 
 /// Time for which the lease of a killed holder blocks its member.
 const LEASE_TTL: Duration = Duration::from_secs(60);
@@ -54,7 +57,7 @@ impl LeaseQueues {
 
 /// The right to sync one member, until it is released.
 pub(crate) struct MemberLease {
-    engine: Engine,
+    database: Database,
     user_id: UserId,
     holder: String,
     /// Cancelled when an interactive caller waits for the lease.
@@ -71,7 +74,17 @@ pub(crate) struct LeasedContext {
     lease: MemberLease,
 }
 
-impl Engine {
+/// Leases members, so that one process at a time syncs a member.
+#[derive(Debug, Clone)]
+pub struct MemberLeases {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) calls: Arc<MemberCalls>,
+    pub(crate) queues: Arc<LeaseQueues>,
+}
+
+impl MemberLeases {
     /// Takes the member lease, after making sure that the access token is valid.
     ///
     /// # Errors
@@ -83,7 +96,7 @@ impl Engine {
         context: &SyncContext,
     ) -> Result<LeasedContext, SyncError> {
         context.check_calls_left()?;
-        self.ensure_valid_token(user_id, context).await?;
+        self.calls.ensure_valid_token(user_id, context).await?;
         let lease = self.acquire_lease(user_id, context).await?;
         let context = if context.is_interactive() {
             context.clone()
@@ -142,7 +155,7 @@ impl Engine {
         context: &SyncContext,
     ) -> Result<MemberLease, SyncError> {
         let deadline = Instant::now() + context.lease_timeout;
-        let queue = self.lease_queues.queue_of(user_id);
+        let queue = self.queues.queue_of(user_id);
         let _queue_lock = tokio::select! {
             () = context.stop.cancelled() => return Err(SyncError::Stopped),
             locked = timeout_at(deadline, queue.lock()) => locked.map_err(|_| SyncError::Busy)?,
@@ -184,13 +197,13 @@ impl Engine {
         };
         let wanted = CancellationToken::new();
         let heartbeat = extend_until_aborted(
-            self.clone(),
+            self.database.clone(),
             user_id.clone(),
             holder.clone(),
             wanted.clone(),
         );
         Ok(Some(MemberLease {
-            engine: self.clone(),
+            database: self.database.clone(),
             user_id: user_id.clone(),
             holder,
             wanted,
@@ -202,7 +215,7 @@ impl Engine {
 }
 
 async fn extend_until_aborted(
-    engine: Engine,
+    database: Database,
     user_id: UserId,
     holder: String,
     wanted: CancellationToken,
@@ -210,7 +223,7 @@ async fn extend_until_aborted(
     loop {
         tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         let extended = async {
-            let mut conn = engine.database.get().await?;
+            let mut conn = database.get().await?;
             member_lease::extend(&mut conn, &user_id, &holder, LEASE_TTL).await
         };
         match extended.await {
@@ -226,7 +239,7 @@ async fn extend_until_aborted(
 impl MemberLease {
     pub(crate) async fn release(self) -> Result<(), StorageError> {
         self.heartbeat.abort();
-        let mut conn = self.engine.database.get().await?;
+        let mut conn = self.database.get().await?;
         member_lease::release(&mut conn, &self.user_id, &self.holder).await
     }
 }

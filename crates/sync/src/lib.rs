@@ -52,14 +52,32 @@ mod sync_context;
 pub mod tokens;
 mod window;
 
+pub use adopt::LegacyImport;
+pub use backfill::Backfill;
+pub use background_sync::BackgroundSync;
 pub use comparison::ReconcileFindings;
+pub use confirm::Confirmations;
+pub use connect::Connections;
+pub use day::Days;
 pub use disconnect::{DisconnectResult, RevocationOutcome};
-pub use engine::{Engine, EngineSettings, RemainingQuota};
+pub use engine::{Engine, EngineSettings};
 pub use error::SyncError;
+pub use first_sync::FirstSyncs;
+pub use inbox::WebhookInbox;
+pub use lease::MemberLeases;
+pub use member_sync::{DataTypeSync, MemberSync};
+pub use quota::{Quota, RemainingQuota};
+pub use reconcile::Reconciliation;
 pub use record_counters::RecordCount;
 pub use report::{MemberOutcome, MemberReport, TypeReport};
+pub use retention::RecordRetention;
+pub use revoke::Revocations;
+pub use run::ScheduledRuns;
+pub use status::Operations;
 pub use sync_context::SyncContext;
+pub use tokens::{MemberCalls, TokenRefresher};
 pub use whoop_client::{
     RequestCount, SIGNATURE_HEADER, TIMESTAMP_HEADER, TimestampTolerance, WebhookEnvelope,
     WebhookError,
 };
+pub use window::RecordReader;

@@ -1,6 +1,8 @@
 //! Syncs one member: reads the data types concurrently, each with its own result.
 
 use std::sync::Arc;
+use whoop_core::Clock;
+use whoop_storage::Database;
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -17,8 +19,8 @@ use whoop_storage::{
 };
 
 use crate::{
-    Engine, MemberOutcome, MemberReport, SyncContext, SyncError, TypeReport, pending_scores,
-    window::ReadProgress,
+    Backfill, EngineSettings, MemberLeases, MemberOutcome, MemberReport, RecordReader,
+    RecordRetention, SyncContext, SyncError, TypeReport, pending_scores, window::ReadProgress,
 };
 
 /// A request to sync one member.
@@ -100,7 +102,19 @@ pub(crate) fn plan_reads(
         .collect()
 }
 
-impl Engine {
+/// Syncs one member: plans the reads, takes the lease, and reads the data types concurrently.
+#[derive(Debug, Clone)]
+pub struct MemberSync {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) leases: Arc<MemberLeases>,
+    pub(crate) retention: Arc<RecordRetention>,
+    pub(crate) types: Arc<DataTypeSync>,
+    pub(crate) backfill: Arc<Backfill>,
+}
+
+impl MemberSync {
     /// Syncs one member, under the member lease. If another process is syncing the member, waits
     /// for it, and then reads only the data types that it has not read.
     ///
@@ -113,7 +127,7 @@ impl Engine {
         context: &SyncContext,
         request: &SyncRequest,
     ) -> Result<MemberReport, SyncError> {
-        let decided_on = last_reads(&self.load_coverage(user_id).await?);
+        let decided_on = last_reads(&self.types.load_coverage(user_id).await?);
         self.lease_and_sync(user_id, context, request, &decided_on)
             .await
     }
@@ -124,7 +138,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// The same as for [`Engine::sync_member`].
+    /// The same as for [`MemberSync::sync_member`].
     pub async fn sync_on_request(
         &self,
         user_id: &UserId,
@@ -164,7 +178,7 @@ impl Engine {
         self.sync_member(user_id, context, &remaining).await
     }
 
-    /// Does the same as [`Engine::sync_member`], if the sync was planned when the last reads were
+    /// Does the same as [`MemberSync::sync_member`], if the sync was planned when the last reads were
     /// `decided_on`. Data types that another process has read after that are shared: if two runs
     /// overlap, or a request and a run, only one of them calls WHOOP.
     pub(crate) async fn sync_unless_read(
@@ -192,9 +206,10 @@ impl Engine {
         request: &SyncRequest,
         decided_on: &LastReads,
     ) -> Result<MemberReport, SyncError> {
-        let leased = match self.lease_member(user_id, context).await {
+        let leased = match self.leases.lease_member(user_id, context).await {
             Err(error) if error.is_refresh_failure() => {
                 return self
+                    .types
                     .report_token_failure(user_id, &request.data_types, error)
                     .await;
             }
@@ -203,20 +218,90 @@ impl Engine {
         let report = self
             .sync_leased(user_id, &leased.context, request, decided_on)
             .await;
-        self.release_member(leased).await?;
+        self.leases.release_member(leased).await?;
         let mut report = report?;
         if report.has_yielded() {
             return Err(SyncError::Yielded);
         }
         if request.backfill && report.can_continue() {
             report.merge(
-                self.backfill_types(user_id, context, &request.data_types, None)
+                self.backfill
+                    .backfill_types(user_id, context, &request.data_types, None)
                     .await,
             );
         }
         Ok(report)
     }
 
+    /// Whether other processes have read all data types since `decided_on`.
+    async fn is_already_read(
+        &self,
+        user_id: &UserId,
+        request: &SyncRequest,
+        decided_on: &LastReads,
+    ) -> Result<bool, SyncError> {
+        // Another sync may not have read as far back.
+        if request.since.is_some() {
+            return Ok(false);
+        }
+        let coverage = self.types.load_coverage(user_id).await?;
+        let mut selected = coverage
+            .iter()
+            .filter(|one| request.data_types.contains(&one.data_type));
+        Ok(selected.all(|one| one.was_read_since(decided_on)))
+    }
+
+    /// Reads the data types of the request that no other process has read. The caller holds the
+    /// lease.
+    async fn sync_leased(
+        &self,
+        user_id: &UserId,
+        context: &SyncContext,
+        request: &SyncRequest,
+        decided_on: &LastReads,
+    ) -> Result<MemberReport, SyncError> {
+        let known = self
+            .types
+            .load_snapshot(user_id)
+            .await?
+            .ok_or(SyncError::NotConnected)?;
+        let now = self.clock.now();
+        let kept_from = self
+            .retention
+            .kept_from(known.member.timezone_offset.as_deref());
+        let mut planned = plan_reads(&known, request, kept_from, now);
+        // Another sync may not have read as far back.
+        if request.since.is_none() {
+            planned.retain(|one| !one.coverage.was_read_since(decided_on));
+        }
+        if planned.is_empty() {
+            return Ok(MemberReport::without_types(
+                user_id,
+                MemberOutcome::Shared,
+                None,
+            ));
+        }
+        let reads = planned.into_iter().map(|one| one.read).collect();
+        let mut report = self.types.read_windows(user_id, context, now, reads).await;
+        // A webhook is no reason to request old records that still wait for their score.
+        if report.outcome == MemberOutcome::Done && request.reason != ReadReason::Webhook {
+            self.types
+                .fetch_all_pending(user_id, context, &mut report)
+                .await;
+        }
+        Ok(report)
+    }
+}
+
+/// Reads single data types of a leased member, and logs each result.
+#[derive(Debug, Clone)]
+pub struct DataTypeSync {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) reader: Arc<RecordReader>,
+}
+
+impl DataTypeSync {
     /// Returns the report of a member if the tokens could not be refreshed: every data type failed.
     pub(crate) async fn report_token_failure(
         &self,
@@ -235,60 +320,6 @@ impl Engine {
             );
         }
         Ok(MemberReport::from_types(user_id, types))
-    }
-
-    /// Whether other processes have read all data types since `decided_on`.
-    async fn is_already_read(
-        &self,
-        user_id: &UserId,
-        request: &SyncRequest,
-        decided_on: &LastReads,
-    ) -> Result<bool, SyncError> {
-        // Another sync may not have read as far back.
-        if request.since.is_some() {
-            return Ok(false);
-        }
-        let coverage = self.load_coverage(user_id).await?;
-        let mut selected = coverage
-            .iter()
-            .filter(|one| request.data_types.contains(&one.data_type));
-        Ok(selected.all(|one| one.was_read_since(decided_on)))
-    }
-
-    /// Reads the data types of the request that no other process has read. The caller holds the
-    /// lease.
-    async fn sync_leased(
-        &self,
-        user_id: &UserId,
-        context: &SyncContext,
-        request: &SyncRequest,
-        decided_on: &LastReads,
-    ) -> Result<MemberReport, SyncError> {
-        let known = self
-            .load_snapshot(user_id)
-            .await?
-            .ok_or(SyncError::NotConnected)?;
-        let now = self.clock.now();
-        let kept_from = self.kept_from(known.member.timezone_offset.as_deref());
-        let mut planned = plan_reads(&known, request, kept_from, now);
-        // Another sync may not have read as far back.
-        if request.since.is_none() {
-            planned.retain(|one| !one.coverage.was_read_since(decided_on));
-        }
-        if planned.is_empty() {
-            return Ok(MemberReport::without_types(
-                user_id,
-                MemberOutcome::Shared,
-                None,
-            ));
-        }
-        let reads = planned.into_iter().map(|one| one.read).collect();
-        let mut report = self.read_windows(user_id, context, now, reads).await;
-        // A webhook is no reason to request old records that still wait for their score.
-        if report.outcome == MemberOutcome::Done && request.reason != ReadReason::Webhook {
-            self.fetch_all_pending(user_id, context, &mut report).await;
-        }
-        Ok(report)
     }
 
     /// Loads the stored state of a member; `None` for a member who never connected.
@@ -354,6 +385,7 @@ impl Engine {
         for data_type in types {
             let mut read = ReadProgress::default();
             let ended = self
+                .reader
                 .fetch_pending(user_id, context, data_type, oldest, &mut read)
                 .await;
             let more = self
@@ -386,19 +418,23 @@ impl Engine {
     ) -> Result<(), SyncError> {
         match data_type {
             DataType::Recovery => {
-                self.read_window::<Recovery>(user_id, context, window, up_to_now, read)
+                self.reader
+                    .read_window::<Recovery>(user_id, context, window, up_to_now, read)
                     .await
             }
             DataType::Sleep => {
-                self.read_window::<Sleep>(user_id, context, window, up_to_now, read)
+                self.reader
+                    .read_window::<Sleep>(user_id, context, window, up_to_now, read)
                     .await
             }
             DataType::Workout => {
-                self.read_window::<Workout>(user_id, context, window, up_to_now, read)
+                self.reader
+                    .read_window::<Workout>(user_id, context, window, up_to_now, read)
                     .await
             }
             DataType::Cycle => {
-                self.read_window::<Cycle>(user_id, context, window, up_to_now, read)
+                self.reader
+                    .read_window::<Cycle>(user_id, context, window, up_to_now, read)
                     .await
             }
         }

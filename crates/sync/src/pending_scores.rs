@@ -4,7 +4,9 @@ use chrono::{DateTime, Datelike, Utc};
 use whoop_core::{DataType, UserId, plan::MAX_READS_BY_ID};
 use whoop_storage::member_snapshot::{self, PendingRecord};
 
-use crate::{Engine, SyncContext, SyncError, record_by_id::FirstDenial, window::ReadProgress};
+use crate::{
+    RecordReader, SyncContext, SyncError, record_by_id::FirstDenial, window::ReadProgress,
+};
 
 /// Returns at most `limit` of these ids, a different share each day. All ids are included within a
 /// few days, even if some records never get their score, or exist at WHOOP but are in no list.
@@ -42,7 +44,7 @@ pub(crate) fn pending_beyond(
         .filter(move |one| one.data_type == data_type && one.happened_at < reach)
 }
 
-impl Engine {
+impl RecordReader {
     /// Requests the pending records of a data type that are older than `before`, by their ids.
     pub(crate) async fn fetch_pending(
         &self,

@@ -1,493 +1,103 @@
-//! WHOOP's quota in one process: permits from the shared ledger, one queue per priority class.
-//!
-//! A permit is taken when a request is about to be sent. Callers of one class wait in one queue:
-//! the first of them asks the ledger for as many permits as there are callers, so that the row is
-//! changed once for all of them.
+//! WHOOP's API within WHOOP's quota.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBuilder};
-use chrono::{DateTime, TimeDelta, Utc};
-use futures::future::{BoxFuture, FutureExt};
-use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore},
-    time::{Instant, sleep_until, timeout_at},
-};
-use tokio_util::sync::CancellationToken;
-use whoop_client::{QuotaGate, RateLimit, WhoopError};
-use whoop_core::{
-    plan::run::ExpectedCalls,
-    quota::{
-        LimitWindow, PermitDecision, PriorityClass, QuotaLedger, QuotaLimits, QuotaUsage,
-        WaitReason,
-    },
-};
-use whoop_storage::{
-    Database, StorageError,
-    table::call_budget::{self, LedgerSnapshot},
-};
+use whoop_client::{PingResult, RequestCount, WhoopClient};
+use whoop_core::quota::QuotaLimits;
+use whoop_storage::{Database, StorageError, table::call_budget};
 
-/// Maximum number of permits that one process takes at once.
-const MAX_PERMITS_PER_REQUEST: u32 = 16;
+use crate::{SyncContext, SyncError};
 
-/// Extra time after a caller's deadline, in which the caller in front asks the ledger.
-const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
+mod permit_pool;
 
-/// Waits longer than this are logged at level `info`.
-const INFO_LOG_THRESHOLD: Duration = Duration::from_secs(10);
+pub(crate) use permit_pool::{MemberQuota, PermitPool};
 
-/// Permits for calls to WHOOP.
-#[derive(Debug)]
-pub(crate) struct PermitPool {
+/// WHOOP's API. Each call takes a permit from the quota that all processes share.
+#[derive(Debug, Clone)]
+pub struct Quota {
     database: Database,
     limits: QuotaLimits,
-    queues: [ClassQueue; PriorityClass::ALL.len()],
-    /// Use of the quota when the ledger was last read.
-    usage: Mutex<Option<QuotaUsage>>,
-    was_scarce: AtomicBool,
+    pub(crate) pool: Arc<PermitPool>,
+    /// Client for requests that the quota does not count, which are those of the OAuth endpoints.
+    pub(crate) whoop: WhoopClient,
 }
 
-/// The queue of the callers of one class.
-#[derive(Debug)]
-struct ClassQueue {
-    waiting: AtomicU32,
-    /// Permits that the first caller took for all of them.
-    permits: Semaphore,
-    /// Time at which the ledger granted the latest of these permits.
-    taken_at: Mutex<DateTime<Utc>>,
-    /// Held by the caller that asks the ledger.
-    request_lock: AsyncMutex<()>,
-    /// The ledger's last answer, while it is valid.
-    wait: Mutex<Option<PermitWait>>,
+/// Remaining quota of the WHOOP app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemainingQuota {
+    /// Calls that remain in the minute window: the limit minus the calls of the last 60 seconds.
+    pub minute: u32,
+    /// Calls that remain in the day window: the limit minus the calls of the last 24 hours.
+    pub day: u32,
+    /// Time until calls are sent again, if WHOOP has refused one.
+    pub closed_for: Option<Duration>,
 }
 
-impl Default for ClassQueue {
-    fn default() -> Self {
+impl Quota {
+    pub(crate) fn new(database: Database, whoop: WhoopClient, limits: QuotaLimits) -> Self {
         Self {
-            waiting: AtomicU32::default(),
-            permits: Semaphore::new(0),
-            taken_at: Mutex::new(DateTime::UNIX_EPOCH),
-            request_lock: AsyncMutex::default(),
-            wait: Mutex::default(),
-        }
-    }
-}
-
-/// The ledger has no permit before `until`.
-#[derive(Debug, Clone, Copy)]
-struct PermitWait {
-    until: Instant,
-    reason: WaitReason,
-}
-
-impl PermitWait {
-    /// The wait if the ledger does not answer in time.
-    fn one_second() -> Self {
-        Self {
-            until: Instant::now() + Duration::from_secs(1),
-            reason: WaitReason::Quota(LimitWindow::Minute),
-        }
-    }
-
-    fn into_error(self) -> WhoopError {
-        let retry_after = self.until.saturating_duration_since(Instant::now());
-        match self.reason {
-            WaitReason::Quota(window) => WhoopError::RateLimited {
-                retry_after,
-                day: window == LimitWindow::Day,
-            },
-            WaitReason::UpstreamOutage { since } => WhoopError::Outage { since, retry_after },
-        }
-    }
-}
-
-impl PermitPool {
-    pub(crate) fn new(database: Database, limits: QuotaLimits) -> Self {
-        Self {
+            pool: Arc::new(PermitPool::new(database.clone(), limits)),
             database,
             limits,
-            queues: Default::default(),
-            usage: Mutex::default(),
-            was_scarce: AtomicBool::new(false),
+            whoop,
         }
     }
 
-    /// Reads the ledger.
-    pub(crate) async fn read_ledger(&self) -> Result<LedgerSnapshot, StorageError> {
-        let mut conn = self.database.get().await?;
-        call_budget::read(&mut conn).await
+    /// Returns a WHOOP client with the retry policy and priority class of a context. It counts each
+    /// call against the quota.
+    pub fn whoop_for(&self, context: &SyncContext) -> WhoopClient {
+        let quota = MemberQuota {
+            quota: Arc::clone(&self.pool),
+            class: context.class,
+            member_hash: context.member_hash,
+            lease_wanted: context.lease_wanted.clone(),
+            is_known_to_fail: context.is_known_to_fail,
+        };
+        self.whoop
+            .with_retry_policy(context.retry_policy)
+            .with_quota_gate(Arc::new(quota))
     }
 
-    /// Stores the number of calls per day that each class needs.
-    pub(crate) async fn store_expected_calls(
-        &self,
-        expected_calls: ExpectedCalls,
-    ) -> Result<(), StorageError> {
-        self.update_ledger(|ledger, _| {
-            expected_calls.set_needs(ledger);
-            (true, ())
+    /// Calls that an interactive request can still make, after the calls of all processes.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is unavailable.
+    pub async fn remaining_quota(&self) -> Result<RemainingQuota, StorageError> {
+        let mut conn = self.database.get().await?;
+        let current = call_budget::read(&mut conn).await?;
+        let usage = current.ledger.usage(current.now);
+        Ok(RemainingQuota {
+            minute: self.limits.per_minute.saturating_sub(usage.minute),
+            day: self.limits.per_day.saturating_sub(usage.day),
+            closed_for: usage
+                .closed_until
+                .and_then(|until| (until - current.now).to_std().ok()),
         })
-        .await
     }
 
-    /// Whether calls are scarce, so that reads that are not necessary are skipped.
-    pub(crate) async fn is_scarce(&self) -> Result<bool, StorageError> {
-        let current = self.read_ledger().await?;
-        Ok(self.note_usage(&current.ledger, current.now))
+    /// Checks that WHOOP answers, and compares its clock with this machine's. Uses one call of the
+    /// quota.
+    ///
+    /// # Errors
+    ///
+    /// WHOOP is unavailable, or the quota does not allow a call.
+    pub async fn ping(&self) -> Result<PingResult, SyncError> {
+        Ok(self.whoop_for(&SyncContext::interactive()).ping().await?)
     }
 
-    /// Returns the result of [`PermitPool::is_scarce`] when the ledger was last read.
-    pub(crate) fn was_scarce(&self) -> bool {
-        self.was_scarce.load(Ordering::Relaxed)
+    /// Checks that WHOOP accepts the client id and the client secret. Uses no call of the quota,
+    /// because the token endpoint is not counted.
+    ///
+    /// # Errors
+    ///
+    /// WHOOP does not accept them, or is unavailable.
+    pub async fn check_app_credentials(&self) -> Result<(), SyncError> {
+        Ok(self.whoop.check_app_credentials().await?)
     }
 
-    /// Waits for a permit, for at most `patience`, and subtracts the time of the wait from it.
-    async fn take_permit(
-        self: &Arc<Self>,
-        class: PriorityClass,
-        patience: &mut Duration,
-    ) -> Result<(), WhoopError> {
-        let started = Instant::now();
-        let waited = self.wait_for_permit(class, started + *patience).await;
-        *patience = patience.saturating_sub(started.elapsed());
-        waited
-    }
-
-    async fn wait_for_permit(
-        self: &Arc<Self>,
-        class: PriorityClass,
-        deadline: Instant,
-    ) -> Result<(), WhoopError> {
-        let queue = &self.queues[class.index()];
-        let _queue_place = QueuePlace::join(self, class);
-        loop {
-            if let Some(wait) = queue.wait_after(deadline) {
-                return Err(wait.into_error());
-            }
-            let permit_or_guard = async {
-                tokio::select! {
-                    biased;
-                    // The semaphore is never closed.
-                    Ok(permit) = queue.permits.acquire() => {
-                        permit.forget();
-                        None
-                    }
-                    request_guard = queue.request_lock.lock() => Some(request_guard),
-                }
-            };
-            // The caller in front may have more patience, and wait longer than this caller can.
-            let request_guard = match timeout_at(deadline + LEDGER_TIMEOUT, permit_or_guard).await {
-                Ok(Some(request_guard)) => request_guard,
-                Ok(None) => return Ok(()),
-                Err(_) => {
-                    return Err(queue
-                        .current_wait()
-                        .unwrap_or_else(PermitWait::one_second)
-                        .into_error());
-                }
-            };
-            let wait = match queue.current_wait() {
-                Some(wait) => wait,
-                // The task is separate so that no permits are lost if this caller is cancelled
-                // meanwhile.
-                None => match tokio::spawn(Arc::clone(self).request_permits(class)).await {
-                    Ok(wait) => match wait? {
-                        Some(wait) => wait,
-                        None => continue,
-                    },
-                    Err(error) => return Err(WhoopError::QuotaUnavailable(error.into())),
-                },
-            };
-            if wait.until > deadline {
-                return Err(wait.into_error());
-            }
-            log_wait(class, wait);
-            sleep_until(wait.until).await;
-            drop(request_guard);
-        }
-    }
-
-    /// Asks the ledger for a permit for each caller in the queue.
-    async fn request_permits(
-        self: Arc<Self>,
-        class: PriorityClass,
-    ) -> Result<Option<PermitWait>, WhoopError> {
-        let queue = &self.queues[class.index()];
-        let wanted = queue.waiting.load(Ordering::Relaxed);
-        let wanted = wanted.clamp(1, MAX_PERMITS_PER_REQUEST);
-        let (decision, now) = self
-            .update_ledger(|ledger, now| {
-                let before = ledger.clone();
-                let decision = ledger.take(now, self.limits, class, wanted);
-                (before != *ledger, (decision, now))
-            })
-            .await
-            .map_err(|error| WhoopError::QuotaUnavailable(error.into()))?;
-        let wait = match decision {
-            PermitDecision::Granted(permits) => {
-                *lock(&queue.taken_at) = now;
-                let permits = usize::try_from(permits).unwrap_or(0);
-                queue.permits.add_permits(permits);
-                self.return_unused_permits(class);
-                None
-            }
-            PermitDecision::Wait { until, reason } => Some(PermitWait {
-                until: Instant::now() + (until - now).to_std().unwrap_or_default(),
-                reason,
-            }),
-        };
-        // The end of an outage cannot be predicted, so every caller asks.
-        let is_predictable = |wait: &PermitWait| matches!(wait.reason, WaitReason::Quota(_));
-        *lock(&queue.wait) = wait.filter(is_predictable);
-        Ok(wait)
-    }
-
-    /// Gives back permits that were taken for callers that no longer wait.
-    fn return_unused_permits(self: &Arc<Self>, class: PriorityClass) {
-        let queue = &self.queues[class.index()];
-        let waiting = queue.waiting.load(Ordering::Relaxed);
-        let mut unused = 0;
-        while queue.permits.available_permits() > usize::try_from(waiting).unwrap_or(0)
-            && let Ok(permit) = queue.permits.try_acquire()
-        {
-            permit.forget();
-            unused += 1;
-        }
-        if unused == 0 {
-            return;
-        }
-        let (quota, taken_at) = (Arc::clone(self), *lock(&queue.taken_at));
-        tokio::spawn(async move {
-            let given_back = quota.update_ledger(|ledger, _| {
-                ledger.return_unused(taken_at, quota.limits, class, unused);
-                (true, ())
-            });
-            if let Err(error) = given_back.await {
-                tracing::warn!(%error, unused, "could not give back unused WHOOP quota permits");
-            }
-        });
-    }
-
-    /// Changes the ledger, and starts again if another process changed it first. `change` returns
-    /// whether there is anything to write.
-    async fn update_ledger<T>(
-        &self,
-        mut change: impl FnMut(&mut QuotaLedger, DateTime<Utc>) -> (bool, T) + Send,
-    ) -> Result<T, StorageError> {
-        // One of the processes that compete always succeeds; jitter separates the others.
-        let mut pauses = ExponentialBuilder::new()
-            .with_min_delay(Duration::from_millis(1))
-            .with_max_delay(Duration::from_millis(50))
-            .with_jitter()
-            .without_max_times()
-            .build();
-        let mut conn = self.database.get().await?;
-        loop {
-            let mut current = call_budget::read(&mut conn).await?;
-            let (is_changed, result) = change(&mut current.ledger, current.now);
-            self.note_usage(&current.ledger, current.now);
-            if !is_changed || call_budget::replace(&mut conn, &current).await? {
-                return Ok(result);
-            }
-            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
-        }
-    }
-
-    fn note_usage(&self, ledger: &QuotaLedger, now: DateTime<Utc>) -> bool {
-        let is_scarce = ledger.is_scarce(now, self.limits);
-        self.was_scarce.store(is_scarce, Ordering::Relaxed);
-        *lock(&self.usage) = Some(ledger.usage(now));
-        is_scarce
-    }
-
-    /// Corrects the ledger by WHOOP's count, if another program uses the WHOOP app.
-    async fn correct_count(&self, reported: &RateLimit) {
-        let window = if reported.is_day_limit() {
-            LimitWindow::Day
-        } else {
-            LimitWindow::Minute
-        };
-        let counted = reported.limit.saturating_sub(reported.remaining);
-        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
-        let known_calls = lock(&self.usage).map_or(0, |usage| match window {
-            LimitWindow::Minute => usage.minute,
-            LimitWindow::Day => usage.day,
-        });
-        if counted <= known_calls {
-            return;
-        }
-        let reset = TimeDelta::from_std(reported.reset).unwrap_or_default();
-        let corrected = self
-            .update_ledger(|ledger, now| {
-                let is_foreign = ledger.record_whoop_count(now, window, counted, reset);
-                (is_foreign, is_foreign)
-            })
-            .await;
-        match corrected {
-            Ok(true) => tracing::info!(
-                ?window,
-                counted,
-                "WHOOP counts more calls than this service made: another program uses the same \
-                 WHOOP app"
-            ),
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(%error, "could not store WHOOP's count of calls");
-            }
-        }
-    }
-
-    async fn close_window(&self, wait: Duration, day: bool) {
-        let window = if day {
-            LimitWindow::Day
-        } else {
-            LimitWindow::Minute
-        };
-        let wait = TimeDelta::from_std(wait).unwrap_or_default();
-        let stored = self
-            .update_ledger(|ledger, now| {
-                ledger.record_rate_limit(now + wait, window);
-                (true, ())
-            })
-            .await;
-        if let Err(error) = stored {
-            tracing::warn!(%error, "could not store WHOOP's rate limit for the other processes");
-        }
-    }
-
-    /// Notes the outcome of a call, for the circuit breaker. `member` is a hash of the member's id.
-    async fn note_call_outcome(&self, member: u64, is_answered: bool) {
-        let had_failures = lock(&self.usage).is_none_or(|usage| usage.has_failures);
-        if is_answered && !had_failures {
-            return;
-        }
-        let stored = self
-            .update_ledger(|ledger, now| {
-                if is_answered {
-                    let had_failures = ledger.usage(now).has_failures;
-                    (had_failures, (false, ledger.record_call_success()))
-                } else {
-                    (true, (ledger.record_call_failure(now, member), None))
-                }
-            })
-            .await;
-        match stored {
-            Ok((true, _)) => tracing::error!(
-                "WHOOP is unavailable; calls are paused, and one call at a time probes whether it \
-                 answers again"
-            ),
-            Ok((false, Some(since))) => {
-                tracing::info!(%since, "WHOOP answers again; calls are resumed");
-            }
-            Ok((false, None)) => {}
-            Err(error) => tracing::warn!(%error, "could not store the outcome of a call"),
-        }
-    }
-}
-
-impl ClassQueue {
-    /// Returns the ledger's last answer, if it is still valid.
-    fn current_wait(&self) -> Option<PermitWait> {
-        lock(&self.wait).filter(|wait| wait.until > Instant::now())
-    }
-
-    /// Returns the ledger's last answer, if it names a time after `deadline`.
-    fn wait_after(&self, deadline: Instant) -> Option<PermitWait> {
-        self.current_wait().filter(|wait| wait.until > deadline)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn log_wait(class: PriorityClass, wait: PermitWait) {
-    let wait_s = wait
-        .until
-        .saturating_duration_since(Instant::now())
-        .as_secs_f64();
-    let class = class.as_str();
-    if wait_s < INFO_LOG_THRESHOLD.as_secs_f64() {
-        tracing::debug!(wait_s, class, "waiting for a WHOOP quota permit");
-    } else {
-        tracing::info!(wait_s, class, "waiting for a WHOOP quota permit");
-    }
-}
-
-/// A caller's place in the queue, until it is dropped.
-struct QueuePlace<'a> {
-    quota: &'a Arc<PermitPool>,
-    class: PriorityClass,
-}
-
-impl<'a> QueuePlace<'a> {
-    fn join(quota: &'a Arc<PermitPool>, class: PriorityClass) -> Self {
-        quota.queues[class.index()]
-            .waiting
-            .fetch_add(1, Ordering::Relaxed);
-        Self { quota, class }
-    }
-}
-
-impl Drop for QueuePlace<'_> {
-    fn drop(&mut self) {
-        self.quota.queues[self.class.index()]
-            .waiting
-            .fetch_sub(1, Ordering::Relaxed);
-        self.quota.return_unused_permits(self.class);
-    }
-}
-
-/// The quota for the calls of one member in one priority class.
-#[derive(Debug)]
-pub(crate) struct MemberQuota {
-    pub(crate) quota: Arc<PermitPool>,
-    pub(crate) class: PriorityClass,
-    /// Hash of the member's id.
-    pub(crate) member_hash: u64,
-    /// Cancelled when an interactive caller waits for the member.
-    pub(crate) lease_wanted: CancellationToken,
-    /// Whether a failed call is no evidence of an outage.
-    pub(crate) is_known_to_fail: bool,
-}
-
-impl QuotaGate for MemberQuota {
-    fn take_permit<'a>(
-        &'a self,
-        patience: &'a mut Duration,
-    ) -> BoxFuture<'a, Result<(), WhoopError>> {
-        async {
-            tokio::select! {
-                biased;
-                () = self.lease_wanted.cancelled() => Err(WhoopError::Yielded),
-                taken = self.quota.take_permit(self.class, patience) => taken,
-            }
-        }
-        .boxed()
-    }
-
-    fn on_response_headers<'a>(&'a self, rate_limit: &'a RateLimit) -> BoxFuture<'a, ()> {
-        self.quota.correct_count(rate_limit).boxed()
-    }
-
-    fn on_rate_limited(&self, wait: Duration, day: bool) -> BoxFuture<'_, ()> {
-        self.quota.close_window(wait, day).boxed()
-    }
-
-    fn on_call_outcome(&self, is_answered: bool) -> BoxFuture<'_, ()> {
-        async move {
-            if is_answered || !self.is_known_to_fail {
-                self.quota
-                    .note_call_outcome(self.member_hash, is_answered)
-                    .await;
-            }
-        }
-        .boxed()
+    /// Returns the number of requests that this process sent to WHOOP, by outcome.
+    pub fn request_counts(&self) -> Vec<RequestCount> {
+        self.whoop.request_counts()
     }
 }

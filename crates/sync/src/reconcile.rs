@@ -2,11 +2,13 @@
 //! this changes.
 
 use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use whoop_core::Clock;
 use whoop_core::{DataType, UserId, plan::ReadWindow};
 
 use crate::{
-    Engine, MemberOutcome, MemberReport, ReconcileFindings, SyncContext, SyncError, TypeReport,
-    comparison::TypeComparison, window::ReadProgress,
+    Backfill, DataTypeSync, MemberLeases, MemberOutcome, MemberReport, ReconcileFindings,
+    SyncContext, SyncError, TypeReport, comparison::TypeComparison, window::ReadProgress,
 };
 
 /// Sleeps first: they decide the dates of cycles and recoveries.
@@ -27,7 +29,16 @@ pub struct ReconcileRequest {
     pub dry_run: bool,
 }
 
-impl Engine {
+/// Compares stored records with WHOOP's, and repairs the differences.
+#[derive(Debug, Clone)]
+pub struct Reconciliation {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) leases: Arc<MemberLeases>,
+    pub(crate) types: Arc<DataTypeSync>,
+    pub(crate) backfill: Arc<Backfill>,
+}
+
+impl Reconciliation {
     /// Compares a member's records with WHOOP's, and makes them equal.
     ///
     /// # Errors
@@ -41,7 +52,7 @@ impl Engine {
     ) -> Result<MemberReport, SyncError> {
         let mut report = MemberReport::from_types(user_id, Vec::new());
         let mut context = context.clone();
-        let coverage = self.load_coverage(user_id).await?;
+        let coverage = self.types.load_coverage(user_id).await?;
         let is_granted =
             |data_type: &DataType| coverage.iter().any(|known| known.data_type == *data_type);
         for data_type in DATA_TYPE_ORDER.into_iter().filter(is_granted) {
@@ -89,6 +100,7 @@ impl Engine {
         let end = reconcile.until.map_or(now, |until| until.min(now));
         // Records that are older than the retention period are not read, and are no difference.
         let from = self
+            .backfill
             .limit_to_retention(user_id, Some(reconcile.from))
             .await?;
         let window = ReadWindow {
@@ -97,29 +109,35 @@ impl Engine {
         };
         let mut context = context.clone();
         loop {
-            let leased = self.lease_member(user_id, &context).await?;
+            let leased = self.leases.lease_member(user_id, &context).await?;
             let ended = async {
                 if !reconcile.dry_run {
-                    read.signal_at = self.begin_attempt(user_id, data_type).await?.signal_at;
+                    read.signal_at = self
+                        .types
+                        .begin_attempt(user_id, data_type)
+                        .await?
+                        .signal_at;
                 }
-                self.read_data_type(
-                    user_id,
-                    &leased.context,
-                    data_type,
-                    window,
-                    end == now,
-                    &mut read,
-                )
-                .await
+                self.types
+                    .read_data_type(
+                        user_id,
+                        &leased.context,
+                        data_type,
+                        window,
+                        end == now,
+                        &mut read,
+                    )
+                    .await
             };
             let ended = ended.await;
-            self.release_member(leased).await?;
+            self.leases.release_member(leased).await?;
             if matches!(ended, Err(SyncError::Yielded)) {
                 // The app request is answered first; then the window is read again.
                 context = context.with_lease_wait();
                 continue;
             }
             return Ok(self
+                .types
                 .build_type_report(user_id, data_type, read, ended)
                 .await);
         }

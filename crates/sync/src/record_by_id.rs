@@ -12,7 +12,7 @@ use whoop_storage::{
 };
 
 use crate::{
-    Engine, SyncContext, SyncError,
+    RecordReader, SyncContext, SyncError,
     window::{ReadProgress, is_within_retention},
 };
 
@@ -38,7 +38,7 @@ pub(crate) enum RecordAnswer {
     Gone,
 }
 
-impl Engine {
+impl RecordReader {
     /// Makes the record that is stored under an id equal to WHOOP's. A 404 deletes it only if it is
     /// the second of two independent denials.
     pub(crate) async fn fetch_by_id(
@@ -53,19 +53,23 @@ impl Engine {
         match data_type {
             DataType::Sleep => {
                 let sleep = SleepId(id.clone());
-                let found = self.call_whoop(user_id, context, Sleep::SCOPE, |whoop, token| {
-                    let sleep = sleep.clone();
-                    async move { whoop.fetch_sleep(&token, &sleep).await }
-                });
+                let found =
+                    self.calls
+                        .call_whoop(user_id, context, Sleep::SCOPE, |whoop, token| {
+                            let sleep = sleep.clone();
+                            async move { whoop.fetch_sleep(&token, &sleep).await }
+                        });
                 self.store_found(user_id, &id, found.await?, first_denial, read)
                     .await
             }
             DataType::Workout => {
                 let workout = WorkoutId(id.clone());
-                let found = self.call_whoop(user_id, context, Workout::SCOPE, |whoop, token| {
-                    let workout = workout.clone();
-                    async move { whoop.fetch_workout(&token, &workout).await }
-                });
+                let found =
+                    self.calls
+                        .call_whoop(user_id, context, Workout::SCOPE, |whoop, token| {
+                            let workout = workout.clone();
+                            async move { whoop.fetch_workout(&token, &workout).await }
+                        });
                 self.store_found(user_id, &id, found.await?, first_denial, read)
                     .await
             }
@@ -75,7 +79,7 @@ impl Engine {
                     return Ok(RecordAnswer::Found);
                 };
                 if data_type == DataType::Cycle {
-                    let found = self.call_whoop(
+                    let found = self.calls.call_whoop(
                         user_id,
                         context,
                         Cycle::SCOPE,
@@ -84,7 +88,7 @@ impl Engine {
                     self.store_found(user_id, &id, found.await?, first_denial, read)
                         .await
                 } else {
-                    let found = self.call_whoop(
+                    let found = self.calls.call_whoop(
                         user_id,
                         context,
                         Recovery::SCOPE,
@@ -105,7 +109,7 @@ impl Engine {
         first_denial: FirstDenial,
         read: &mut ReadProgress,
     ) -> Result<RecordAnswer, SyncError> {
-        let kept_from = self.member_kept_from(user_id).await?;
+        let kept_from = self.retention.member_kept_from(user_id).await?;
         let (records, rejected): (Vec<R>, Vec<RejectedRecord>) = match found {
             RecordLookup::Record(record) if !is_within_retention(&*record, kept_from) => {
                 return Ok(RecordAnswer::Found);

@@ -52,14 +52,9 @@ impl RecordCounters {
     }
 }
 
-impl crate::Engine {
+impl crate::RecordReader {
     /// Returns the number of records that this process stored, by data type and outcome.
     pub fn record_counts(&self) -> Vec<RecordCount> {
         self.record_counters.counts().collect()
-    }
-
-    /// Returns the number of requests that this process sent to WHOOP, by outcome.
-    pub fn request_counts(&self) -> Vec<whoop_client::RequestCount> {
-        self.whoop.request_counts()
     }
 }

@@ -2,13 +2,17 @@
 //! `AUDIT_RETENTION_DAYS`, old runs, changes and events, and connects that were never completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::Arc;
+use whoop_core::Clock;
 use whoop_core::{UserId, plan::selection::FORTNIGHT, retention::RetentionStart};
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 use whoop_storage::{
     PgConnection, StorageError, reassign_local_dates, retention,
     table::{audit, change, oauth_states, record_denial, sync_log, users, webhook_event},
 };
 
-use crate::{Engine, SyncError};
+use crate::{EngineSettings, SyncError};
 
 /// Time for which runs are kept.
 const RUN_RETENTION: TimeDelta = TimeDelta::days(90);
@@ -33,7 +37,16 @@ const UNKNOWN_ID_RETENTION: TimeDelta = TimeDelta::days(1);
 /// Number of ids per query that become pseudonyms.
 const IDS_PER_QUERY: i64 = 500;
 
-impl Engine {
+/// Applies the retention period, and purges what is older.
+#[derive(Debug, Clone)]
+pub struct RecordRetention {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) settings: EngineSettings,
+}
+
+impl RecordRetention {
     /// Returns the first date for which a member's records are kept; `None` if all are kept.
     pub(crate) async fn member_kept_from(
         &self,

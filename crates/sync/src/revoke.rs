@@ -1,7 +1,11 @@
 //! Revokes the permissions of disconnected members at WHOOP, and repeats this until WHOOP confirms
 //! it.
 
+use std::sync::Arc;
 use std::time::Duration;
+use whoop_core::Clock;
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +20,9 @@ use whoop_storage::{
 };
 
 use crate::{
-    Engine, SyncContext, SyncError, disconnect::RevocationOutcome, tokens::renewed_tokens,
+    MemberCalls, Quota, SyncContext, SyncError,
+    disconnect::RevocationOutcome,
+    tokens::{is_usable, renewed_tokens},
 };
 
 /// Time after which a revocation is given up, because the refresh token has certainly expired.
@@ -41,7 +47,17 @@ fn pause_after(attempts: i32) -> Duration {
     (Duration::from_secs(60) * (1 << doublings)).min(MAX_PAUSE)
 }
 
-impl Engine {
+/// Ends permissions at WHOOP, with retries until WHOOP has confirmed it.
+#[derive(Debug, Clone)]
+pub struct Revocations {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) calls: Arc<MemberCalls>,
+}
+
+impl Revocations {
     /// Revokes the permissions that are due, until one is deferred: while WHOOP is unavailable, it
     /// is not asked for each of them. Returns the number of completed revocations.
     ///
@@ -159,7 +175,7 @@ impl Engine {
         claimed: &mut ClaimedRevocation,
         context: &SyncContext,
     ) -> Result<RevocationOutcome, SyncError> {
-        if !self.is_usable(&claimed.tokens, None) {
+        if !is_usable(&claimed.tokens, None, self.clock.now()) {
             self.refresh_claimed(claimed, context).await?;
         }
         // The profile also names the account, which is not stored with the revocation.
@@ -178,7 +194,7 @@ impl Engine {
         }
         let token = claimed.tokens.access_token.clone();
         let revoke = |whoop: WhoopClient, token| async move { whoop.revoke_access(&token).await };
-        self.attempt(context, token, &revoke).await??;
+        self.calls.attempt(context, token, &revoke).await??;
         Ok(RevocationOutcome::Done)
     }
 
@@ -189,7 +205,7 @@ impl Engine {
     ) -> Result<Result<MemberProfile, WhoopError>, SyncError> {
         let token = claimed.tokens.access_token.clone();
         let profile = |whoop: WhoopClient, token| async move { whoop.fetch_profile(&token).await };
-        self.attempt(context, token, &profile).await
+        self.calls.attempt(context, token, &profile).await
     }
 
     /// Refreshes the pair of a revocation. The claim replaces the lock: no other process uses this
@@ -205,6 +221,7 @@ impl Engine {
             .as_ref()
             .ok_or(WhoopError::InvalidGrant)?;
         let pair = self
+            .quota
             .whoop
             .with_retry_policy(context.retry_policy)
             .refresh_tokens(refresh_token, &before.scope)

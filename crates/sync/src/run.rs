@@ -3,11 +3,14 @@
 //! A run ends when its members are done; cron starts the next one. A member's failure does not stop
 //! the other members. If the quota is used up, the run ends and reports it.
 
+use std::sync::Arc;
 use std::{
     collections::{HashMap, HashSet},
     sync::OnceLock,
     time::Duration,
 };
+use whoop_core::Clock;
+use whoop_storage::Database;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -18,7 +21,8 @@ use whoop_storage::table::{sync_log, sync_run};
 
 pub use crate::run_report::{ComparisonSummary, RunReport};
 use crate::{
-    Engine, MemberOutcome, MemberReport, SyncContext, SyncError, member_sync::SyncRequest,
+    EngineSettings, FirstSyncs, MemberOutcome, MemberReport, MemberSync, Quota, Reconciliation,
+    RecordRetention, Revocations, SyncContext, SyncError, member_sync::SyncRequest,
     reconcile::ReconcileRequest, run_selection::SelectedMember,
 };
 
@@ -99,13 +103,13 @@ const RUN_ALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 struct RunKeepAlive(JoinHandle<()>);
 
 impl RunKeepAlive {
-    fn spawn(engine: &Engine, id: Uuid) -> Self {
-        let engine = engine.clone();
+    fn spawn(database: &Database, id: Uuid) -> Self {
+        let database = database.clone();
         Self(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RUN_ALIVE_TIMEOUT / 4).await;
                 let extended = async {
-                    let mut conn = engine.database.get().await?;
+                    let mut conn = database.get().await?;
                     sync_run::alive(&mut conn, id, RUN_ALIVE_TIMEOUT).await
                 };
                 if let Err(error) = extended.await {
@@ -125,7 +129,21 @@ impl Drop for RunKeepAlive {
     }
 }
 
-impl Engine {
+/// Syncs, reconciles or backfills many members, selected by priority class.
+#[derive(Debug, Clone)]
+pub struct ScheduledRuns {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) retention: Arc<RecordRetention>,
+    pub(crate) members: Arc<MemberSync>,
+    pub(crate) reconciliation: Arc<Reconciliation>,
+    pub(crate) first_syncs: Arc<FirstSyncs>,
+    pub(crate) revocations: Arc<Revocations>,
+}
+
+impl ScheduledRuns {
     /// Runs the task for all selected members, and notifies `observer` of each member that is done.
     ///
     /// # Errors
@@ -139,7 +157,7 @@ impl Engine {
     ) -> Result<RunReport, SyncError> {
         let selection = self.select_members(plan).await?;
         if let Some(expected_calls) = selection.expected_calls {
-            self.quota.store_expected_calls(expected_calls).await?;
+            self.quota.pool.store_expected_calls(expected_calls).await?;
         }
         let slot = plan.task.slot().map(Slot::as_str);
         let id = if plan.task.is_dry_run() {
@@ -149,7 +167,7 @@ impl Engine {
             sync_log::reset_interrupted(&mut conn).await?;
             let now = self.clock.now();
             let id = sync_run::begin(&mut conn, slot, plan.trigger, now, RUN_ALIVE_TIMEOUT).await?;
-            Some((id, RunKeepAlive::spawn(self, id)))
+            Some((id, RunKeepAlive::spawn(&self.database, id)))
         };
         match plan.task {
             RunTask::Backfill { .. } => observer.on_start(selection.backfills.len(), 0),
@@ -158,7 +176,7 @@ impl Engine {
             }
         }
         if plan.users.is_empty() && !plan.task.is_dry_run() {
-            self.revoke_due(context).await?;
+            self.revocations.revoke_due(context).await?;
         }
 
         let mut reports = Vec::with_capacity(selection.members.len());
@@ -184,12 +202,14 @@ impl Engine {
         .await;
 
         let is_full_night_run = plan.users.is_empty() && plan.task.slot() == Some(Slot::Night);
-        if is_full_night_run && let Err(error) = Box::pin(self.resume_first_syncs(context)).await {
+        if is_full_night_run
+            && let Err(error) = Box::pin(self.first_syncs.resume_first_syncs(context)).await
+        {
             tracing::warn!(%error, "could not look up unfinished first syncs");
         }
         // The members were read already: an error of the clean-up must not lose the run's report.
         let purged = if is_full_night_run && !context.stop.is_cancelled() {
-            self.purge_expired().await
+            self.retention.purge_expired().await
         } else {
             Ok(0)
         };
@@ -327,7 +347,7 @@ impl Engine {
         match skipped_report(user_id, context, PriorityClass::Backfill, refusals) {
             Some(report) => report,
             None => {
-                let read = self.backfill_member(user_id, context, from).await;
+                let read = self.members.backfill_member(user_id, context, from).await;
                 read.unwrap_or_else(|error| MemberReport::from_error(user_id, &error))
             }
         }
@@ -348,14 +368,18 @@ impl Engine {
         }
         let context = context.with_class(selected.class);
         if let RunTask::Reconcile(reconcile) = &plan.task {
-            return self.reconcile_member(user_id, &context, reconcile).await;
+            return self
+                .reconciliation
+                .reconcile_member(user_id, &context, reconcile)
+                .await;
         }
         match &selected.decided_on {
             Some(reads) => {
-                self.sync_unless_read(user_id, &context, request, reads)
+                self.members
+                    .sync_unless_read(user_id, &context, request, reads)
                     .await
             }
-            None => self.sync_member(user_id, &context, request).await,
+            None => self.members.sync_member(user_id, &context, request).await,
         }
     }
 }

@@ -12,7 +12,7 @@ use whoop_core::{
 use whoop_storage::member_states::{self, ConnectedMember};
 
 use crate::{
-    Engine, SyncError,
+    ScheduledRuns, SyncError,
     member_sync::SyncRequest,
     run::{RunRequest, RunTask},
 };
@@ -41,7 +41,7 @@ pub(crate) struct SelectedMember {
     pub(crate) decided_on: Option<LastReads>,
 }
 
-impl Engine {
+impl ScheduledRuns {
     pub(crate) async fn select_members(
         &self,
         plan: &RunRequest,
@@ -99,7 +99,7 @@ impl Engine {
         members: &[ConnectedMember],
     ) -> Result<RunSelection, SyncError> {
         let states: Vec<_> = members.iter().map(|one| one.sync_state.clone()).collect();
-        let snapshot = self.quota.read_ledger().await?;
+        let snapshot = self.quota.pool.read_ledger().await?;
         let quota = QuotaSnapshot {
             ledger: &snapshot.ledger,
             now: snapshot.now,

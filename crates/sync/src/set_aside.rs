@@ -14,12 +14,12 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, SyncError, window::is_within_retention};
+use crate::{RecordRetention, SyncError, window::is_within_retention};
 
 /// Maximum number of records that are retried in one night.
 const RECORDS_PER_NIGHT: i64 = 1_000;
 
-impl Engine {
+impl RecordRetention {
     /// Stores the set-aside records that can be parsed now. Makes no call.
     ///
     /// # Errors

@@ -1,7 +1,11 @@
 //! The status of a member: the connection, and the reads of each data type.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::Arc;
+use whoop_core::Clock;
 use whoop_core::{DataType, UserId, day::ConnectionStatus};
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 use whoop_storage::{
     StorageError,
     table::{
@@ -12,7 +16,7 @@ use whoop_storage::{
     },
 };
 
-use crate::{Engine, SyncError};
+use crate::{EngineSettings, Quota, RecordRetention, SyncError};
 
 /// Time window for the delay percentiles: 7 days.
 const DELAY_WINDOW: TimeDelta = TimeDelta::days(7);
@@ -74,7 +78,18 @@ impl MemberStatus {
     }
 }
 
-impl Engine {
+/// Reports the state of members and of the service to the operator.
+#[derive(Debug, Clone)]
+pub struct Operations {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) retention: Arc<RecordRetention>,
+}
+
+impl Operations {
     /// Returns the members of this list who never connected.
     ///
     /// # Errors
@@ -115,7 +130,7 @@ impl Engine {
             connection: member
                 .as_ref()
                 .map_or(ConnectionStatus::NeverConnected, UserRow::connection),
-            kept_from: self.kept_from(
+            kept_from: self.retention.kept_from(
                 member
                     .as_ref()
                     .and_then(|member| member.timezone_offset.as_deref()),

@@ -1,7 +1,10 @@
 //! Reads one window of one data type: reads pages, stores records, then updates the sync log.
 
+use crate::record_counters::RecordCounters;
 use chrono::{DateTime, Utc};
+use std::sync::Arc;
 use whoop_client::{ListPage, ListedRecord, PageWalker};
+use whoop_core::Clock;
 use whoop_core::{
     UserId,
     coverage::WindowRead,
@@ -9,13 +12,15 @@ use whoop_core::{
     record::Record,
     retention::RetentionStart,
 };
+use whoop_storage::Database;
 use whoop_storage::{
     page::StoreCounts,
     table::{RecordTable, sync_log},
 };
 
 use crate::{
-    Engine, SyncContext, SyncError, comparison::TypeComparison, deletions::UnlistedRecords,
+    MemberCalls, RecordRetention, SyncContext, SyncError, comparison::TypeComparison,
+    deletions::UnlistedRecords,
 };
 
 /// The result of a read. It counts even if the read ends in an error, because each page is stored
@@ -43,7 +48,17 @@ impl ReadProgress {
     }
 }
 
-impl Engine {
+/// Reads pages and single records from WHOOP, and stores them.
+#[derive(Debug, Clone)]
+pub struct RecordReader {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) calls: Arc<MemberCalls>,
+    pub(crate) retention: Arc<RecordRetention>,
+    pub(crate) record_counters: Arc<RecordCounters>,
+}
+
+impl RecordReader {
     /// Reads a window page by page. Each page is one transaction. The last one also updates the
     /// sync log, unless the list ended although older records are stored.
     pub(crate) async fn read_window<R: RecordTable + ListedRecord>(
@@ -54,7 +69,7 @@ impl Engine {
         up_to_now: bool,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
-        let kept_from = self.member_kept_from(user_id).await?;
+        let kept_from = self.retention.member_kept_from(user_id).await?;
         let mut walker = PageWalker::new(window);
         let began_at = self.clock.now();
         let mut unlisted = UnlistedRecords::default();
@@ -62,6 +77,7 @@ impl Engine {
         let mut before = None;
         while let Some(query) = walker.query().cloned() {
             let mut page = self
+                .calls
                 .call_whoop(user_id, context, R::SCOPE, |whoop, token| {
                     let query = query.clone();
                     async move { whoop.fetch_page::<R>(&token, &query).await }

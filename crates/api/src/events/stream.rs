@@ -204,7 +204,7 @@ impl EventStream {
         self.app_open_recorded_at = Some(Instant::now());
         let (engine, user_id) = (self.state.engine.clone(), self.user_id.clone());
         self.state.background.spawn(async move {
-            if let Err(error) = engine.note_app_open(&user_id).await {
+            if let Err(error) = engine.days.note_app_open(&user_id).await {
                 tracing::debug!(%error, "app open of an event stream not recorded");
             }
         });

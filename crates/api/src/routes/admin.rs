@@ -78,7 +78,11 @@ pub(crate) async fn doctor(
     let found = state
         .run_on_engine(|engine| async move {
             let mut checks = Vec::new();
-            engine.run_checks(&mut checks).await.map(|()| checks)
+            engine
+                .operations
+                .run_checks(&mut checks)
+                .await
+                .map(|()| checks)
         })
         .await??;
     checks.extend(found);

@@ -89,7 +89,7 @@ pub(crate) async fn receive(
     if let Some(error) = &query.error {
         let state = state.to_owned();
         let return_to = app
-            .run_on_engine(|engine| async move { engine.cancel_connect(&state).await })
+            .run_on_engine(|engine| async move { engine.connections.cancel_connect(&state).await })
             .await?;
         return match return_to {
             Ok(return_to) => redirect_with_error(return_to.as_deref(), error_word(error)),
@@ -110,7 +110,12 @@ pub(crate) async fn receive(
     let (state, code) = (state.to_owned(), code.to_owned());
     if app.confirms_connects {
         let pending = app
-            .run_on_engine(|engine| async move { engine.prepare_confirmation(&state, &code).await })
+            .run_on_engine(|engine| async move {
+                engine
+                    .confirmations
+                    .prepare_confirmation(&state, &code)
+                    .await
+            })
             .await?;
         return match pending {
             Ok(PendingConfirmation {
@@ -134,7 +139,7 @@ pub(crate) async fn receive(
     let background = app.background.clone();
     let connected = app
         .run_on_engine(|engine| async move {
-            let connect = engine.complete_connect(&state, &code).await?;
+            let connect = engine.connections.complete_connect(&state, &code).await?;
             background.spawn(connect.first_sync);
             Ok((connect.user_id, connect.return_to))
         })

@@ -71,7 +71,7 @@ pub(crate) async fn confirm(
     let background = state.background.clone();
     let confirmed = state
         .run_on_engine(|engine| async move {
-            let first_sync = engine.confirm_connect(&member, &word).await?;
+            let first_sync = engine.confirmations.confirm_connect(&member, &word).await?;
             background.spawn(first_sync);
             Ok(())
         })

@@ -69,6 +69,7 @@ pub(crate) async fn begin(
         .run_on_engine(|engine| async move {
             engine.write_audit(&[entry]).await?;
             engine
+                .connections
                 .begin_connect(&user_id, return_to, request.consent)
                 .await
         })

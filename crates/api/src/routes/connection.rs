@@ -103,7 +103,7 @@ pub(crate) async fn read(
     let PathMember(user_id) = member;
     let member = user_id.clone();
     let status = state
-        .run_on_engine(|engine| async move { engine.member_status(&member).await })
+        .run_on_engine(|engine| async move { engine.operations.member_status(&member).await })
         .await??;
     let row = status.member.as_ref();
     let body = MemberConnection {
@@ -154,7 +154,9 @@ pub(crate) async fn end(
     let member = user_id.clone();
     let actor = caller::audit_actor(&request);
     let result = state
-        .run_on_engine(|engine| async move { engine.disconnect(&member, erase, &actor).await })
+        .run_on_engine(|engine| async move {
+            engine.connections.disconnect(&member, erase, &actor).await
+        })
         .await?
         .map_err(|error| match error {
             SyncError::NotConnected => Problem::new(
@@ -172,7 +174,7 @@ pub(crate) async fn end(
         let engine = state.engine.clone();
         state
             .background
-            .spawn(async move { engine.retry_revocations(stop).await });
+            .spawn(async move { engine.revocations.retry_revocations(stop).await });
     }
     let body = DisconnectResponse {
         user_id: user_id.into(),

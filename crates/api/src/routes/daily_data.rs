@@ -82,9 +82,9 @@ pub(crate) async fn read(
         .run_on_engine(|engine| async move {
             let date = match date {
                 Some(date) => date,
-                None => engine.today(&member).await?,
+                None => engine.days.today(&member).await?,
             };
-            engine.day(&member, date, refresh).await
+            engine.days.day(&member, date, refresh).await
         })
         .await??;
     reads.note_write(&user_id);
@@ -102,6 +102,7 @@ async fn read_stored_day(
     let conn = reads.member_connection(user_id).await?;
     let engine = &state.engine;
     let found = engine
+        .days
         .day_from_database(&conn, user_id, date, refresh)
         .await;
     let found = found
@@ -111,7 +112,7 @@ async fn read_stored_day(
     if found.is_new_app_open {
         let (engine, user_id) = (engine.clone(), user_id.clone());
         state.background.spawn(async move {
-            if let Err(error) = engine.note_app_open(&user_id).await {
+            if let Err(error) = engine.days.note_app_open(&user_id).await {
                 tracing::warn!(%error, "app open not recorded");
             }
         });

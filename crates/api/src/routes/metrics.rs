@@ -38,7 +38,10 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
         .err()
         .map(|error| ResponseCause::warning("metrics could not be read from the database", error));
     state.metrics.note_counts(counted.ok().as_ref());
-    let (requests, records) = (state.engine.request_counts(), state.engine.record_counts());
+    let (requests, records) = (
+        state.engine.quota.request_counts(),
+        state.engine.reader.record_counts(),
+    );
     state.metrics.note_work(&requests, &records);
     state.metrics.note_audit_dropped(state.audit.dropped());
     state.metrics.note_streams(state.event_hub.stream_count());
@@ -82,7 +85,7 @@ async fn read_counts(
             Ok(DatabaseCounts {
                 users,
                 cached,
-                quota: engine.remaining_quota().await?,
+                quota: engine.quota.remaining_quota().await?,
             })
         })
         .await?;

@@ -170,7 +170,7 @@ pub(crate) async fn start(
     };
     let member = user_id.clone();
     let status = state
-        .run_on_engine(|engine| async move { engine.member_status(&member).await })
+        .run_on_engine(|engine| async move { engine.operations.member_status(&member).await })
         .await??;
     match status.connection {
         ConnectionStatus::Connected => {}
@@ -196,6 +196,7 @@ pub(crate) async fn start(
             state.background.spawn(async move {
                 let _claim = claim;
                 if let Err(error) = engine
+                    .background
                     .sync_in_background(&user_id, &context, &sync_request)
                     .await
                 {
@@ -212,6 +213,7 @@ pub(crate) async fn start(
     let report = state
         .run_on_engine(|engine| async move {
             engine
+                .members
                 .sync_on_request(&user_id, &context, &sync_request)
                 .await
         })

@@ -168,7 +168,7 @@ pub(crate) async fn read(
     let PathMember(user_id) = member;
     let member = user_id.clone();
     let status = state
-        .run_on_engine(|engine| async move { engine.member_status(&member).await })
+        .run_on_engine(|engine| async move { engine.operations.member_status(&member).await })
         .await??;
     let is_running = state.background_syncs.is_running(&user_id);
     let mut body = SyncStatus::of(user_id.into(), &status);

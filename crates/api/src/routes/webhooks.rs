@@ -82,7 +82,7 @@ pub(crate) async fn take(
                 timestamp: timestamp.as_deref(),
                 body: &body,
             };
-            engine.receive_webhook(envelope).await
+            engine.inbox.receive_webhook(envelope).await
         })
         .await?;
     match received {

@@ -98,9 +98,10 @@ impl FromIterator<DataType> for WebhookSignals {
     }
 }
 
-/// Whether the webhook about a change that a list showed is missing: the change happened after the
-/// last read and more than [`MAX_WEBHOOK_DELAY`] ago, and the latest webhook about the data type is
-/// older than the change.
+/// Whether the webhook about a change that a list showed is missing.
+///
+/// It is missing if the change happened after the last read and more than [`MAX_WEBHOOK_DELAY`] ago,
+/// and the latest webhook about the data type is older than the change.
 ///
 /// A data type without any webhook (`signal_at` is `None`) proves nothing.
 pub fn is_unannounced(

@@ -310,19 +310,30 @@ impl SoakEnv {
     pub(crate) async fn check_connection(&self, member: &SoakMember) -> Result<(), String> {
         let context = SyncContext::interactive();
         let user_id = &member.user_id;
-        let token = self.engine.access_token(user_id, &context, None).await;
+        let token = self
+            .engine
+            .calls
+            .access_token(user_id, &context, None)
+            .await;
         let token = token.map_err(|error| error.to_string())?;
-        let mut profile = self.engine.whoop_for(&context).fetch_profile(&token).await;
+        let mut profile = self
+            .engine
+            .quota
+            .whoop_for(&context)
+            .fetch_profile(&token)
+            .await;
         if profile.is_err() {
             // The token may have been refused. Like every caller, this one gets a new token and
             // tries once more.
             let new_token = self
                 .engine
+                .calls
                 .access_token(user_id, &context, Some(&token))
                 .await
                 .map_err(|error| error.to_string())?;
             profile = self
                 .engine
+                .quota
                 .whoop_for(&context)
                 .fetch_profile(&new_token)
                 .await;

@@ -54,6 +54,7 @@ async fn measure_member_year(env: &SoakEnv, rounds: u32) -> anyhow::Result<()> {
         let started = Instant::now();
         let report = env
             .engine()
+            .members
             .backfill_member(&member.user_id, &context, None)
             .await?;
         let took = started.elapsed();
@@ -126,7 +127,7 @@ async fn measure_planning(env: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Result
     let mut times = Vec::new();
     for _ in 0..5 {
         let started = Instant::now();
-        let plan = env.engine().dry_run(&request).await?;
+        let plan = env.engine().runs.dry_run(&request).await?;
         times.push(started.elapsed());
         ensure!(
             plan.members.len() >= args.members as usize,

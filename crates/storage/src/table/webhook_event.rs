@@ -244,8 +244,9 @@ pub async fn finish_unknown(
     Ok(ids.len() as u64)
 }
 
-/// Marks the pending update events of a WHOOP account as done when a member connects again, because
-/// the first sync reads the announced changes. The signals of other members with the same account
+/// Marks the pending update events of a WHOOP account as done when a member connects again.
+///
+/// The first sync reads the announced changes. The signals of other members with the same account
 /// stay open.
 ///
 /// # Errors

@@ -88,12 +88,20 @@ impl House {
                 .unwrap();
             runtime.block_on(async {
                 let engine = engine(&database, &whoop);
-                let address = engine.begin_connect(&user_id, None, None).await.unwrap();
+                let address = engine
+                    .connections
+                    .begin_connect(&user_id, None, None)
+                    .await
+                    .unwrap();
                 let (_, state) = address
                     .query_pairs()
                     .find(|(name, _)| name == "state")
                     .unwrap();
-                engine.complete_connect(&state, &code).await.unwrap();
+                engine
+                    .connections
+                    .complete_connect(&state, &code)
+                    .await
+                    .unwrap();
             });
         };
         tokio::task::spawn_blocking(connecting).await.unwrap();

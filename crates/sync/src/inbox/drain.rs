@@ -18,7 +18,7 @@ use whoop_storage::{
 };
 
 use super::disposition::Disposition;
-use crate::{Engine, SyncContext, SyncError};
+use crate::{SyncContext, SyncError, WebhookInbox};
 
 /// Maximum number of accounts that are drained concurrently.
 const MAX_CONCURRENT_ACCOUNTS: usize = 4;
@@ -79,7 +79,7 @@ impl QuotaPause {
     }
 }
 
-impl Engine {
+impl WebhookInbox {
     /// Reads the changes that WHOOP announced, and ends the events that a read has answered.
     /// Members who are using the app are first. With `conserve_quota`, only they are read while
     /// calls are scarce; the signals of the other members remain open until an app request or a run
@@ -108,7 +108,7 @@ impl Engine {
         // Each account is drained once, so that a failed event is not retried immediately.
         let mut drained: Vec<i64> = Vec::new();
         while can_continue() {
-            let is_scarce = conserve_quota && self.quota.is_scarce().await?;
+            let is_scarce = conserve_quota && self.quota.pool.is_scarce().await?;
             let accounts = {
                 let mut conn = self.database.get().await?;
                 let (now, seen_since) = (self.clock.now(), self.clock.now() - APP_IN_USE_WITHIN);

@@ -1,5 +1,6 @@
 //! Requests the records of events by their ids, if no list contained them.
 
+use crate::RecordReader;
 use std::collections::HashMap;
 
 use whoop_core::{DataType, UserId};
@@ -9,14 +10,14 @@ use whoop_storage::{
 };
 
 use crate::{
-    Engine, SyncContext, SyncError,
+    SyncContext, SyncError,
     record_by_id::{FirstDenial, RecordAnswer},
     window::ReadProgress,
 };
 
 /// Fetches the records of one member's events, each record once. The caller holds the lease.
 pub(super) struct EventFetcher<'a> {
-    engine: &'a Engine,
+    reader: &'a RecordReader,
     user_id: &'a UserId,
     context: &'a SyncContext,
     answers: HashMap<(DataType, String), RecordAnswer>,
@@ -24,9 +25,13 @@ pub(super) struct EventFetcher<'a> {
 }
 
 impl<'a> EventFetcher<'a> {
-    pub(super) fn new(engine: &'a Engine, user_id: &'a UserId, context: &'a SyncContext) -> Self {
+    pub(super) fn new(
+        reader: &'a RecordReader,
+        user_id: &'a UserId,
+        context: &'a SyncContext,
+    ) -> Self {
         Self {
-            engine,
+            reader,
             user_id,
             context,
             answers: HashMap::new(),
@@ -121,7 +126,7 @@ impl<'a> EventFetcher<'a> {
             return Ok(*answer);
         }
         let answer = self
-            .engine
+            .reader
             .fetch_by_id(
                 self.user_id,
                 self.context,
@@ -140,7 +145,7 @@ impl<'a> EventFetcher<'a> {
         data_type: DataType,
         event_id: &str,
     ) -> Result<Vec<EventRecord>, SyncError> {
-        let mut conn = self.engine.database.get().await?;
+        let mut conn = self.reader.database.get().await?;
         Ok(event_record::find_by_event(&mut conn, self.user_id, data_type, event_id).await?)
     }
 }

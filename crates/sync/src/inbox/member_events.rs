@@ -18,12 +18,14 @@ use super::{
     drain::QuotaPause,
     event_fetcher::EventFetcher,
 };
-use crate::{Engine, SyncContext, SyncError, member_sync::SyncRequest, record_by_id::RecordAnswer};
+use crate::{
+    SyncContext, SyncError, WebhookInbox, member_sync::SyncRequest, record_by_id::RecordAnswer,
+};
 
 /// An event, its data type and its disposition, if the record has to be requested by its id.
 type UnansweredEvent<'a> = (DataType, &'a WebhookEventRow, &'a mut Disposition);
 
-impl Engine {
+impl WebhookInbox {
     /// Returns the dispositions of events for one member. If `may_call` is false, the member's
     /// signals wait for the next app request, and only events that a later read has already
     /// answered are done.
@@ -98,7 +100,9 @@ impl Engine {
             backfill: false,
         };
         let decided_on = last_reads(&sync_log::coverage_of(log));
-        let synced = self.sync_unless_read(user_id, context, &request, &decided_on);
+        let synced = self
+            .members
+            .sync_unless_read(user_id, context, &request, &decided_on);
         let mut failures = HashMap::new();
         match synced.await {
             Ok(report) => {
@@ -159,11 +163,11 @@ impl Engine {
                 event.id,
             )
         });
-        let leased = match self.lease_member(user_id, context).await {
+        let leased = match self.leases.lease_member(user_id, context).await {
             Ok(leased) => leased,
             Err(error) => return pause.note_refusal(error).map(drop),
         };
-        let mut fetcher = EventFetcher::new(self, user_id, &leased.context);
+        let mut fetcher = EventFetcher::new(&self.reader, user_id, &leased.context);
         for (data_type, event, disposition) in unanswered {
             *disposition = match fetcher.fetch(event, data_type).await {
                 Ok(RecordAnswer::Found | RecordAnswer::Gone) => Disposition::Done,
@@ -177,7 +181,7 @@ impl Engine {
                 }
             };
         }
-        self.release_member(leased).await
+        self.leases.release_member(leased).await
     }
 }
 

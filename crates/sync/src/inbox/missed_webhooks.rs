@@ -1,5 +1,6 @@
 //! Detects webhooks that did not arrive while the receiver was unavailable.
 
+use crate::RecordReader;
 use chrono::{DateTime, Utc};
 use whoop_core::{
     DataType,
@@ -12,9 +13,7 @@ use whoop_storage::{
     table::{sync_log::SyncLogRow, webhook_event, webhook_signal},
 };
 
-use crate::Engine;
-
-impl Engine {
+impl RecordReader {
     /// Opens the signals of all members if a list contained a change that WHOOP did not announce,
     /// and no webhook of any member arrived after the change. `before` is the row of the sync log
     /// before the read.

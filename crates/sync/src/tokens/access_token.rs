@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::tokens::{self, OAuthTokens};
 
 use super::{call::PROFILE_SCOPE, exchange::RefreshReason};
-use crate::{Engine, SyncContext, SyncError, identify::is_identified};
+use crate::{MemberCalls, SyncContext, SyncError, identify::is_identified};
 
 /// Minimum remaining lifetime of a token that is used.
 const MIN_LIFETIME: TimeDelta = TimeDelta::minutes(1);
@@ -16,7 +16,7 @@ const MIN_LIFETIME: TimeDelta = TimeDelta::minutes(1);
 /// Pause before an interactive caller's refresh is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-impl Engine {
+impl MemberCalls {
     /// Makes sure, before the member lease and any quota permit are taken, that the member's access
     /// token is valid for another minute.
     ///
@@ -62,6 +62,7 @@ impl Engine {
             let may_repeat = async {
                 if error.quota_wait().is_some() {
                     return self
+                        .quota
                         .whoop
                         .wait_for_token_endpoint(&mut max_wait)
                         .await
@@ -81,7 +82,7 @@ impl Engine {
         }
     }
 
-    /// Does the same as [`Engine::access_token`], with at most one attempt, for a call that needs
+    /// Does the same as [`MemberCalls::access_token`], with at most one attempt, for a call that needs
     /// `scope`.
     pub(super) async fn token_for(
         &self,
@@ -109,25 +110,31 @@ impl Engine {
         if !is_identified(&member) && scope.is_some_and(|one| one != PROFILE_SCOPE) {
             return Err(SyncError::AccountUnconfirmed);
         }
-        if self.is_usable(&stored, refused) {
+        if is_usable(&stored, refused, self.clock.now()) {
             return Ok(stored.access_token);
         }
         let reason = refused.map_or(RefreshReason::Ended, |token| {
             RefreshReason::Refused(token.clone())
         });
-        self.refresh_tokens(user_id, context, reason).await
+        self.refresher
+            .refresh_tokens(user_id, context, reason)
+            .await
     }
+}
 
-    /// Whether a stored access token can be used now.
-    pub(crate) fn is_usable(&self, tokens: &OAuthTokens, refused: Option<&SecretString>) -> bool {
-        let is_refused = refused
-            .is_some_and(|refused| refused.expose_secret() == tokens.access_token.expose_secret());
-        // Without a refresh token, the access token is used until it expires.
-        let margin = if tokens.refresh_token.is_some() {
-            MIN_LIFETIME
-        } else {
-            TimeDelta::zero()
-        };
-        !is_refused && tokens.expires_at > self.clock.now() + margin
-    }
+/// Whether a stored access token can be used now.
+pub(crate) fn is_usable(
+    tokens: &OAuthTokens,
+    refused: Option<&SecretString>,
+    now: DateTime<Utc>,
+) -> bool {
+    let is_refused = refused
+        .is_some_and(|refused| refused.expose_secret() == tokens.access_token.expose_secret());
+    // Without a refresh token, the access token is used until it expires.
+    let margin = if tokens.refresh_token.is_some() {
+        MIN_LIFETIME
+    } else {
+        TimeDelta::zero()
+    };
+    !is_refused && tokens.expires_at > now + margin
 }

@@ -1,6 +1,10 @@
 //! One call to WHOOP's API.
 
+use std::sync::Arc;
 use std::{future::Future, time::Duration};
+use whoop_core::Clock;
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 
 use secrecy::{ExposeSecret, SecretString};
 use whoop_client::{WhoopClient, WhoopError};
@@ -8,7 +12,7 @@ use whoop_core::UserId;
 use whoop_storage::{acceptance, member_calls, table::tokens};
 
 use super::{exchange::RefreshReason, token_verdict::is_dead_connection};
-use crate::{Engine, SyncContext, SyncError};
+use crate::{EngineSettings, Quota, SyncContext, SyncError, TokenRefresher};
 
 /// The scope of the profile, which names the WHOOP account.
 pub(crate) const PROFILE_SCOPE: &str = "read:profile";
@@ -20,7 +24,18 @@ const MEMBER_SHARE_DIVISOR: u32 = 20;
 /// calls.
 const MIN_MEMBER_SHARE: u32 = 40;
 
-impl Engine {
+/// Makes calls to WHOOP's API with valid access tokens of members.
+#[derive(Debug, Clone)]
+pub struct MemberCalls {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) refresher: Arc<TokenRefresher>,
+}
+
+impl MemberCalls {
     /// Makes one call to WHOOP's API with a valid access token.
     ///
     /// After a 401, the token is refreshed and the call repeated, once. If the API refuses the new
@@ -43,20 +58,23 @@ impl Engine {
         }
         match self.attempt(context, token.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => {}
-            other => return Ok(self.refreshes.note_answer(user_id, other)?),
+            other => return Ok(self.refresher.refreshes.note_answer(user_id, other)?),
         }
         if self.is_rejected(user_id).await? {
             return Err(SyncError::TokenRejected);
         }
-        if self.refreshes.is_replacement(user_id, &token) {
+        if self.refresher.refreshes.is_replacement(user_id, &token) {
             // A concurrent call refreshed the token.
             return Err(self.note_rejection(user_id, &token).await?);
         }
         let reason = RefreshReason::Refused(token);
-        let fresh = self.refresh_tokens(user_id, context, reason).await?;
+        let fresh = self
+            .refresher
+            .refresh_tokens(user_id, context, reason)
+            .await?;
         match self.attempt(context, fresh.clone(), &call).await? {
             Err(WhoopError::Unauthorized) => Err(self.note_rejection(user_id, &fresh).await?),
-            other => Ok(self.refreshes.note_answer(user_id, other)?),
+            other => Ok(self.refresher.refreshes.note_answer(user_id, other)?),
         }
     }
 
@@ -83,7 +101,7 @@ impl Engine {
         F: Future<Output = Result<T, WhoopError>>,
     {
         context.count_call()?;
-        let whoop = self.whoop_for(context);
+        let whoop = self.quota.whoop_for(context);
         let answer = context.finish_call(call(whoop.clone(), token)).await;
         context.correct_call_count(whoop.requests_sent());
         answer
@@ -129,7 +147,9 @@ impl Engine {
                         "WHOOP has refused newly issued tokens of this member since {}",
                         whoop_core::instant::to_text(since)
                     );
-                    self.require_reauth(&mut locked, user_id, &detail).await?;
+                    self.refresher
+                        .require_reauth(&mut locked, user_id, &detail)
+                        .await?;
                     SyncError::ReauthRequired
                 } else {
                     SyncError::TokenRejected

@@ -15,7 +15,8 @@ use whoop_storage::table::{
     tokens::{self, OAuthTokens},
 };
 
-use crate::{Engine, SyncError, engine::random_text};
+use super::access_token::is_usable;
+use crate::{SyncError, TokenRefresher, engine::random_text};
 
 /// Time for which the claim of a killed refresh blocks its member.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
@@ -48,7 +49,7 @@ enum RefreshStep {
     Done(SecretString),
 }
 
-impl Engine {
+impl TokenRefresher {
     pub(super) async fn refresh_once(
         &self,
         user_id: &UserId,
@@ -95,8 +96,8 @@ impl Engine {
                 return Err(SyncError::NotConnected);
             };
             let is_done = match reason {
-                RefreshReason::Ended => self.is_usable(&stored, None),
-                RefreshReason::Refused(token) => self.is_usable(&stored, Some(token)),
+                RefreshReason::Ended => is_usable(&stored, None, self.clock.now()),
+                RefreshReason::Refused(token) => is_usable(&stored, Some(token), self.clock.now()),
                 RefreshReason::Retry => false,
             };
             if is_done {
@@ -136,7 +137,7 @@ impl Engine {
         let mut conn = self.database.get().await?;
         refresh::note_started(&mut conn, user_id, self.clock.now()).await?;
         drop(conn);
-        let whoop = self.whoop.with_retry_policy(RetryPolicy::refresh());
+        let whoop = self.quota.whoop.with_retry_policy(RetryPolicy::refresh());
         match whoop.refresh_tokens(refresh_token, &stored.scope).await {
             Ok(pair) => self.store_pair(user_id, stored, pair).await,
             Err(error) => self.handle_refusal(user_id, &stored, claimed, error).await,

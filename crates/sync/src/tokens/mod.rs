@@ -19,6 +19,8 @@ pub mod retry;
 mod shared_refreshes;
 mod token_verdict;
 
+pub(crate) use access_token::is_usable;
+pub use call::MemberCalls;
 pub(crate) use call::PROFILE_SCOPE;
 pub(crate) use refresh_outcome::renewed_tokens;
-pub(crate) use shared_refreshes::TokenRefreshes;
+pub use shared_refreshes::TokenRefresher;

@@ -19,7 +19,7 @@ use whoop_storage::{
 };
 
 use super::token_verdict::is_dead_refresh_token;
-use crate::{Engine, SyncError};
+use crate::{SyncError, TokenRefresher};
 
 /// Maximum pause between two attempts to store a pair.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ enum StoredPair {
     None,
 }
 
-impl Engine {
+impl TokenRefresher {
     /// Stores a new pair, and returns its access token. The old pair is dead, so a lost database
     /// connection must not lose the new one: each attempt has its own connection.
     pub(super) async fn store_pair(

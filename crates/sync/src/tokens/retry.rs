@@ -5,7 +5,7 @@ use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::tokens;
 
 use super::exchange::RefreshReason;
-use crate::{Engine, SyncContext, SyncError};
+use crate::{SyncContext, SyncError, TokenRefresher};
 
 /// Result of retrying a member's stored pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -21,7 +21,7 @@ pub enum RetryOutcome {
     NotNeeded,
 }
 
-impl Engine {
+impl TokenRefresher {
     /// Sends the stored refresh token of a member in `reauth_required` to WHOOP once more. If WHOOP
     /// renews the pair, the member is connected again.
     ///

@@ -7,6 +7,9 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
+use whoop_core::Clock;
+use whoop_storage::Database;
+use whoop_storage::seal::TokenKeys;
 
 use futures::{
     FutureExt,
@@ -18,7 +21,7 @@ use whoop_client::WhoopError;
 use whoop_core::UserId;
 
 use super::exchange::RefreshReason;
-use crate::{Engine, SyncContext, SyncError, sync_context::REFRESH_GRACE_PERIOD};
+use crate::{Quota, SyncContext, SyncError, sync_context::REFRESH_GRACE_PERIOD};
 
 /// Result of a refresh, for every caller that waits for it.
 type RefreshResult = Result<SecretString, Arc<SyncError>>;
@@ -71,7 +74,17 @@ impl TokenRefreshes {
     }
 }
 
-impl Engine {
+/// Refreshes token pairs, one refresh per member at a time, and stores WHOOP's answers.
+#[derive(Debug, Clone)]
+pub struct TokenRefresher {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<TokenKeys>,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) refreshes: Arc<TokenRefreshes>,
+}
+
+impl TokenRefresher {
     /// Waits for a refresh of the member's tokens, and starts one if none is under way in this
     /// process. Makes one attempt.
     ///

@@ -84,7 +84,12 @@ async fn a_list_that_ends_during_the_first_sync_is_not_trusted() {
         let first = stage.sync(&member, &slot(Slot::Night)).await;
         assert_eq!(first.outcome, MemberOutcome::Done, "{answer}: {first:?}");
         stage.assert_sync_log_is_correct(&member).await;
-        let status = stage.engine.member_status(&member.user_id).await.unwrap();
+        let status = stage
+            .engine
+            .operations
+            .member_status(&member.user_id)
+            .await
+            .unwrap();
         assert!(!status.history_complete(), "{answer}");
 
         stage.advance(TimeDelta::hours(8));
@@ -101,7 +106,12 @@ async fn a_list_that_ends_during_the_first_sync_is_not_trusted() {
 async fn the_end_of_the_history_is_trusted_when_whoop_confirms_it_on_another_day() {
     let (stage, member) = Stage::with_member().await;
     let complete = async || {
-        let status = stage.engine.member_status(&member.user_id).await.unwrap();
+        let status = stage
+            .engine
+            .operations
+            .member_status(&member.user_id)
+            .await
+            .unwrap();
         status.history_complete()
     };
 
@@ -112,6 +122,7 @@ async fn the_end_of_the_history_is_trusted_when_whoop_confirms_it_on_another_day
     stage.world().reset_calls();
     let backfill = stage
         .engine
+        .members
         .backfill_member(&member.user_id, &context_without_retries(), None)
         .await;
     assert_eq!(backfill.unwrap().outcome, MemberOutcome::Done);
@@ -121,6 +132,7 @@ async fn the_end_of_the_history_is_trusted_when_whoop_confirms_it_on_another_day
     stage.advance(CONFIRM_AFTER);
     stage
         .engine
+        .members
         .backfill_member(&member.user_id, &context_without_retries(), None)
         .await
         .unwrap();
@@ -139,7 +151,10 @@ async fn only_today_is_not_recorded_for_a_member_without_records() {
     stage.world().reset_calls();
     let ask = async |days: u64| {
         let date = today - Days::new(days);
-        let day = stage.engine.day(&member.user_id, date, RefreshMode::Auto);
+        let day = stage
+            .engine
+            .days
+            .day(&member.user_id, date, RefreshMode::Auto);
         all_missing(&day.await.unwrap())
     };
 
@@ -164,7 +179,12 @@ async fn the_history_of_a_member_without_records_is_complete_after_a_day() {
         stage.sync(&member, &slot(Slot::Night)).await;
     }
 
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     assert!(status.history_complete(), "{status:?}");
 }
 
@@ -177,7 +197,10 @@ async fn reading_an_old_day_on_demand_does_not_hide_the_history_in_between() {
     let date = first_night.date_naive() + Days::new(3);
     for hours in [0, 21] {
         stage.advance(TimeDelta::hours(hours));
-        let day = stage.engine.day(&member.user_id, date, RefreshMode::Force);
+        let day = stage
+            .engine
+            .days
+            .day(&member.user_id, date, RefreshMode::Force);
         day.await.unwrap();
         stage.assert_sync_log_is_correct(&member).await;
     }
@@ -204,7 +227,7 @@ async fn an_update_webhook_that_is_followed_by_a_404_deletes_nothing() {
     stage.world().add_fault(not_found("sleep"));
     let drain = async || {
         let context = context_without_retries();
-        let drained = stage.engine.drain_webhooks(&context, true).await;
+        let drained = stage.engine.inbox.drain_webhooks(&context, true).await;
         drained.unwrap()
     };
 
@@ -238,6 +261,7 @@ async fn a_new_workout_that_first_answers_404_is_read_a_minute_later() {
     for expected in [false, true] {
         stage
             .engine
+            .inbox
             .drain_webhooks(&context_without_retries(), true)
             .await
             .unwrap();

@@ -22,6 +22,7 @@ fn grant_of(stage: &Stage, member: &Member) -> Grant {
 async fn token_of(stage: &Stage, member: &Member) -> SecretString {
     let token = stage
         .engine
+        .calls
         .access_token(&member.user_id, &context_without_retries(), None)
         .await;
     token.unwrap()
@@ -47,8 +48,11 @@ async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
     });
 
     let context = SyncContext::interactive();
-    let callers =
-        (0..20).map(|nth| engines[nth % 2].access_token(&member.user_id, &context, refused));
+    let callers = (0..20).map(|nth| {
+        engines[nth % 2]
+            .calls
+            .access_token(&member.user_id, &context, refused)
+    });
     let tokens: Vec<String> = join_all(callers)
         .await
         .into_iter()
@@ -124,6 +128,7 @@ async fn a_permission_that_the_member_ended_at_whoop_is_not_reported_as_an_inter
 
     let token = stage
         .engine
+        .calls
         .access_token(&member.user_id, &context_without_retries(), None)
         .await;
 
@@ -154,7 +159,12 @@ async fn a_refresh_does_not_request_scopes_that_were_not_granted() {
     let granted = ["offline", "read:profile", "read:sleep"];
     let state = stage.state_for("modest", None).await;
     let code = stage.world().issue_code(whoop_user_id, &granted);
-    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let completed = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await
+        .unwrap();
     let user_id = completed.user_id;
     completed.first_sync.abort();
     let _ = completed.first_sync.await;

@@ -114,7 +114,12 @@ async fn a_record_that_stays_broken_is_set_aside_once() {
         stage.sync(&member, &slot(Slot::Night)).await;
     }
 
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     assert_eq!(status.rejected_records, 4);
 }
 
@@ -129,7 +134,12 @@ async fn a_record_that_whoop_repairs_is_stored_and_no_longer_set_aside() {
     stage.sync(&member, &history(&DataType::ALL)).await;
 
     stage.assert_stored_is_truth(&member).await;
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     assert_eq!(status.rejected_records, 0);
     for data_type in DataType::ALL {
         assert_eq!(stage.error_of(&member, data_type).await, None);
@@ -157,6 +167,11 @@ async fn a_page_with_only_broken_records_does_not_stop_the_read() {
         stored.len(),
         stage.listed(&member, DataType::Sleep).len() - 30
     );
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     assert_eq!(status.rejected_records, 30);
 }

@@ -58,6 +58,7 @@ async fn a_crowd_makes_the_calls_that_capacity_predicts_over_three_days() {
                 let context = SyncContext::scheduled(None, CancellationToken::new());
                 let report = stage
                     .engine
+                    .runs
                     .run(&plan, &context, &SilentObserver)
                     .await
                     .unwrap();
@@ -65,9 +66,10 @@ async fn a_crowd_makes_the_calls_that_capacity_predicts_over_three_days() {
             }
             CrowdDue::AppRequest(member) => {
                 let user_id = &members[member].user_id;
-                let today = stage.engine.today(user_id).await.unwrap();
+                let today = stage.engine.days.today(user_id).await.unwrap();
                 stage
                     .engine
+                    .days
                     .day(user_id, today, RefreshMode::Auto)
                     .await
                     .unwrap();

@@ -29,6 +29,7 @@ async fn the_address_of_the_consent_page_contains_all_scopes_and_the_state() {
 
     let url = stage
         .engine
+        .connections
         .begin_connect(&"a".parse().unwrap(), None, None)
         .await
         .unwrap();
@@ -47,13 +48,19 @@ async fn a_connect_stores_the_profile_the_consent_and_the_return_address() {
     let state = stage.state_for("ada", Some("app://health")).await;
     let code = stage.code_for(whoop_user_id);
 
-    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let completed = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await
+        .unwrap();
 
     assert_eq!(completed.user_id.as_str(), "ada");
     assert_eq!(completed.return_to.as_deref(), Some("app://health"));
     completed.first_sync.await.unwrap();
     let status = stage
         .engine
+        .operations
         .member_status(&completed.user_id)
         .await
         .unwrap();
@@ -70,7 +77,11 @@ async fn a_state_that_was_never_issued_is_unknown() {
     let stage = Stage::new().await;
     let code = stage.code_for(stage.world().people()[0]);
 
-    let connected = stage.engine.complete_connect("made up", &code).await;
+    let connected = stage
+        .engine
+        .connections
+        .complete_connect("made up", &code)
+        .await;
 
     assert!(matches!(connected, Err(ConnectError::StateUnknown)));
     assert_eq!(stage.world().call_count(), 0);
@@ -83,6 +94,7 @@ async fn a_state_works_once() {
     let state = stage.state_for("ada", None).await;
     let completed = stage
         .engine
+        .connections
         .complete_connect(&state, &stage.code_for(whoop_user_id))
         .await;
     completed.unwrap().first_sync.await.unwrap();
@@ -90,6 +102,7 @@ async fn a_state_works_once() {
 
     let reconnected = stage
         .engine
+        .connections
         .complete_connect(&state, &stage.code_for(whoop_user_id))
         .await;
 
@@ -105,8 +118,8 @@ async fn only_one_of_two_callbacks_with_the_same_state_connects() {
     let (one, two) = (stage.code_for(whoop_user_id), stage.code_for(whoop_user_id));
 
     let (one, two) = tokio::join!(
-        stage.engine.complete_connect(&state, &one),
-        stage.engine.complete_connect(&state, &two),
+        stage.engine.connections.complete_connect(&state, &one),
+        stage.engine.connections.complete_connect(&state, &two),
     );
 
     let connected = [&one, &two].iter().filter(|it| it.is_ok()).count();
@@ -125,6 +138,7 @@ async fn a_state_expires_after_ten_minutes() {
 
     let connected = stage
         .engine
+        .connections
         .complete_connect(&state, &stage.code_for(whoop_user_id))
         .await;
 
@@ -137,11 +151,20 @@ async fn a_member_who_refuses_uses_up_the_state_and_is_sent_back_to_the_app() {
     let stage = Stage::new().await;
     let state = stage.state_for("ada", Some("app://health")).await;
 
-    let return_to = stage.engine.cancel_connect(&state).await.unwrap();
+    let return_to = stage
+        .engine
+        .connections
+        .cancel_connect(&state)
+        .await
+        .unwrap();
 
     assert_eq!(return_to.as_deref(), Some("app://health"));
     let code = stage.code_for(stage.world().people()[0]);
-    let connected = stage.engine.complete_connect(&state, &code).await;
+    let connected = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await;
     assert!(matches!(connected, Err(ConnectError::StateUsed { .. })));
     assert_eq!(rows_of(&stage, "ada").await, 0);
 }
@@ -150,7 +173,11 @@ async fn a_member_who_refuses_uses_up_the_state_and_is_sent_back_to_the_app() {
 async fn assert_connect_fails_and_stores_nothing(stage: &Stage, code: &str) -> SyncError {
     let state = stage.state_for("ada", Some("app://health")).await;
 
-    let connected = stage.engine.complete_connect(&state, code).await;
+    let connected = stage
+        .engine
+        .connections
+        .complete_connect(&state, code)
+        .await;
 
     let Err(ConnectError::Failed { return_to, source }) = connected else {
         panic!("{connected:?}");
@@ -199,7 +226,8 @@ async fn a_browser_that_disconnects_does_not_prevent_the_connect() {
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(whoop_user_id);
     let engine = stage.engine.clone();
-    let browser = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
+    let browser =
+        tokio::spawn(async move { engine.connections.complete_connect(&state, &code).await });
     crate::harness::until("WHOOP has exchanged the code", || async {
         !stage.token_calls().is_empty()
     })
@@ -219,6 +247,7 @@ async fn a_reconnect_keeps_the_history_and_continues_from_its_end() {
     stage.read_whole_history(&member).await;
     stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
@@ -231,6 +260,7 @@ async fn a_reconnect_keeps_the_history_and_continues_from_its_end() {
     stage.assert_stored_is_truth(&reconnected).await;
     let status = stage
         .engine
+        .operations
         .member_status(&reconnected.user_id)
         .await
         .unwrap();
@@ -265,6 +295,7 @@ async fn another_whoop_account_is_refused_until_the_data_of_the_first_is_erased(
 
     stage
         .engine
+        .connections
         .disconnect(&member.user_id, true, &Actor::member())
         .await
         .unwrap();

@@ -425,6 +425,7 @@ impl World {
 
     async fn run(engine: &Engine, task: RunTask, context: &SyncContext) -> RunReport {
         engine
+            .runs
             .run(&plan(task), context, &SilentObserver)
             .await
             .unwrap()
@@ -497,7 +498,7 @@ impl World {
         let (context, other_context) = (webhook_context(), webhook_context());
         let killed = async {
             tokio::select! {
-                drained = self.engines[1].drain_webhooks(&other_context, true) => {
+                drained = self.engines[1].inbox.drain_webhooks(&other_context, true) => {
                     format!("{:?}", drained.unwrap())
                 }
                 () = until("the call at which the drain is killed", || async { world.call_count() >= calls }) => {
@@ -505,8 +506,10 @@ impl World {
                 }
             }
         };
-        let (drained, killed) =
-            tokio::join!(self.engines[0].drain_webhooks(&context, false), killed);
+        let (drained, killed) = tokio::join!(
+            self.engines[0].inbox.drain_webhooks(&context, false),
+            killed
+        );
         format!("{sent} webhooks: {:?} and {killed}", drained.unwrap())
     }
 
@@ -530,9 +533,13 @@ impl World {
             RefreshMode::Auto
         };
         let back = self.random.random_range(0..30);
-        let today = self.engines[0].today(&user_id).await.unwrap();
+        let today = self.engines[0].days.today(&user_id).await.unwrap();
         let date = today - chrono::Days::new(back);
-        let day = self.engines[0].day(&user_id, date, refresh).await.unwrap();
+        let day = self.engines[0]
+            .days
+            .day(&user_id, date, refresh)
+            .await
+            .unwrap();
         format!("app request of {user_id}: {:?}", day.meta.sync)
     }
 
@@ -541,6 +548,7 @@ impl World {
         let dry_run = self.random.random_bool(0.5);
         let user_id = self.members[index].user_id.clone();
         let report = self.engines[0]
+            .reconciliation
             .reconcile_member(&user_id, &context_without_retries(), &everything(dry_run))
             .await
             .unwrap();
@@ -635,6 +643,7 @@ impl World {
             let status = self
                 .stage
                 .engine
+                .operations
                 .member_status(&member.user_id)
                 .await
                 .unwrap();

@@ -157,6 +157,7 @@ async fn the_next_run_repairs_a_sync_that_was_killed_at_any_point() {
         let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
         let sync = tokio::spawn(async move {
             engine
+                .members
                 .sync_member(
                     &user_id,
                     &context_without_retries(),
@@ -190,12 +191,14 @@ async fn a_killed_sync_blocks_its_member_only_until_the_lease_expires() {
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
     let sync = tokio::spawn(async move {
         engine
+            .members
             .sync_member(&user_id, &context_without_retries(), &slot(Slot::Morning))
             .await
     });
     until("the sync holds the lease", || async {
         stage
             .engine
+            .operations
             .member_status(&member.user_id)
             .await
             .unwrap()
@@ -210,7 +213,9 @@ async fn a_killed_sync_blocks_its_member_only_until_the_lease_expires() {
     context_without_wait.lease_timeout = Duration::ZERO;
     let request = slot(Slot::Morning);
     let other = stage.another_engine();
-    let refused = other.sync_member(&member.user_id, &context_without_wait, &request);
+    let refused = other
+        .members
+        .sync_member(&member.user_id, &context_without_wait, &request);
     assert!(matches!(refused.await, Err(SyncError::Busy)));
 
     let seconds_left = stage
@@ -223,7 +228,9 @@ async fn a_killed_sync_blocks_its_member_only_until_the_lease_expires() {
     let seconds_left: u32 = seconds_left.unwrap().parse().unwrap();
     assert!(seconds_left <= 60, "{seconds_left} s");
     expire_the_lease(&stage, &member).await;
-    let report = other.sync_member(&member.user_id, &context_without_wait, &request);
+    let report = other
+        .members
+        .sync_member(&member.user_id, &context_without_wait, &request);
     assert_eq!(report.await.unwrap().outcome, MemberOutcome::Done);
 }
 
@@ -269,6 +276,7 @@ async fn a_failing_clean_up_does_not_lose_the_report_of_the_night_run() {
     let night = plan(RunTask::Sync(slot(Slot::Night)));
     let report = stage
         .engine
+        .runs
         .run(&night, &context_without_retries(), &SilentObserver)
         .await
         .unwrap();

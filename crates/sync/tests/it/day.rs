@@ -24,7 +24,7 @@ fn today() -> NaiveDate {
 /// Requests a day, after the log of calls was cleared.
 async fn request_day(stage: &Stage, member: &Member, date: NaiveDate, refresh: RefreshMode) -> Day {
     stage.world().reset_calls();
-    let day = stage.engine.day(&member.user_id, date, refresh).await;
+    let day = stage.engine.days.day(&member.user_id, date, refresh).await;
     day.unwrap()
 }
 
@@ -239,7 +239,7 @@ async fn a_scored_night_is_not_read_again_if_calls_are_scarce() {
         request_day(&stage, &member, date, RefreshMode::Force).await;
     }
     stage.advance(TimeDelta::hours(1));
-    let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
+    let spent = 1_000_000 - stage.engine.quota.remaining_quota().await.unwrap().day;
     let engine = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: spent + 2,
@@ -247,6 +247,7 @@ async fn a_scored_night_is_not_read_again_if_calls_are_scarce() {
     let before = stage.api_calls().len();
 
     let day = engine
+        .days
         .day(&member.user_id, date, RefreshMode::Auto)
         .await
         .unwrap();
@@ -265,6 +266,7 @@ async fn a_scored_night_is_not_read_again_if_calls_are_scarce() {
 
     let plenty = stage
         .engine
+        .days
         .day(&member.user_id, date, RefreshMode::Auto)
         .await
         .unwrap();
@@ -292,7 +294,7 @@ async fn a_night_that_was_scored_meanwhile_is_read_completely_even_if_calls_are_
         assert!(stage.execute(&sql, &member).await > 0);
     }
     stage.advance(TimeDelta::hours(1));
-    let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
+    let spent = 1_000_000 - stage.engine.quota.remaining_quota().await.unwrap().day;
     let engine = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: spent + 4,
@@ -300,6 +302,7 @@ async fn a_night_that_was_scored_meanwhile_is_read_completely_even_if_calls_are_
     stage.world().reset_calls();
 
     let day = engine
+        .days
         .day(&member.user_id, date, RefreshMode::Auto)
         .await
         .unwrap();

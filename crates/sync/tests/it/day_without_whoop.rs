@@ -19,6 +19,7 @@ async fn request_day(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
     stage.world().reset_calls();
     let day = stage
         .engine
+        .days
         .day(&member.user_id, date, RefreshMode::Auto)
         .await;
     day.unwrap()
@@ -147,6 +148,7 @@ async fn a_disconnected_member_gets_stored_data_without_a_call() {
     let (stage, member, before) = with_a_day_read_an_hour_ago().await;
     stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();

@@ -127,6 +127,7 @@ async fn an_incompletely_read_window_deletes_nothing() {
     let request = back_to(days_ago(90), &[DataType::Sleep]);
     let report = stage
         .engine
+        .members
         .sync_member(&member.user_id, &context, &request)
         .await
         .unwrap();

@@ -45,6 +45,7 @@ async fn a_disconnect_revokes_the_permission_and_deletes_the_tokens() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
@@ -64,6 +65,7 @@ async fn an_outage_of_whoop_does_not_prevent_a_disconnect() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
@@ -81,6 +83,7 @@ async fn a_member_in_reauth_required_can_disconnect() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
 
@@ -93,6 +96,7 @@ async fn a_member_is_not_synced_after_a_disconnect() {
     let (stage, member) = Stage::with_member().await;
     stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
@@ -101,6 +105,7 @@ async fn a_member_is_not_synced_after_a_disconnect() {
     let report = stage.sync(&member, &slot(Slot::Night)).await;
     let token = stage
         .engine
+        .calls
         .access_token(&member.user_id, &context_without_retries(), None)
         .await;
 
@@ -116,6 +121,7 @@ async fn a_second_disconnect_succeeds_and_that_of_an_unknown_member_fails() {
     for _ in 0..2 {
         let result = stage
             .engine
+            .connections
             .disconnect(&member.user_id, false, &Actor::member())
             .await;
         assert!(result.is_ok());
@@ -123,6 +129,7 @@ async fn a_second_disconnect_succeeds_and_that_of_an_unknown_member_fails() {
     let stranger = "stranger".parse().unwrap();
     let result = stage
         .engine
+        .connections
         .disconnect(&stranger, true, &Actor::member())
         .await;
     assert!(matches!(result, Err(SyncError::NotConnected)));
@@ -149,6 +156,7 @@ async fn an_erasure_deletes_the_rows_of_the_member_in_every_table() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&erased.user_id, true, &Actor::member())
         .await;
 
@@ -167,6 +175,7 @@ async fn an_erasure_works_during_an_outage_of_whoop() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&member.user_id, true, &Actor::member())
         .await
         .unwrap();

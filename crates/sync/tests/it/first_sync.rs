@@ -32,7 +32,11 @@ async fn connect_and_kill(stage: &Stage, engine: &Engine, index: usize) -> Membe
     let user = format!("member {index}");
     let state = stage.state_for(&user, None).await;
     let code = stage.code_for(whoop_user_id);
-    let completed = engine.complete_connect(&state, &code).await.unwrap();
+    let completed = engine
+        .connections
+        .complete_connect(&state, &code)
+        .await
+        .unwrap();
     completed.first_sync.abort();
     let _ = completed.first_sync.await;
     Member {
@@ -83,6 +87,7 @@ async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_
         let before = stage.api_calls().len();
         let process = stage.engine_within(limits);
         process
+            .first_syncs
             .resume_first_syncs(&context_without_retries())
             .await
             .unwrap();
@@ -120,12 +125,17 @@ async fn first_syncs_do_not_delay_other_members() {
         let user = format!("member {index}");
         let state = stage.state_for(&user, None).await;
         let code = stage.code_for(stage.world().people()[index]);
-        let completed = engine.complete_connect(&state, &code).await.unwrap();
+        let completed = engine
+            .connections
+            .complete_connect(&state, &code)
+            .await
+            .unwrap();
         first_syncs.push(completed.first_sync);
     }
 
     let began = Instant::now();
     let day = engine
+        .days
         .day(&active_member.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
@@ -147,8 +157,9 @@ async fn a_member_can_connect_when_the_day_quota_is_used_up_and_is_read_later() 
 
     assert_eq!(stage.connection_status(&member).await, "connected");
     assert_eq!(stage.api_calls().len(), 0);
-    let today = exhausted.today(&member.user_id).await.unwrap();
+    let today = exhausted.days.today(&member.user_id).await.unwrap();
     let day = exhausted
+        .days
         .day(&member.user_id, today, RefreshMode::Auto)
         .await
         .unwrap();
@@ -175,6 +186,7 @@ async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_n
 
     let process = stage.another_engine();
     process
+        .first_syncs
         .resume_first_syncs(&context_without_retries())
         .await
         .unwrap();
@@ -185,7 +197,12 @@ async fn a_process_killed_right_after_the_connect_loses_neither_the_connection_n
     );
     let height = "SELECT height_meter::TEXT FROM whoop_users WHERE user_id = $1";
     assert!(stage.text(height, &member).await.is_some());
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     assert!(status.types.iter().all(|(_, log)| {
         log.as_ref()
             .is_some_and(|log| log.last_sync_at == Some(stage.clock.now()))
@@ -200,6 +217,7 @@ async fn a_failing_profile_request_delays_the_first_sync_but_not_the_connect() {
     let member = connect_and_kill(&stage, &stage.another_engine(), 0).await;
     let failed = stage
         .engine
+        .members
         .sync_member(
             &member.user_id,
             &context_without_retries(),
@@ -229,6 +247,7 @@ async fn another_account_that_is_recognized_after_the_callback_is_refused_before
     let other = stage.world().people()[1];
     stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await
         .unwrap();
@@ -254,6 +273,7 @@ async fn another_account_that_is_recognized_after_the_callback_is_refused_before
     stage.advance(TimeDelta::minutes(2));
     stage
         .another_engine()
+        .revocations
         .revoke_due(&context_without_retries())
         .await
         .unwrap();
@@ -278,7 +298,8 @@ async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_r
     });
     let engine = stage.engine.clone();
     let (state, code) = (stage.state_for("mara", None).await, stage.code_for(first));
-    let first_connect = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
+    let first_connect =
+        tokio::spawn(async move { engine.connections.complete_connect(&state, &code).await });
     until("the first pair is stored", || async {
         count(&stage, "whoop_tokens").await == 1
     })
@@ -298,6 +319,7 @@ async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_r
     stage.advance(TimeDelta::minutes(2));
     stage
         .another_engine()
+        .revocations
         .revoke_due(&context_without_retries())
         .await
         .unwrap();
@@ -318,9 +340,10 @@ async fn an_app_request_of_a_new_member_does_not_use_the_share_of_the_others() {
     let member = connect_and_kill(&stage, &exhausted, 0).await;
     forget_calls(&stage).await;
 
-    let today = stage.engine.today(&member.user_id).await.unwrap();
+    let today = stage.engine.days.today(&member.user_id).await.unwrap();
     let day = stage
         .engine
+        .days
         .day(&member.user_id, today, RefreshMode::Auto)
         .await
         .unwrap();
@@ -339,7 +362,11 @@ async fn a_consent_without_the_profile_connects_no_member() {
     let state = stage.state_for("ada", None).await;
     let code = stage.code_without("read:profile", stage.world().people()[0]);
 
-    let refused = stage.engine.complete_connect(&state, &code).await;
+    let refused = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await;
 
     let Err(ConnectError::Failed { source, .. }) = refused else {
         panic!("{refused:?}");

@@ -23,7 +23,12 @@ async fn without_workouts() -> (Stage, Member) {
 async fn connect(stage: &Stage, whoop_user_id: i64, without: &str) -> Member {
     let state = stage.state_for("mara", None).await;
     let code = stage.code_without(without, whoop_user_id);
-    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let completed = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await
+        .unwrap();
     completed.first_sync.await.unwrap();
     Member {
         user_id: completed.user_id,
@@ -55,6 +60,7 @@ async fn a_data_type_that_was_not_granted_is_never_read_and_fails_no_run() {
         let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
         let run = stage
             .engine
+            .runs
             .run(&plan, &context, &SilentObserver)
             .await
             .unwrap();
@@ -77,6 +83,7 @@ async fn the_granted_data_types_of_the_day_are_fresh() {
 
     let day = stage
         .engine
+        .days
         .day(&member.user_id, now().date_naive(), RefreshMode::Auto)
         .await
         .unwrap();
@@ -101,6 +108,7 @@ async fn a_forced_read_does_not_read_a_data_type_that_was_not_granted() {
 
     let day = stage
         .engine
+        .days
         .day(&member.user_id, now().date_naive(), RefreshMode::Force)
         .await
         .unwrap();
@@ -108,7 +116,12 @@ async fn a_forced_read_does_not_read_a_data_type_that_was_not_granted() {
 
     assert_eq!(day.meta.detail, None);
     assert!(!has_requested_workouts(&stage));
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     assert!(status.history_complete());
     assert!(status.history_from().is_some());
 }
@@ -163,7 +176,12 @@ async fn connecting_again_with_fewer_scopes_keeps_the_stored_records() {
     let state = stage.state_for(member.user_id.as_str(), None).await;
     let code = stage.code_without("read:workout", member.whoop_user_id);
 
-    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let completed = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await
+        .unwrap();
     completed.first_sync.await.unwrap();
 
     assert!(before > 0);

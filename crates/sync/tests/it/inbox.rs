@@ -107,6 +107,7 @@ async fn a_week_of_fifty_members_with_faulty_webhooks_ends_each_night_equal_to_w
     let history = harness::plan(RunTask::Backfill { from: None });
     stage
         .engine
+        .runs
         .run(&history, &context(), &SilentObserver)
         .await
         .unwrap();
@@ -125,6 +126,7 @@ async fn a_week_of_fifty_members_with_faulty_webhooks_ends_each_night_equal_to_w
                 let plan = harness::plan(RunTask::Sync(harness::slot(slot)));
                 let report = stage
                     .engine
+                    .runs
                     .run(&plan, &context(), &SilentObserver)
                     .await
                     .unwrap();
@@ -137,8 +139,8 @@ async fn a_week_of_fifty_members_with_faulty_webhooks_ends_each_night_equal_to_w
             }
             Due::Crowd(CrowdDue::AppRequest(member)) => {
                 let user_id = &members[member].user_id;
-                let today = stage.engine.today(user_id).await.unwrap();
-                let day = stage.engine.day(user_id, today, RefreshMode::Auto);
+                let today = stage.engine.days.today(user_id).await.unwrap();
+                let day = stage.engine.days.day(user_id, today, RefreshMode::Auto);
                 day.await.unwrap();
                 followers[member]
                     .poll(&stage.engine, random.random_range(1..50))
@@ -232,7 +234,10 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
 
     // The app requests the night, because the night has no score yet.
     let date = stage.latest_day(&member).await;
-    let request = stage.engine.day(&member.user_id, date, RefreshMode::Auto);
+    let request = stage
+        .engine
+        .days
+        .day(&member.user_id, date, RefreshMode::Auto);
     request.await.unwrap();
 
     let stored = stage.stored(&member, DataType::Recovery).await;
@@ -270,7 +275,7 @@ impl Stage {
     /// Processes the due events, as an API process does.
     async fn drain(&self) -> DrainReport {
         let context = SyncContext::webhook(CancellationToken::new());
-        let drained = self.engine.drain_webhooks(&context, true);
+        let drained = self.engine.inbox.drain_webhooks(&context, true);
         drained.await.unwrap()
     }
 

@@ -45,7 +45,12 @@ async fn after_two_years() -> (Stage, Member, Member) {
 }
 
 async fn gaps(stage: &Stage, member: &Member) -> usize {
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     let logs = status.types.into_iter().filter_map(|(_, log)| log);
     logs.filter_map(|log| log.coverage())
         .filter(|known| known.earlier.is_some())
@@ -80,6 +85,7 @@ async fn a_sync_after_two_years_reads_two_pages_and_the_backfill_reads_the_gap()
     stage.world().reset_calls();
     let backfill = plan(RunTask::Backfill { from: None });
     let run = engine
+        .runs
         .run(&backfill, &context_without_retries(), &SilentObserver)
         .await
         .unwrap();
@@ -93,7 +99,12 @@ async fn a_sync_after_two_years_reads_two_pages_and_the_backfill_reads_the_gap()
     stage.assert_stored_is_truth(&absent).await;
     stage.assert_days_follow_from_whoops_records(&absent).await;
     stage.read_whole_history(&absent).await;
-    let status = stage.engine.member_status(&absent.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&absent.user_id)
+        .await
+        .unwrap();
     assert!(status.history_complete());
 }
 
@@ -131,7 +142,8 @@ async fn app_requests_of_other_members_are_answered_during_a_backfill() {
         let (user_id, stop) = (absent.user_id.clone(), stop.clone());
         tokio::spawn(async move {
             let context = SyncContext::scheduled(None, stop);
-            run.sync_member(&user_id, &context, &history(&DataType::ALL))
+            run.members
+                .sync_member(&user_id, &context, &history(&DataType::ALL))
                 .await
         })
     };
@@ -142,7 +154,7 @@ async fn app_requests_of_other_members_are_answered_during_a_backfill() {
     })
     .await;
 
-    let app_requests = (0..3).map(|_| app.day(&other.user_id, date, RefreshMode::Force));
+    let app_requests = (0..3).map(|_| app.days.day(&other.user_id, date, RefreshMode::Force));
     for day in join_all(app_requests).await {
         let day = day.unwrap();
         assert!(
@@ -171,6 +183,7 @@ async fn a_process_that_is_killed_during_a_backfill_loses_nothing() {
     let killed = tokio::spawn(async move {
         let context = context_without_retries();
         engine
+            .members
             .sync_member(&user_id, &context, &history(&DataType::ALL))
             .await
     });
@@ -205,7 +218,7 @@ async fn during_a_backfill_older_days_remain_known_and_days_in_the_gap_are_not_s
     let in_gap = two_years_ago().date_naive() + Days::new(300);
     let request_day = async |date, refresh| {
         stage.world().reset_calls();
-        let day = stage.engine.day(&absent.user_id, date, refresh).await;
+        let day = stage.engine.days.day(&absent.user_id, date, refresh).await;
         day.unwrap()
     };
 

@@ -15,7 +15,12 @@ async fn count(stage: &Stage, from: &str) -> i64 {
 async fn revoke_due_after(stage: &Stage, after: TimeDelta) {
     stage.advance(after);
     let context = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
-    stage.another_engine().revoke_due(&context).await.unwrap();
+    stage
+        .another_engine()
+        .revocations
+        .revoke_due(&context)
+        .await
+        .unwrap();
 }
 
 fn active_grants(stage: &Stage, whoop_user_id: i64) -> usize {
@@ -86,7 +91,8 @@ async fn an_erasure_during_the_code_exchange_stores_no_connection() {
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(person);
     let engine = stage.engine.clone();
-    let callback = tokio::spawn(async move { engine.complete_connect(&state, &code).await });
+    let callback =
+        tokio::spawn(async move { engine.connections.complete_connect(&state, &code).await });
     until("the state is used", || async {
         count(&stage, "whoop_oauth_states WHERE used_at IS NOT NULL").await == 1
     })
@@ -94,6 +100,7 @@ async fn an_erasure_during_the_code_exchange_stores_no_connection() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&"ada".parse().unwrap(), true, &Actor::member())
         .await;
 
@@ -133,7 +140,7 @@ async fn a_pair_that_a_killed_process_held_is_revoked_after_five_minutes() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let connect = engine.complete_connect(&state, &code);
+            let connect = engine.connections.complete_connect(&state, &code);
             let _ = tokio::time::timeout(std::time::Duration::from_secs(2), connect).await;
         });
         runtime.shutdown_background();
@@ -160,13 +167,18 @@ async fn a_revocation_waits_for_a_connect_under_way() {
     let code = stage.code_for(person);
     let held = stage
         .engine
+        .confirmations
         .prepare_confirmation(&state, &code)
         .await
         .unwrap();
 
     revoke_due_after(&stage, TimeDelta::seconds(30)).await;
     let user_id = "ada".parse().unwrap();
-    let first_sync = stage.engine.confirm_connect(&user_id, &held.word).await;
+    let first_sync = stage
+        .engine
+        .confirmations
+        .confirm_connect(&user_id, &held.word)
+        .await;
     first_sync.unwrap().await.unwrap();
     revoke_due_after(&stage, TimeDelta::minutes(2)).await;
 
@@ -189,6 +201,7 @@ async fn a_connect_that_is_never_confirmed_is_revoked() {
     let state = stage.state_for("ada", None).await;
     let held = stage
         .engine
+        .confirmations
         .prepare_confirmation(&state, &stage.code_for(person))
         .await
         .unwrap();
@@ -204,7 +217,11 @@ async fn a_connect_that_is_never_confirmed_is_revoked() {
         assert_eq!(count(&stage, table).await, 0, "{table}");
     }
     let user_id = "ada".parse().unwrap();
-    let late = stage.engine.confirm_connect(&user_id, &held.word).await;
+    let late = stage
+        .engine
+        .confirmations
+        .confirm_connect(&user_id, &held.word)
+        .await;
     assert!(matches!(late, Err(ConfirmError::Unknown)));
 }
 
@@ -220,6 +237,7 @@ async fn the_later_of_two_unconfirmed_connects_counts_and_is_not_ended_with_the_
         words.push(
             stage
                 .engine
+                .confirmations
                 .prepare_confirmation(&state, &code)
                 .await
                 .unwrap()
@@ -227,10 +245,18 @@ async fn the_later_of_two_unconfirmed_connects_counts_and_is_not_ended_with_the_
         );
     }
 
-    let earlier = stage.engine.confirm_connect(&user_id, &words[0]).await;
+    let earlier = stage
+        .engine
+        .confirmations
+        .confirm_connect(&user_id, &words[0])
+        .await;
     assert!(matches!(earlier, Err(ConfirmError::Unknown)));
     revoke_due_after(&stage, TimeDelta::minutes(5)).await;
-    let later = stage.engine.confirm_connect(&user_id, &words[1]).await;
+    let later = stage
+        .engine
+        .confirmations
+        .confirm_connect(&user_id, &words[1])
+        .await;
     later.unwrap().await.unwrap();
     revoke_due_after(&stage, TimeDelta::minutes(30)).await;
 
@@ -250,11 +276,11 @@ async fn the_night_run_deletes_connects_that_were_never_completed() {
     let stage = Stage::new().await;
     stage.state_for("ada", None).await;
     stage.advance(TimeDelta::hours(23));
-    stage.engine.purge_expired().await.unwrap();
+    stage.engine.retention.purge_expired().await.unwrap();
     assert_eq!(count(&stage, "whoop_oauth_states").await, 1);
 
     stage.advance(TimeDelta::hours(2));
-    stage.engine.purge_expired().await.unwrap();
+    stage.engine.retention.purge_expired().await.unwrap();
 
     assert_eq!(count(&stage, "whoop_oauth_states").await, 0);
 }

@@ -26,6 +26,7 @@ async fn read_while(
     let request = back_to(now() - TimeDelta::days(90), &[data_type]);
     let sync = tokio::spawn(async move {
         engine
+            .members
             .sync_member(&user_id, &context_without_retries(), &request)
             .await
     });

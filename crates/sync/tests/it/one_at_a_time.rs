@@ -35,7 +35,7 @@ async fn ten_at_once(refresh: RefreshMode) -> (Stage, Vec<Day>) {
     let (stage, member, date) = with_a_slow_whoop().await;
     let engines = [stage.engine.clone(), stage.another_engine()];
 
-    let callers = (0..10).map(|nth| engines[nth % 2].day(&member.user_id, date, refresh));
+    let callers = (0..10).map(|nth| engines[nth % 2].days.day(&member.user_id, date, refresh));
     let days = join_all(callers).await;
 
     (stage, days.into_iter().map(Result::unwrap).collect())
@@ -110,8 +110,8 @@ async fn two_overlapping_runs_read_every_member_once() {
     let (first, second) = (context_without_retries(), context_without_retries());
 
     let (first, second) = tokio::join!(
-        one.run(&plan, &first, &SilentObserver),
-        other.run(&plan, &second, &SilentObserver)
+        one.runs.run(&plan, &first, &SilentObserver),
+        other.runs.run(&plan, &second, &SilentObserver)
     );
 
     let (first, second) = (first.unwrap(), second.unwrap());
@@ -141,8 +141,10 @@ async fn a_sync_that_waits_for_another_shares_its_result() {
     let (context, other_context) = (context_without_retries(), context_without_retries());
 
     let (first, second) = tokio::join!(
-        one.sync_member(&member.user_id, &context, &all),
-        other.sync_member(&member.user_id, &other_context, &morning)
+        one.members.sync_member(&member.user_id, &context, &all),
+        other
+            .members
+            .sync_member(&member.user_id, &other_context, &morning)
     );
 
     let mut outcomes = [first.unwrap().outcome, second.unwrap().outcome];
@@ -162,13 +164,17 @@ async fn a_forced_read_within_a_minute_of_the_last_one_shares_its_result() {
     let date = stage.latest_day(&member).await;
     let force = async || {
         stage.world().reset_calls();
-        let day = engine.day(&member.user_id, date, RefreshMode::Force).await;
+        let day = engine
+            .days
+            .day(&member.user_id, date, RefreshMode::Force)
+            .await;
         (day.unwrap().meta.sync, stage.api_calls().len())
     };
     let sync_on_request = async |request: &SyncRequest| {
         stage.world().reset_calls();
         let context = SyncContext::interactive();
         let report = engine
+            .members
             .sync_on_request(&member.user_id, &context, request)
             .await;
         (report.unwrap().outcome, stage.api_calls().len())

@@ -27,6 +27,7 @@ async fn assert_refresh_is_retried(fault: Fault) {
 
     let token = stage
         .engine
+        .calls
         .access_token(&member.user_id, &interactive_context(), None)
         .await;
 
@@ -69,6 +70,7 @@ async fn a_lasting_outage_of_whoop_does_not_end_the_connection() {
         stage.world().add_fault(fault);
         let token = stage
             .engine
+            .calls
             .access_token(&member.user_id, &context_without_retries(), None)
             .await;
         assert!(token.unwrap_err().is_refresh_failure());
@@ -91,7 +93,11 @@ async fn a_refused_refresh_token_requires_reauthorization_and_is_not_sent_again(
         interactive_context(),
     );
 
-    let callers = (0..10).map(|nth| engines[nth % 2].access_token(&member.user_id, &context, None));
+    let callers = (0..10).map(|nth| {
+        engines[nth % 2]
+            .calls
+            .access_token(&member.user_id, &context, None)
+    });
     for answer in join_all(callers).await {
         assert!(matches!(answer, Err(SyncError::ReauthRequired)));
     }
@@ -147,6 +153,7 @@ async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
     let old = tokio::spawn(async move {
         engine
+            .calls
             .access_token(&user_id, &context_without_retries(), None)
             .await
     });

@@ -39,6 +39,7 @@ async fn with_real_limits() -> (Stage, Member, SecretString) {
     let member = stage.connect_person(0).await;
     let token = stage
         .engine
+        .calls
         .access_token(&member.user_id, &SyncContext::interactive(), None)
         .await
         .unwrap();
@@ -57,7 +58,7 @@ async fn calls_of(
     count: usize,
 ) -> usize {
     let answers = join_all((0..count).map(|_| {
-        let whoop = engine.whoop_for(context);
+        let whoop = engine.quota.whoop_for(context);
         async move { whoop.fetch_profile(token).await }
     }));
     let made = answers.await.into_iter().filter(|answer| match answer {
@@ -85,7 +86,7 @@ async fn four_processes_share_the_minute_window_and_cause_no_429() {
     let before = stage.world().call_count();
     let processes: Vec<Engine> = (0..4).map(|_| stage.engine_within(LIMITS)).collect();
     // The ledger already has the connect's calls, which were made with other limits.
-    let remaining = processes[0].remaining_quota().await.unwrap().minute as usize;
+    let remaining = processes[0].quota.remaining_quota().await.unwrap().minute as usize;
 
     // Waits for a slow PostgreSQL, but not until the next minute window.
     let mut context = context_without_wait(PriorityClass::Interactive);
@@ -100,7 +101,10 @@ async fn four_processes_share_the_minute_window_and_cause_no_429() {
     assert_eq!(made.iter().sum::<usize>(), remaining);
     assert_eq!(stage.world().call_count(), before + remaining);
     assert_eq!(refusals(&stage), 0);
-    assert_eq!(processes[3].remaining_quota().await.unwrap().minute, 0);
+    assert_eq!(
+        processes[3].quota.remaining_quota().await.unwrap().minute,
+        0
+    );
 }
 
 #[tokio::test]
@@ -112,7 +116,7 @@ async fn runs_do_not_use_the_share_of_interactive_requests() {
     calls(&run, &token, PriorityClass::Scheduled, 200).await;
     calls(&run, &token, PriorityClass::Backfill, 200).await;
 
-    assert!(run.remaining_quota().await.unwrap().minute >= 20);
+    assert!(run.quota.remaining_quota().await.unwrap().minute >= 20);
     assert_eq!(
         calls(&app, &token, PriorityClass::Interactive, 20).await,
         20
@@ -127,6 +131,7 @@ async fn calls_of_another_program_are_counted_before_whoop_refuses() {
     for _ in 0..70 {
         stage
             .engine
+            .quota
             .whoop_for(&context_without_wait(PriorityClass::Interactive))
             .fetch_profile(&token)
             .await
@@ -163,13 +168,22 @@ async fn a_429_of_one_process_stops_all_processes() {
     );
     let context = context_without_wait(PriorityClass::Interactive);
     let report = other
+        .members
         .sync_member(&member.user_id, &context, &slot(Slot::Morning))
         .await
         .unwrap();
 
     assert_eq!(stage.world().call_count(), sent, "nothing was sent");
     assert!(report.retry_after_seconds > Some(0), "{report:?}");
-    assert!(other.remaining_quota().await.unwrap().closed_for.is_some());
+    assert!(
+        other
+            .quota
+            .remaining_quota()
+            .await
+            .unwrap()
+            .closed_for
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -184,6 +198,7 @@ async fn no_call_is_sent_to_whoop_without_the_database() {
         .unwrap();
 
     let answer = engine
+        .quota
         .whoop_for(&context_without_wait(PriorityClass::Interactive))
         .fetch_profile(&token)
         .await;
@@ -204,7 +219,7 @@ async fn an_unreadable_quota_ledger_is_reset() {
         calls(&engine, &token, PriorityClass::Interactive, 3).await,
         3
     );
-    assert!(engine.remaining_quota().await.unwrap().minute < 100);
+    assert!(engine.quota.remaining_quota().await.unwrap().minute < 100);
 }
 
 #[tokio::test]
@@ -217,6 +232,7 @@ async fn a_run_that_waits_for_the_quota_yields_to_an_app_request() {
     };
     let token = stage
         .engine
+        .calls
         .access_token(&member.user_id, &SyncContext::interactive(), None)
         .await
         .unwrap();
@@ -243,13 +259,17 @@ async fn a_run_that_waits_for_the_quota_yields_to_an_app_request() {
                 })
                 .await;
                 let context = SyncContext::interactive();
-                let served = app.sync_member(&member.user_id, &context, &request).await;
+                let served = app
+                    .members
+                    .sync_member(&member.user_id, &context, &request)
+                    .await;
                 assert_eq!(served.unwrap().outcome, MemberOutcome::Done);
             }
             stop.cancel();
         };
 
-        let (report, ()) = tokio::join!(run.run(&plan, &context, &SilentObserver), app_requests);
+        let (report, ()) =
+            tokio::join!(run.runs.run(&plan, &context, &SilentObserver), app_requests);
 
         let report = report.unwrap();
         assert!(report.stopped && report.failed == 0, "{report:?}");
@@ -279,11 +299,13 @@ async fn a_member_with_too_many_app_requests_is_deferred_and_others_are_not() {
     });
     let before = stage.api_calls().len();
     let mut day = engine
+        .days
         .day(&busy.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
     for _ in 0..30 {
         day = engine
+            .days
             .day(&busy.user_id, date, RefreshMode::Force)
             .await
             .unwrap();
@@ -294,6 +316,7 @@ async fn a_member_with_too_many_app_requests_is_deferred_and_others_are_not() {
     assert!(detail.contains("used up their share"), "{detail}");
     assert_eq!(stage.api_calls().len() - before, 40, "5 % of 800");
     let day = engine
+        .days
         .day(&other.user_id, date, RefreshMode::Force)
         .await
         .unwrap();
@@ -315,6 +338,7 @@ async fn a_failing_member_is_retried_after_half_of_the_time_since_the_first_fail
         let context = SyncContext::scheduled(None, CancellationToken::new());
         let report = stage
             .engine
+            .runs
             .run(
                 &plan(RunTask::Sync(slot(Slot::Evening))),
                 &context,
@@ -370,6 +394,7 @@ async fn calls_pause_during_an_outage_until_the_first_answer() {
     for member in &members {
         stage
             .engine
+            .calls
             .access_token(&member.user_id, &SyncContext::interactive(), None)
             .await
             .unwrap();
@@ -380,6 +405,7 @@ async fn calls_pause_during_an_outage_until_the_first_answer() {
     for member in &members {
         let day = stage
             .engine
+            .days
             .day(&member.user_id, date, RefreshMode::Force)
             .await
             .unwrap();
@@ -396,10 +422,12 @@ async fn calls_pause_during_an_outage_until_the_first_answer() {
     let engine = stage.another_engine();
     // The first call is the probe; concurrent calls are still refused.
     engine
+        .days
         .day(&members[2].user_id, date, RefreshMode::Force)
         .await
         .unwrap();
     let day = engine
+        .days
         .day(&members[3].user_id, date, RefreshMode::Force)
         .await
         .unwrap();
@@ -416,7 +444,7 @@ async fn a_caller_behind_one_with_a_longer_timeout_is_deferred_after_its_own_tim
     let patient_context =
         SyncContext::scheduled(None, CancellationToken::new()).with_class(PriorityClass::Backfill);
     let waiting = {
-        let (whoop, token) = (engine.whoop_for(&patient_context), token.clone());
+        let (whoop, token) = (engine.quota.whoop_for(&patient_context), token.clone());
         tokio::spawn(async move { whoop.fetch_profile(&token).await.map(drop) })
     };
     tokio::task::yield_now().await;
@@ -433,7 +461,7 @@ async fn a_caller_behind_one_with_a_longer_timeout_is_deferred_after_its_own_tim
 async fn permits_of_cancelled_callers_are_given_back() {
     let (stage, _, token) = with_real_limits().await;
     let engine = stage.engine_within(LIMITS);
-    let before = engine.remaining_quota().await.unwrap().minute;
+    let before = engine.quota.remaining_quota().await.unwrap().minute;
     let version = async || -> i64 {
         let sql = "SELECT version FROM whoop_call_budget";
         stage.sql.query_one(sql, &[]).await.unwrap().get(0)
@@ -443,7 +471,7 @@ async fn permits_of_cancelled_callers_are_given_back() {
     stage.sql.batch_execute(lock).await.unwrap();
     let callers: Vec<_> = (0..8)
         .map(|_| {
-            let whoop = engine.whoop_for(&SyncContext::interactive());
+            let whoop = engine.quota.whoop_for(&SyncContext::interactive());
             let token = token.clone();
             tokio::spawn(async move { whoop.fetch_profile(&token).await.map(drop) })
         })
@@ -463,7 +491,7 @@ async fn permits_of_cancelled_callers_are_given_back() {
 
     until("permits were taken and given back", async || {
         let is_asked = version().await >= first + 2;
-        is_asked && engine.remaining_quota().await.unwrap().minute == before
+        is_asked && engine.quota.remaining_quota().await.unwrap().minute == before
     })
     .await;
 }

@@ -35,6 +35,7 @@ async fn a_sync_far_back_runs_in_the_backfill_class_and_reads_covered_records_ag
     let request = back_to(now() - TimeDelta::days(120), &DataType::ALL);
     let report = stage
         .engine
+        .background
         .sync_in_background(&member.user_id, &context_without_retries(), &request)
         .await
         .unwrap();
@@ -62,6 +63,7 @@ async fn an_app_request_is_served_between_two_pages_of_a_background_sync() {
     let (engine, user_id) = (stage.another_engine(), member.user_id.clone());
     let background = tokio::spawn(async move {
         engine
+            .background
             .sync_in_background(&user_id, &context_without_retries(), &request)
             .await
     });
@@ -90,6 +92,7 @@ async fn an_app_request_is_served_between_two_pages_of_a_background_sync() {
 
     let app_request = stage
         .engine
+        .members
         .sync_member(
             &member.user_id,
             &SyncContext::interactive(),
@@ -123,6 +126,7 @@ async fn a_background_sync_in_a_slow_call_releases_the_lease_before_the_app_requ
         let context = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
         let request = slot(Slot::Afternoon);
         engine
+            .background
             .sync_in_background(&user_id, &context, &request)
             .await
     });
@@ -136,6 +140,7 @@ async fn a_background_sync_in_a_slow_call_releases_the_lease_before_the_app_requ
     let began = Instant::now();
     let app_request = stage
         .engine
+        .members
         .sync_member(
             &member.user_id,
             &SyncContext::interactive(),
@@ -161,6 +166,7 @@ async fn a_background_sync_that_waits_for_a_rate_limit_releases_the_lease() {
         let request = slot(Slot::Afternoon);
         tokio::spawn(async move {
             engine
+                .background
                 .sync_in_background(&user_id, &context, &request)
                 .await
         })
@@ -170,6 +176,7 @@ async fn a_background_sync_that_waits_for_a_rate_limit_releases_the_lease() {
 
     let app_request = stage
         .engine
+        .members
         .sync_member(
             &member.user_id,
             &SyncContext::interactive(),

@@ -25,6 +25,7 @@ fn half_a_year(dry_run: bool) -> ReconcileRequest {
 async fn reconcile(stage: &Stage, member: &Member, request: ReconcileRequest) -> MemberReport {
     stage
         .engine
+        .reconciliation
         .reconcile_member(&member.user_id, &context_without_retries(), &request)
         .await
         .unwrap()
@@ -321,7 +322,12 @@ async fn a_record_that_cannot_be_read_is_no_difference_and_is_counted_as_set_asi
             (compared(&report), report.stored().rejected),
             (records - 1, 1)
         );
-        let status = stage.engine.member_status(&member.user_id).await.unwrap();
+        let status = stage
+            .engine
+            .operations
+            .member_status(&member.user_id)
+            .await
+            .unwrap();
         assert_eq!(status.rejected_records, set_aside);
     }
 }
@@ -341,7 +347,12 @@ async fn a_record_that_was_set_aside_and_can_be_parsed_now_is_reported_as_missin
         found(&report),
         [(DataType::Workout, id, DifferenceCause::Missing)]
     );
-    let status = stage.engine.member_status(&member.user_id).await.unwrap();
+    let status = stage
+        .engine
+        .operations
+        .member_status(&member.user_id)
+        .await
+        .unwrap();
     assert_eq!(status.rejected_records, 0);
     stage.assert_stored_is_truth(&member).await;
 }

@@ -35,7 +35,7 @@ fn delay_answer(stage: &Stage, millis: u64) {
 
 fn refresh(stage: &Stage, member: &Member, context: SyncContext) -> JoinHandle<Token> {
     let (engine, user_id) = (stage.engine.clone(), member.user_id.clone());
-    tokio::spawn(async move { engine.access_token(&user_id, &context, None).await })
+    tokio::spawn(async move { engine.calls.access_token(&user_id, &context, None).await })
 }
 
 async fn until_whoop_has_replaced_the_pair(stage: &Stage, member: &Member) {
@@ -175,6 +175,7 @@ async fn no_transaction_is_open_while_whoop_answers() {
     // A new process, because the setting applies only to new connections.
     let token = stage
         .another_engine()
+        .calls
         .access_token(&member.user_id, &context_without_retries(), None)
         .await;
 
@@ -221,6 +222,7 @@ async fn a_disconnect_during_a_refresh_revokes_the_new_pair() {
 
         let result = stage
             .engine
+            .connections
             .disconnect(&member.user_id, erase, &Actor::member())
             .await;
 
@@ -246,6 +248,7 @@ async fn the_pair_of_a_refresh_is_revoked_if_a_new_connect_was_stored_first() {
     stage.advance(TimeDelta::minutes(5));
     stage
         .engine
+        .revocations
         .revoke_due(&context_without_retries())
         .await
         .unwrap();
@@ -275,6 +278,7 @@ impl Process {
         let (engine, user_id) = (self.engine.clone(), member.user_id.clone());
         self.runtime.spawn(async move {
             engine
+                .calls
                 .access_token(&user_id, &context_without_retries(), None)
                 .await
         });

@@ -49,6 +49,7 @@ async fn run(stage: &Stage) -> RunReport {
     let plan = plan(RunTask::Sync(slot(Slot::Night)));
     stage
         .engine
+        .runs
         .run(&plan, &context_without_retries(), &SilentObserver)
         .await
         .unwrap()
@@ -57,6 +58,7 @@ async fn run(stage: &Stage) -> RunReport {
 async fn try_token(stage: &Stage, member: &Member) -> Result<(), SyncError> {
     let token = stage
         .engine
+        .calls
         .access_token(&member.user_id, &context_without_retries(), None)
         .await;
     token.map(drop)
@@ -99,6 +101,7 @@ async fn refused_tokens_of_four_members_do_not_delay_a_run() {
     let plan = plan(RunTask::Sync(slot(Slot::Night)));
     let report = stage
         .engine
+        .runs
         .run(&plan, &context_without_retries(), &order)
         .await
         .unwrap();
@@ -303,7 +306,10 @@ async fn a_valid_pair_of_a_refused_member_is_renewed_by_a_retry() {
 
     let retry = async |member: &Member| {
         let context = context_without_retries();
-        let retried = stage.engine.retry_connection(&member.user_id, &context);
+        let retried = stage
+            .engine
+            .refresher
+            .retry_connection(&member.user_id, &context);
         retried.await.unwrap()
     };
 

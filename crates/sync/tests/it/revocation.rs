@@ -30,6 +30,7 @@ async fn disconnect_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
     stage.world().add_fault(Fault::status("*", 503));
     let result = stage
         .engine
+        .connections
         .disconnect(&member.user_id, erase, &Actor::member())
         .await;
     assert_eq!(result.unwrap().revocation, RevocationOutcome::Pending);
@@ -40,7 +41,12 @@ async fn disconnect_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
 async fn revoke_due_after(stage: &Stage, after: TimeDelta) {
     stage.advance(after);
     let context = SyncContext::scheduled(None, tokio_util::sync::CancellationToken::new());
-    stage.another_engine().revoke_due(&context).await.unwrap();
+    stage
+        .another_engine()
+        .revocations
+        .revoke_due(&context)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -150,6 +156,7 @@ async fn one_of_two_members_with_the_same_whoop_account_can_disconnect_alone() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&leaving.user_id, true, &Actor::member())
         .await
         .unwrap();
@@ -162,6 +169,7 @@ async fn one_of_two_members_with_the_same_whoop_account_can_disconnect_alone() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&staying.user_id, true, &Actor::member())
         .await
         .unwrap();
@@ -189,6 +197,7 @@ async fn a_scheduled_run_revokes_the_permissions_that_are_due() {
     let plan = plan(RunTask::Sync(slot(Slot::Morning)));
     stage
         .engine
+        .runs
         .run(&plan, &context_without_retries(), &SilentObserver)
         .await
         .unwrap();
@@ -203,6 +212,7 @@ async fn an_erasure_stores_a_receipt_that_identifies_no_member() {
 
     let result = stage
         .engine
+        .connections
         .disconnect(&member.user_id, true, &Actor::member())
         .await;
 

@@ -27,10 +27,19 @@ async fn no_secret_is_logged_printed_or_stored_in_plain_text() {
     let state = stage.state_for("member 0", Some("app://back")).await;
     let code = stage.code_for(whoop_user_id);
     secrets.extend([state.clone(), code.clone()]);
-    let completed = stage.engine.complete_connect(&state, &code).await.unwrap();
+    let completed = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await
+        .unwrap();
     write!(printed, "{:?} {completed:?}", stage.engine).unwrap();
     completed.first_sync.await.unwrap();
-    let again = stage.engine.complete_connect(&state, &code).await;
+    let again = stage
+        .engine
+        .connections
+        .complete_connect(&state, &code)
+        .await;
     write!(printed, "{again:?}").unwrap();
     remember_tokens(&mut secrets);
     let member = stage.connect("member 0", whoop_user_id).await;
@@ -52,6 +61,7 @@ async fn no_secret_is_logged_printed_or_stored_in_plain_text() {
         let report = stage.sync(&member, &request).await;
         let token = stage
             .engine
+            .calls
             .access_token(&member.user_id, &context_without_retries(), None)
             .await;
         write!(printed, "{report:?} {token:?}").unwrap();
@@ -66,16 +76,18 @@ async fn no_secret_is_logged_printed_or_stored_in_plain_text() {
     let report = stage.sync(&member, &slot(Slot::Night)).await;
     let day = stage
         .engine
+        .days
         .day(&member.user_id, now().date_naive(), Default::default())
         .await;
     write!(printed, "{report:?} {day:?}").unwrap();
     remember_tokens(&mut secrets);
-    let status = stage.engine.member_status(&member.user_id).await;
+    let status = stage.engine.operations.member_status(&member.user_id).await;
     write!(printed, "{status:?}").unwrap();
     stage.world().revoke_grants(whoop_user_id);
     stage.advance(TimeDelta::hours(2));
     let result = stage
         .engine
+        .connections
         .disconnect(&member.user_id, false, &Actor::member())
         .await;
     write!(printed, "{result:?}").unwrap();

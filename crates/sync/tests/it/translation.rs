@@ -33,7 +33,12 @@ async fn assert_every_record_is_stored(seed: u64) {
         stage.read_whole_history(&member).await;
 
         stage.assert_stored_is_truth(&member).await;
-        let status = stage.engine.member_status(&member.user_id).await.unwrap();
+        let status = stage
+            .engine
+            .operations
+            .member_status(&member.user_id)
+            .await
+            .unwrap();
         assert!(status.history_complete(), "{status:?}");
         assert_eq!(status.rejected_records, 0);
     }

@@ -31,7 +31,7 @@ async fn with_webhooks() -> (Stage, Member) {
 
 async fn drain(engine: &Engine) -> DrainReport {
     let context = SyncContext::webhook(CancellationToken::new());
-    engine.drain_webhooks(&context, true).await.unwrap()
+    engine.inbox.drain_webhooks(&context, true).await.unwrap()
 }
 
 impl Stage {
@@ -66,10 +66,10 @@ impl Stage {
 
     /// Returns another process for which calls are scarce, although some remain.
     async fn with_scarce_calls(&self) -> Engine {
-        let spent = 1_000_000 - self.engine.remaining_quota().await.unwrap().day;
+        let spent = 1_000_000 - self.engine.quota.remaining_quota().await.unwrap().day;
         let interactive_calls = 4 * spent;
         for _ in 0..interactive_calls {
-            self.engine.ping().await.unwrap();
+            self.engine.quota.ping().await.unwrap();
         }
         self.engine_within(QuotaLimits {
             per_minute: 1_000,
@@ -334,9 +334,10 @@ async fn an_app_request_and_a_run_close_the_signals_of_the_data_types_that_they_
         assert_eq!(stage.open_signals().await, 1);
     };
     change().await;
-    let today = stage.engine.today(&member.user_id).await.unwrap();
+    let today = stage.engine.days.today(&member.user_id).await.unwrap();
     let day = stage
         .engine
+        .days
         .day(&member.user_id, today, RefreshMode::Auto)
         .await;
     assert_eq!(day.unwrap().meta.sync, SyncOutcome::Done);
@@ -347,6 +348,7 @@ async fn an_app_request_and_a_run_close_the_signals_of_the_data_types_that_they_
     let context = SyncContext::scheduled(None, CancellationToken::new());
     stage
         .engine
+        .runs
         .run(&run, &context, &SilentObserver)
         .await
         .unwrap();
@@ -380,14 +382,18 @@ async fn a_refused_quota_pauses_the_drain_and_changes_no_event() {
         stage.change(one, DataType::Recovery, &scored(&stage, one), rescored(5));
     }
     stage.deliver_after_a_minute().await;
-    let spent = 1_000_000 - stage.engine.remaining_quota().await.unwrap().day;
+    let spent = 1_000_000 - stage.engine.quota.remaining_quota().await.unwrap().day;
     let exhausted = stage.engine_within(QuotaLimits {
         per_minute: 1_000,
         per_day: spent,
     });
     let context = SyncContext::webhook(CancellationToken::new());
 
-    let report = exhausted.drain_webhooks(&context, false).await.unwrap();
+    let report = exhausted
+        .inbox
+        .drain_webhooks(&context, false)
+        .await
+        .unwrap();
 
     assert!(report.paused_for.is_some(), "{report:?}");
     assert_eq!((report.done, report.calls, report.put_off), (0, 0, 2));
@@ -407,6 +413,7 @@ async fn only_members_who_are_using_the_app_are_read_if_calls_are_scarce() {
     stage.deliver_after_a_minute().await;
     stage
         .engine
+        .days
         .note_app_open(&using_app.user_id)
         .await
         .unwrap();
@@ -449,7 +456,7 @@ async fn a_month_of_scarce_calls_causes_no_backlog() {
         stage.change(&members[0], DataType::Recovery, &nights[8], rescored(7));
         stage.sim.deliver_webhooks().await;
         drain(&scarce).await;
-        stage.engine.purge_expired().await.unwrap();
+        stage.engine.retention.purge_expired().await.unwrap();
         most_pending = most_pending.max(stage.pending().await);
     }
     let oldest = "SELECT (extract(epoch FROM max(received_at) - min(received_at)) / 86400)::BIGINT \
@@ -464,9 +471,10 @@ async fn a_month_of_scarce_calls_causes_no_backlog() {
         unreachable!()
     };
     for member in [one, another] {
-        let today = scarce.today(&member.user_id).await.unwrap();
+        let today = scarce.days.today(&member.user_id).await.unwrap();
         stage.sync(member, &slot(Slot::Night)).await;
         scarce
+            .days
             .day(&member.user_id, today, RefreshMode::Auto)
             .await
             .unwrap();
@@ -537,8 +545,11 @@ async fn two_with_webhooks() -> (Stage, Member, Member) {
 
 /// Returns the workout's sport that the app gets from a request now.
 async fn sport_after_request(stage: &Stage, member: &Member, workout: &Value) -> Value {
-    let today = stage.engine.today(&member.user_id).await.unwrap();
-    let request = stage.engine.day(&member.user_id, today, RefreshMode::Auto);
+    let today = stage.engine.days.today(&member.user_id).await.unwrap();
+    let request = stage
+        .engine
+        .days
+        .day(&member.user_id, today, RefreshMode::Auto);
     request.await.unwrap();
     let stored = stage.stored(member, DataType::Workout).await;
     stored[&id_of(DataType::Workout, workout)]["sport_name"].clone()

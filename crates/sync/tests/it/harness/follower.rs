@@ -101,7 +101,7 @@ pub(crate) async fn stored(engine: &Engine, user_id: &UserId) -> Copy {
         for item in items {
             match item {
                 ExportItem::Member(member) => {
-                    whoop_user_id = member["whoop_user_id"].as_i64().unwrap()
+                    whoop_user_id = member["whoop_user_id"].as_i64().unwrap();
                 }
                 ExportItem::Record(row) => {
                     let key = (row.data_type().to_string(), row.id().to_owned());

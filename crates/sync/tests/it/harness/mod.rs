@@ -170,6 +170,7 @@ impl Stage {
     pub(crate) async fn state_for(&self, user: &str, return_to: Option<&str>) -> String {
         let url = self
             .engine
+            .connections
             .begin_connect(
                 &user.parse().unwrap(),
                 return_to.map(str::to_owned),
@@ -200,7 +201,10 @@ impl Stage {
     ) -> Result<CompletedConnect, ConnectError> {
         let state = self.state_for(user, None).await;
         let code = self.code_for(whoop_user_id);
-        self.engine.complete_connect(&state, &code).await
+        self.engine
+            .connections
+            .complete_connect(&state, &code)
+            .await
     }
 
     /// Connects a person through WHOOP's consent, and waits for the first sync.
@@ -231,6 +235,7 @@ impl Stage {
 
     pub(crate) async fn sync(&self, member: &Member, request: &SyncRequest) -> MemberReport {
         self.engine
+            .members
             .sync_member(&member.user_id, &context_without_retries(), request)
             .await
             .unwrap()

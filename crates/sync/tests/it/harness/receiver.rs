@@ -82,7 +82,7 @@ async fn serve(stream: TcpStream, engine: Arc<OnceLock<Engine>>) {
         };
         let status = match engine.get() {
             None => "503 Service Unavailable",
-            Some(engine) => match engine.receive_webhook(envelope).await {
+            Some(engine) => match engine.inbox.receive_webhook(envelope).await {
                 Ok(_) => "204 No Content",
                 Err(WebhookReceiveError::Refused(refused)) => panic!("{refused}"),
                 Err(WebhookReceiveError::Storage(_)) => "503 Service Unavailable",

@@ -212,7 +212,12 @@ impl Stage {
     /// Asserts what the sync log promises: everything that WHOOP has in the covered span is stored.
     pub(crate) async fn assert_sync_log_is_correct(&self, member: &Member) {
         let mut records_by_type = self.all_stored(member).await;
-        let status = self.engine.member_status(&member.user_id).await.unwrap();
+        let status = self
+            .engine
+            .operations
+            .member_status(&member.user_id)
+            .await
+            .unwrap();
         for (data_type, log) in status.types {
             let Some(log) = log else { continue };
             let Some((from, until)) = log.covered_from.zip(log.covered_until) else {

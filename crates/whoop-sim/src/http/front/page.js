@@ -19,7 +19,7 @@ const KINDS = {
   clock_skew: ["skew_millis", "Milliseconds", 300000],
 };
 
-const at = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 
 function element(tag, text, className) {
   const created = document.createElement(tag);
@@ -29,7 +29,7 @@ function element(tag, text, className) {
 }
 
 function showMessage(text, isError) {
-  const message = at("message");
+  const message = byId("message");
   message.textContent = text;
   message.className = isError ? "bad" : "good";
 }
@@ -79,15 +79,15 @@ function button(name, action, label) {
 /* The clock, the calls and the tokens */
 
 function showState(state) {
-  at("now").textContent = state.now.replace("T", " ").replace(/\.\d+Z$/, " UTC");
-  at("now").dateTime = state.now;
-  at("speed").textContent = state.speed === 0 ? "stopped until it is moved"
+  byId("now").textContent = state.now.replace("T", " ").replace(/\.\d+Z$/, " UTC");
+  byId("now").dateTime = state.now;
+  byId("speed").textContent = state.speed === 0 ? "stopped until it is moved"
     : "runs at " + state.speed + " × real time";
   const usage = (window) => window.used.toLocaleString("en") + " of " + window.limit.toLocaleString("en");
-  at("minute").textContent = usage(state.quota.minute);
-  at("day").textContent = usage(state.quota.day);
-  at("grants").textContent = state.tokens.grants + " (" + state.connected + " of " + state.people + " people)";
-  at("access").textContent = String(state.tokens.access);
+  byId("minute").textContent = usage(state.quota.minute);
+  byId("day").textContent = usage(state.quota.day);
+  byId("grants").textContent = state.tokens.grants + " (" + state.connected + " of " + state.people + " people)";
+  byId("access").textContent = String(state.tokens.access);
   showChart(state.api_calls_by_minute);
   showFaults(state.faults);
 }
@@ -111,9 +111,9 @@ function showChart({ answered, failed }) {
     bar("answered", index, 0, answered[index]);
     bar("failed", index, answered[index], failed[index]);
   });
-  at("chart").replaceChildren(...bars);
+  byId("chart").replaceChildren(...bars);
   const sum = (list) => list.reduce((total, value) => total + value, 0);
-  at("chart-text").textContent = "Calls per minute in the last simulated hour: " + sum(totals) + " in total, "
+  byId("chart-text").textContent = "Calls per minute in the last simulated hour: " + sum(totals) + " in total, "
     + sum(failed) + " refused or failed, at most " + max + " in one minute";
 }
 
@@ -130,15 +130,15 @@ function showFaults(faults) {
     return element("li", parts.join(", "));
   });
   if (lines.length === 0) lines.push(element("li", "No fault is active.", "quiet"));
-  at("faults").replaceChildren(...lines);
-  at("clear-faults").hidden = faults.length === 0;
+  byId("faults").replaceChildren(...lines);
+  byId("clear-faults").hidden = faults.length === 0;
 }
 
 async function addFault() {
-  const kind = at("fault-kind").value;
-  const fault = { route: at("fault-route").value, kind };
-  if (KINDS[kind]) fault[KINDS[kind][0]] = Number(at("fault-number").value);
-  if (at("fault-times").value !== "") fault.times = Number(at("fault-times").value);
+  const kind = byId("fault-kind").value;
+  const fault = { route: byId("fault-route").value, kind };
+  if (KINDS[kind]) fault[KINDS[kind][0]] = Number(byId("fault-number").value);
+  if (byId("fault-times").value !== "") fault.times = Number(byId("fault-times").value);
   // The reply contains every field; only fields with a value are sent back.
   const active = (await request("GET", "faults")).faults.map((it) =>
     Object.fromEntries(Object.entries(it).filter(([, value]) => value !== null)));
@@ -146,32 +146,32 @@ async function addFault() {
 }
 
 function prepareFaults() {
-  at("fault-route").append(...ROUTES.map((route) => {
+  byId("fault-route").append(...ROUTES.map((route) => {
     const option = element("option", route === "*" ? "every route" : route);
     option.value = route;
     return option;
   }));
-  at("fault-kind").append(...Object.keys(KINDS).map((kind) => {
+  byId("fault-kind").append(...Object.keys(KINDS).map((kind) => {
     const option = element("option", kind.replaceAll("_", " "));
     option.value = kind;
     return option;
   }));
-  const label = at("fault-number-label");
+  const label = byId("fault-number-label");
   const updateNumber = () => {
-    const parameter = KINDS[at("fault-kind").value];
+    const parameter = KINDS[byId("fault-kind").value];
     label.hidden = !parameter;
     if (parameter) {
       label.firstChild.textContent = parameter[1] + " ";
-      at("fault-number").value = String(parameter[2]);
+      byId("fault-number").value = String(parameter[2]);
     }
   };
-  at("fault-kind").addEventListener("change", updateNumber);
+  byId("fault-kind").addEventListener("change", updateNumber);
   updateNumber();
-  at("fault-form").addEventListener("submit", (event) => {
+  byId("fault-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    runAction(event.submitter || at("fault-form").querySelector("button"), "Add fault", addFault);
+    runAction(event.submitter || byId("fault-form").querySelector("button"), "Add fault", addFault);
   });
-  const clear = at("clear-faults");
+  const clear = byId("clear-faults");
   clear.addEventListener("click", () => runAction(clear, "Remove all", () => request("DELETE", "faults")));
 }
 
@@ -250,7 +250,7 @@ function row(person) {
 function showPeople({ people, total }) {
   const all = total === undefined ? people.length : total;
   const shown = people.slice(0, MAX_SHOWN_PEOPLE);
-  at("people-note").textContent = all > shown.length
+  byId("people-note").textContent = all > shown.length
     ? "The first " + shown.length + " of " + all.toLocaleString("en") + " people are shown." : all + " people.";
   const items = shown.map((person) => {
     const { item, connected } = row(person);
@@ -258,7 +258,7 @@ function showPeople({ people, total }) {
     connected.className = person.is_connected ? "connected" : "quiet";
     return item;
   });
-  const list = at("people");
+  const list = byId("people");
   if (items.length !== list.children.length || items.some((item, index) => item !== list.children[index])) {
     list.replaceChildren(...items);
   }
@@ -276,12 +276,12 @@ async function showWebhooks() {
   } catch (error) {
     if (!(error instanceof RequestError && error.status === 404)) throw error;
     hasWebhooks = false;
-    at("webhooks").hidden = true;
+    byId("webhooks").hidden = true;
     return;
   }
-  at("webhooks").hidden = false;
+  byId("webhooks").hidden = false;
   const entries = [["Receiver", status.url || "none"], ...Object.entries(status.counts || {})];
-  at("webhook-counts").replaceChildren(...entries.map(([name, value]) => {
+  byId("webhook-counts").replaceChildren(...entries.map(([name, value]) => {
     const pair = element("div");
     pair.append(element("dt", name.replaceAll("_", " ")), element("dd", String(value)));
     return pair;
@@ -315,7 +315,7 @@ function refresh() {
   return activeRefresh;
 }
 
-for (const clicked of at("clock-buttons").querySelectorAll("button")) {
+for (const clicked of byId("clock-buttons").querySelectorAll("button")) {
   const seconds = Number(clicked.dataset.seconds);
   clicked.addEventListener("click", () => runAction(clicked, clicked.textContent,
     () => request("POST", "clock", { advance_seconds: seconds }).then(() => undefined)));
