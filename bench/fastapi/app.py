@@ -1,8 +1,8 @@
-"""The day of a member, as a careful team would serve it from Python.
+"""Serves a member's day with Python, as an experienced team would implement it.
 
-FastAPI, asyncpg and orjson; four questions, one for each kind of record. What
-costs time and is not asked for is left out: no response model, no thread pool,
-no reset of a connection whose session nobody changes, no access log.
+It uses FastAPI, asyncpg and orjson, with four queries, one for each data type. It omits
+everything optional that costs time: no response model, no thread pool, no reset of database
+connections, whose sessions are never changed, and no access log.
 
 Set DATABASE_URL and AUTH_SERVICE_KEYS (SHA-256 hex digests, comma-separated).
 """
@@ -52,7 +52,7 @@ WORKOUT = """
 
 
 async def keep_session(_connection):
-    """Nothing here changes a session, so a connection goes back as it is."""
+    """Replaces asyncpg's reset of a connection, because the queries do not change the session."""
 
 
 @asynccontextmanager
@@ -170,7 +170,7 @@ def time_asleep(row):
 
 
 def compose(user_id, day, recoveries, sleeps, cycles, workouts):
-    """The main sleep with the most time asleep, and its own recovery and cycle."""
+    """Selects the main sleep with the most time asleep, and its recovery and cycle."""
     night = max((row for row in sleeps if not row["nap"]), key=time_asleep, default=None)
     if night is not None:
         recoveries = [row for row in recoveries if row["sleep_id"] == night["id"]]
@@ -189,7 +189,7 @@ def compose(user_id, day, recoveries, sleeps, cycles, workouts):
         "missing": {
             part: "not_recorded" for part in ("recovery", "sleep", "cycle", "workouts") if not parts[part]
         },
-        # Who would know more would have to ask more.
+        # The other values would need more queries.
         "meta": {
             "source": "database",
             "connection": None,
@@ -204,8 +204,8 @@ def compose(user_id, day, recoveries, sleeps, cycles, workouts):
 @app.get("/api/v1/whoop/daily-data/{user_id}", dependencies=[Depends(service)])
 async def daily_data(user_id: str, date: date, request: Request) -> Response:
     async with request.app.state.pool.acquire() as connection:
-        # One after the other: a connection answers one question at a time, and
-        # four connections a request would leave fewer for the others.
+        # One query after the other: a connection executes one query at a time, and four
+        # connections per request would block other requests.
         recoveries = await connection.fetch(RECOVERY, user_id, date)
         sleeps = await connection.fetch(SLEEP, user_id, date)
         cycles = await connection.fetch(CYCLE, user_id, date)

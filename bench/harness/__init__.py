@@ -1,1 +1,1 @@
-"""What `bench/run` is made of. Needs Python's standard library and nothing else."""
+"""The modules of `bench/run`. Except for chart.py they need only Python's standard library."""

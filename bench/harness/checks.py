@@ -1,55 +1,55 @@
-"""Before anything is measured: do both sides say the same?"""
+"""Checks before the measurement, above all that both servers return the same days."""
 
 import json
 import random
 from datetime import datetime
 
-from .trouble import Trouble
+from .error import BenchError
 
 DAYS = 300
 
 
-def same_answers(ours, theirs, members):
-    """Compares days of both; what they know of the connection aside."""
+def check_same_days(api, fastapi, members):
+    """Compares random days of both servers, except their `meta`."""
     parts = dict.fromkeys(("recovery", "sleep", "naps", "cycle", "workouts"), 0)
     for user, date in members.sample(random.Random(7), DAYS):
-        (our_status, our_day), (their_status, their_day) = ours.day(user, date), theirs.day(user, date)
-        if (our_status, their_status) != (200, 200):
-            raise Trouble(f"{date} of {user}: {our_status} here, {their_status} from FastAPI: {our_day}")
-        meta = our_day.pop("meta")
-        their_day.pop("meta")
+        (api_status, api_day), (fastapi_status, fastapi_day) = api.day(user, date), fastapi.day(user, date)
+        if (api_status, fastapi_status) != (200, 200):
+            raise BenchError(f"{date} of {user}: status {api_status} from this API, {fastapi_status} from FastAPI: {api_day}")
+        meta = api_day.pop("meta")
+        fastapi_day.pop("meta")
         if (meta["source"], meta["sync"]) != ("database", "not_needed"):
-            raise Trouble(f"{date} of {user} is not answered from the database alone: {meta}")
-        if plain(our_day) != plain(their_day):
-            raise Trouble(f"{date} of {user} differs:\n{our_day}\n{their_day}")
+            raise BenchError(f"{date} of {user} does not come from the database alone: {meta}")
+        if parse_times(api_day) != parse_times(fastapi_day):
+            raise BenchError(f"{date} of {user} differs:\n{api_day}\n{fastapi_day}")
         for part in parts:
-            parts[part] += bool(our_day[part])
+            parts[part] += bool(api_day[part])
     if parts["sleep"] != DAYS or not parts["naps"] or not parts["workouts"]:
-        raise Trouble(f"the made-up days are not as they should be: {parts}")
-    for server in (ours, theirs):
+        raise BenchError(f"the generated days lack sleeps, naps or workouts: {parts}")
+    for server in (api, fastapi):
         status, _, _ = server.get("/api/v1/whoop/daily-data/x?date=2025-01-01", Authorization="Bearer wrong")
         if status != 401:
-            raise Trouble(f"{server.name} answers a wrong key with {status}")
+            raise BenchError(f"{server.name} answers a wrong key with status {status} instead of 401")
 
 
-def plain(value):
-    """Instants as instants: `.000Z` and `Z` are one."""
+def parse_times(value):
+    """Replaces timestamps by instants, so that `.000Z` equals `Z`."""
     if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
+        return {name: parse_times(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [plain(one) for one in value]
+        return [parse_times(item) for item in value]
     if isinstance(value, str) and value.endswith("Z") and "T" in value:
         return datetime.fromisoformat(value)
     return value
 
 
-def whoop_was_asked(postgres):
-    """Whether a call to WHOOP was written down, made or not."""
+def has_whoop_calls(postgres):
+    """Whether the quota ledger has a call to WHOOP, sent or only reserved."""
     return postgres.psql("-c", "SELECT count(*) FROM whoop_call_budget") != "0"
 
 
 def etags(server, members, folder):
-    """A file of days with their ETags, or `None` where there are none."""
+    """Writes a file of days with their ETags; returns `None` if the server sends no ETags."""
     lines = []
     for user, date in members.sample(random.Random(11), DAYS):
         path = f"/api/v1/whoop/daily-data/{user}?date={date}"
@@ -71,7 +71,7 @@ def compresses(server, members):
 
 
 def has_range(server, members):
-    """Whether the route is there, and a year is one row a date."""
+    """Whether the route `range` exists; checks that a year has one row for each date."""
     user, _ = next(members.sample(random.Random(17), 1))
     first = members.oldest_of_year
     path = f"/api/v1/whoop/range/{user}?from={first}&to={members.newest}"
@@ -79,8 +79,8 @@ def has_range(server, members):
     if status == 404:
         return False
     if status != 200:
-        raise Trouble(f"{path} is answered with {status}: {body[:500]!r}")
+        raise BenchError(f"{path} returned status {status}: {body[:500]!r}")
     days = json.loads(body)["days"]
     if len(days) != members.span or any(day["recovery_score"] is None for day in days):
-        raise Trouble(f"{path} gives {len(days)} days, or days without a recovery")
+        raise BenchError(f"{path} returned {len(days)} days instead of {members.span}, or days without a recovery")
     return True

@@ -1,4 +1,4 @@
-"""The made-up members, and who among them is asked for."""
+"""Generates the members, and selects those that the load requests."""
 
 import base64
 import hashlib
@@ -11,18 +11,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 SQL = Path(__file__).parent.parent / "sql"
-FIRST = 10_000_001
-# No offset makes it somebody's yesterday: a request for it never has to ask WHOOP.
+FIRST_USER_NUMBER = 10_000_001
+# Older than yesterday in every time zone, so that a request for it never calls WHOOP.
 NEWEST_AGE = timedelta(days=4)
 
 
 def user_id(number):
-    return f"{FIRST + number - 1}-0000-4000-8000-000000000000"
+    return f"{FIRST_USER_NUMBER + number - 1}-0000-4000-8000-000000000000"
 
 
 @dataclass(frozen=True)
-class Crowd:
-    """Members with a number from `first` on, and how many days back they are asked for."""
+class MemberGroup:
+    """A number of members from number `first` on, and the number of days that are requested of each."""
 
     first: int
     members: int
@@ -31,31 +31,31 @@ class Crowd:
 
 class Members:
     def __init__(self, members, days, veterans, veteran_days):
-        self.everybody = Crowd(1, members, days)
-        self.veterans = Crowd(members + 1, veterans, veteran_days)
-        # As many as there are veterans: the same share of the caches.
-        self.young = Crowd(1, veterans, days)
+        self.all_members = MemberGroup(1, members, days)
+        self.veterans = MemberGroup(members + 1, veterans, veteran_days)
+        # The same number as the veterans, so that both groups use the caches equally.
+        self.young = MemberGroup(1, veterans, days)
         self.newest = datetime.now(UTC).date() - NEWEST_AGE
 
     def load(self, postgres):
         variables = {
-            "members": self.everybody.members,
-            "days": self.everybody.days,
+            "members": self.all_members.members,
+            "days": self.all_members.days,
             "veterans": self.veterans.members,
             "veteran_days": self.veterans.days,
             "last": self.newest,
         }
         flags = [f"--set={name}={value}" for name, value in variables.items()]
 
-        def play(file):
-            # Whether every row names a member is known here, and takes a third of the time.
+        def execute(file):
+            # The role `replica` skips the checks of foreign keys, which take a third of the time.
             postgres.psql("-c", "SET session_replication_role = replica", "--single-transaction", *flags, "-f", SQL / file)
 
         for file in ("0_helpers.sql", "1_members.sql"):
-            play(file)
-        with ThreadPoolExecutor(2) as two:
-            list(two.map(play, ["2_sleep.sql", "2_workout.sql", "2_cycle.sql", "2_recovery.sql"]))
-        postgres.psql("-f", SQL / "3_settle.sql")
+            execute(file)
+        with ThreadPoolExecutor(2) as executor:
+            list(executor.map(execute, ["2_sleep.sql", "2_workout.sql", "2_cycle.sql", "2_recovery.sql"]))
+        postgres.psql("-f", SQL / "3_vacuum.sql")
         tables = ("cycle", "recovery", "sleep", "workout")
         counts = ", ".join(f"(SELECT count(*) FROM whoop_{table})" for table in tables)
         counts = postgres.psql("-c", f"SELECT {counts}").split("|")
@@ -66,7 +66,7 @@ class Members:
         """The pgbench script for these members."""
         text = (SQL / "day.pgbench.in").read_text()
         for name, value in (
-            ("members", self.everybody.members), ("days", self.everybody.days), ("last", self.newest)
+            ("members", self.all_members.members), ("days", self.all_members.days), ("last", self.newest)
         ):
             text = text.replace(f"@{name}@", str(value))
         script = folder / "day.pgbench"
@@ -74,18 +74,18 @@ class Members:
         return script
 
     def tokens(self, folder, secret):
-        """A JWT for each member, one a line."""
+        """Writes a file with one JWT per line, one for each member."""
         file = folder / "tokens"
-        lines = (jwt(user_id(number), secret) for number in range(1, self.everybody.members + 1))
+        lines = (jwt(user_id(number), secret) for number in range(1, self.all_members.members + 1))
         file.write_text("\n".join(lines) + "\n")
         return file
 
     def sample(self, random, count):
-        """Members' days, as the load asks for them."""
-        crowd = self.everybody
+        """Yields random members and dates, with the same distribution as the load."""
+        group = self.all_members
         for _ in range(count):
-            member = crowd.first + random.randrange(crowd.members)
-            yield user_id(member), self.newest - timedelta(days=random.randrange(crowd.days))
+            member = group.first + random.randrange(group.members)
+            yield user_id(member), self.newest - timedelta(days=random.randrange(group.days))
 
     @property
     def newest_seconds(self):
@@ -93,8 +93,8 @@ class Members:
 
     @property
     def span(self):
-        """Dates in a range of a year."""
-        return min(365, self.everybody.days)
+        """The number of dates in a range of a year."""
+        return min(365, self.all_members.days)
 
     @property
     def oldest_of_year(self):
@@ -102,9 +102,9 @@ class Members:
 
 
 def jwt(subject, secret):
-    def part(content):
+    def encode_part(content):
         return base64.urlsafe_b64encode(content).rstrip(b"=")
 
     claims = {"sub": subject, "aud": "authenticated", "role": "authenticated", "exp": int(time.time()) + 86_400}
-    signed = part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()) + b"." + part(json.dumps(claims).encode())
-    return (signed + b"." + part(hmac.digest(secret.encode(), signed, hashlib.sha256))).decode()
+    message = encode_part(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()) + b"." + encode_part(json.dumps(claims).encode())
+    return (message + b"." + encode_part(hmac.digest(secret.encode(), message, hashlib.sha256))).decode()

@@ -1,4 +1,4 @@
-"""A PostgreSQL of our own, in a folder that goes when we do."""
+"""A private PostgreSQL in a temporary folder, which is deleted at the end."""
 
 import os
 import pwd
@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 
 from .processes import Process, environment, run
-from .trouble import Trouble
+from .error import BenchError
 
-# What a small server would be given, and nothing that makes one side faster:
-# no checkpoint and no autovacuum happens to fall into one side's turn.
+# Settings of a small server. Checkpoints and autovacuum are off, because they could happen during
+# the measurement of one server only.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -28,40 +28,40 @@ SETTINGS = {
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def account():
-    """PostgreSQL refuses root; then it runs as somebody who owns nothing."""
+    """The account for PostgreSQL, which refuses root; `None` for the account of this process."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
         try:
-            found = pwd.getpwnam(name)
+            entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        if found.pw_uid != 0:
-            return found
-    raise Trouble("PostgreSQL does not run as root, and there is no user `postgres` or `nobody`")
+        if entry.pw_uid != 0:
+            return entry
+    raise BenchError("PostgreSQL does not run as root, and there is no user `postgres` or `nobody`")
 
 
-def is_open(folder):
-    """Whether every account can walk down to it."""
+def is_reachable(folder):
+    """Whether every account may enter the folder and its parents."""
     folder = Path(folder).resolve()
-    return all(one.stat().st_mode & 0o001 for one in (folder, *folder.parents))
+    return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
 
 
 def temp_folder(owner):
-    # /var/tmp is a disk where /tmp may be memory, and the data is some 2 GB.
+    # /var/tmp before /tmp, which may be in memory: the data is about 2 GB.
     for parent in (os.environ.get("TMPDIR"), "/var/tmp", "/tmp"):
-        if parent and os.path.isdir(parent) and (not owner or is_open(parent)):
+        if parent and os.path.isdir(parent) and (not owner or is_reachable(parent)):
             folder = Path(tempfile.mkdtemp(prefix="whoop-bench-", dir=parent))
             if owner:
                 os.chown(folder, owner.pw_uid, owner.pw_gid)
             return folder
-    raise Trouble("there is no folder for temporary files that PostgreSQL's account may enter")
+    raise BenchError("PostgreSQL's account may enter none of the folders for temporary files ($TMPDIR, /var/tmp, /tmp)")
 
 
 class Postgres:
@@ -82,14 +82,14 @@ class Postgres:
         run(
             [self.programs / "initdb", "--no-sync", "--username=bench", "--auth=scram-sha-256", "--encoding=UTF8",
              "--locale=C", f"--pwfile={password_file}", f"--pgdata={data}"],
-            "make a PostgreSQL cluster", env=env, cwd="/", account=self.account,
+            "create a PostgreSQL cluster", env=env, cwd="/", account=self.account,
         )
         password_file.unlink()
         self.resume()
         self.psql("-c", "CREATE DATABASE bench", database="postgres")
 
     def resume(self):
-        """Starts the server over the data that is there."""
+        """Starts the server with the existing data."""
         settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         # SIGINT is PostgreSQL's fast shutdown.
         self.process = Process(
@@ -100,13 +100,13 @@ class Postgres:
         self.process.wait_until(self.answers)
 
     def halt(self):
-        """Stops the server; the data stays."""
+        """Stops the server and keeps its data."""
         self.process.stop()
 
     def answers(self):
         try:
             self.psql("-c", "SELECT 1", database="postgres")
-        except Trouble:
+        except BenchError:
             return False
         return True
 
@@ -120,7 +120,7 @@ class Postgres:
     def psql(self, *arguments, database="bench"):
         command = [self.programs / "psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align",
                    "--set=ON_ERROR_STOP=1", f"--dbname={database}", *arguments]
-        return run(command, "ask PostgreSQL", env=self.client_environment()).strip()
+        return run(command, "query PostgreSQL", env=self.client_environment()).strip()
 
     def stop(self):
         if self.process:

@@ -1,4 +1,4 @@
-"""Processes that end with us, whatever ends us, and what they used."""
+"""Child processes that always end with this process, and the CPU time and memory that they use."""
 
 import os
 import signal
@@ -6,23 +6,23 @@ import subprocess
 import time
 from pathlib import Path
 
-from .trouble import Trouble
+from .error import BenchError
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def environment(**variables):
-    """Nothing of the caller's settings reaches what is measured."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    return {**kept, "LC_ALL": "C", **variables}
+    """The environment for the measured programs, without the caller's settings."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    return {**inherited, "LC_ALL": "C", **variables}
 
 
 class Process:
     """A program in the background.
 
-    It has a process group of its own, so that Ctrl-C reaches us alone and we end
-    it in our order; the session is ours, because Linux may share the cores by
-    sessions. If we are killed, the kernel sends it the signal that ends it.
+    It has a process group of its own, so that only this process gets Ctrl-C and ends its children in
+    the right order. It is in the session of this process, because Linux may share the cores between
+    sessions. If this process is killed, the kernel sends the child the signal that ends it.
     """
 
     def __init__(self, name, command, log, env, end_with="TERM", account=None, cwd=None):
@@ -46,14 +46,14 @@ class Process:
         return self.child.pid
 
     def wait_until(self, ready, seconds=60):
-        """Polls until `ready()` is true; a program that ended meanwhile is trouble."""
+        """Polls until `ready()` is true; raises an error if the program has ended, or after `seconds`."""
         for _ in range(seconds * 20):
             if self.child.poll() is not None:
                 break
             if ready():
                 return
             time.sleep(0.05)
-        raise Trouble(f"{self.name} did not start; its log:\n{self.log.read_text(errors='replace')[-4000:]}")
+        raise BenchError(f"{self.name} did not start; its log:\n{self.log.read_text(errors='replace')[-4000:]}")
 
     def stop(self):
         if self.child.poll() is not None:
@@ -62,39 +62,39 @@ class Process:
         try:
             self.child.wait(20)
         except subprocess.TimeoutExpired:
-            for pid in self.family():
+            for pid in self.process_tree():
                 os.kill(pid, signal.SIGKILL)
             self.child.wait()
 
-    def family(self):
-        """The process and its descendants, by pid."""
-        found, todo = [], [self.pid]
-        while todo:
-            pid = todo.pop()
+    def process_tree(self):
+        """The pids of the process and its descendants."""
+        pids, queue = [], [self.pid]
+        while queue:
+            pid = queue.pop()
             try:
                 children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             except OSError:
                 continue
-            found.append(pid)
-            todo.extend(map(int, children))
-        return found
+            pids.append(pid)
+            queue.extend(map(int, children))
+        return pids
 
     def cpu_seconds(self):
-        """CPU time of the family, members that ended included."""
+        """CPU time of the process tree, including descendants that have ended."""
         total = 0
-        for pid in self.family():
+        for pid in self.process_tree():
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            # utime, stime, and of children that were waited for, cutime, cstime.
+            # utime and stime, and those of children that have ended: cutime and cstime.
             total += sum(int(field) for field in fields[11:15])
         return total / TICKS
 
     def memory_mb(self, field="VmHWM"):
-        """Resident memory of the family; VmHWM is each member's highest."""
+        """Resident memory of the process tree; VmHWM is the maximum of each process."""
         kilobytes = 0
-        for pid in self.family():
+        for pid in self.process_tree():
             try:
                 status = Path(f"/proc/{pid}/status").read_text()
             except OSError:
@@ -103,13 +103,13 @@ class Process:
         return kilobytes / 1024
 
 
-def run(command, doing, env=None, cwd=None, quiet=True, account=None):
-    """Runs a program to its end; its output, or trouble with its last words."""
+def run(command, task, env=None, cwd=None, quiet=True, account=None):
+    """Runs a program to its end and returns its output. An error names the `task` and the end of the output."""
     wrapper = []
     if account:
         wrapper = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--"]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             [*wrapper, *map(str, command)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if quiet else None,
@@ -119,7 +119,7 @@ def run(command, doing, env=None, cwd=None, quiet=True, account=None):
             text=True,
         )
     except FileNotFoundError as error:
-        raise Trouble(f"could not {doing}: there is no {error.filename}") from None
-    if done.returncode != 0:
-        raise Trouble(f"could not {doing} (exit code {done.returncode})\n{(done.stdout or '')[-4000:]}")
-    return done.stdout or ""
+        raise BenchError(f"could not {task}: {error.filename} does not exist") from None
+    if process.returncode != 0:
+        raise BenchError(f"could not {task} (exit code {process.returncode})\n{(process.stdout or '')[-4000:]}")
+    return process.stdout or ""

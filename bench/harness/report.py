@@ -1,4 +1,4 @@
-"""RESULTS.md, from what was measured."""
+"""Writes RESULTS.md from the results."""
 
 from statistics import median
 
@@ -13,12 +13,12 @@ NAMES = {
 }
 
 
-# More than this of the machine in somebody else's hands spoils a turn.
-BUSY = 0.1
+# Maximum share of the machine that other programs may use during a measurement.
+MAX_ELSEWHERE = 0.1
 
 
-class Kind:
-    """One kind of load: medians over its turns."""
+class LoadResult:
+    """The results of one kind of load; attributes are medians over its measurements."""
 
     def __init__(self, turns):
         self.turns = turns
@@ -26,8 +26,8 @@ class Kind:
     def __getattr__(self, field):
         return median(turn[field] for turn in self.turns)
 
-    def beside(self, other, field):
-        """How many times the other's; round by round, because a machine has slow minutes."""
+    def ratio_to(self, other, field):
+        """The median of the ratios within each round, because a machine may be slow during some rounds."""
         pairs = zip(self.turns, other.turns, strict=True)
         return median(own[field] / max(others[field], 1e-9) for own, others in pairs)
 
@@ -40,81 +40,81 @@ class Kind:
 
 
 class Goal:
-    def __init__(self, text, value, wanted, at_least, unit=""):
-        self.text, self.value, self.wanted, self.at_least, self.unit = text, value, wanted, at_least, unit
+    def __init__(self, text, value, target, at_least, unit=""):
+        self.text, self.value, self.target, self.at_least, self.unit = text, value, target, at_least, unit
 
     @property
     def is_met(self):
-        return self.value >= self.wanted if self.at_least else self.value <= self.wanted
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
     def row(self):
         sign = "≥" if self.at_least else "≤"
-        wanted = f"{sign} {self.wanted:g}{self.unit}"
+        target = f"{sign} {self.target:g}{self.unit}"
         if self.value is None:
-            return f"| {self.text} | {wanted} | – | not there yet |"
-        verdict = "met" if self.is_met else f"**missed** by {self.missed_by():.0f} %"
-        return f"| {self.text} | {wanted} | {self.value:.2f}{self.unit} | {verdict} |"
+            return f"| {self.text} | {target} | – | not measured |"
+        outcome = "met" if self.is_met else f"**missed** by {self.missed_by():.0f} %"
+        return f"| {self.text} | {target} | {self.value:.2f}{self.unit} | {outcome} |"
 
     def missed_by(self):
-        return abs(self.value - self.wanted) / self.wanted * 100
+        return abs(self.value - self.target) / self.target * 100
 
 
-def goals(results, kinds):
-    ours, theirs = kinds["api"], kinds["fastapi"]
-    ten_years = kinds["api-ten-years"].beside(kinds["api-one-year"], "p50_ms")
-    year = kinds.get("api-range")
+def goals(results, loads):
+    api, fastapi = loads["api"], loads["fastapi"]
+    ten_years = loads["api-ten-years"].ratio_to(loads["api-one-year"], "p50_ms")
+    year = loads.get("api-range")
     return [
-        Goal("requests a second, as many times FastAPI's", ours.beside(theirs, "per_second"), 8, True, " ×"),
-        Goal("requests a second, as a share of PostgreSQL alone", ours.beside(kinds["pgbench"], "per_second"), 0.5, True),
-        Goal("99th percentile, as a share of FastAPI's", ours.beside(theirs, "p99_ms"), 0.3, False),
-        Goal("median of a day, ten years of data beside one", ten_years, 1.15, False, " ×"),
+        Goal("requests per second, relative to FastAPI", api.ratio_to(fastapi, "per_second"), 8, True, " ×"),
+        Goal("requests per second, relative to PostgreSQL alone", api.ratio_to(loads["pgbench"], "per_second"), 0.5, True),
+        Goal("99th percentile, relative to FastAPI", api.ratio_to(fastapi, "p99_ms"), 0.3, False),
+        Goal("median of a day, ten years of data relative to one year", ten_years, 1.15, False, " ×"),
         Goal("median of a year in one request, 1 connection", year and year.p50_ms, 15, False, " ms"),
-        Goal("highest resident memory of the API, all loads", results["memory_mb"]["api"], 40, False, " MB"),
+        Goal("maximum resident memory of the API, all loads", results["memory_mb"]["api"], 40, False, " MB"),
     ]
 
 
-def cpu(kind, field):
-    return f"{getattr(kind, field):.0f}" if kind.has(field) else "–"
+def cpu(load, field):
+    return f"{getattr(load, field):.0f}" if load.has(field) else "–"
 
 
-def row(name, kind, fastapi, memory):
-    low, high = kind.spread("per_second")
+def row(name, load, fastapi, memory):
+    low, high = load.spread("per_second")
     return (
-        f"| {NAMES[name]} | {kind.per_second:,.0f} | {low:,.0f} to {high:,.0f} | {kind.beside(fastapi, 'per_second'):.2f} | "
-        f"{kind.p50_ms:.2f} | {kind.p99_ms:.2f} | {cpu(kind, 'server_cpu_us')} | {cpu(kind, 'postgres_cpu_us')} | "
-        f"{cpu(kind, 'client_cpu_us')} | {f'{memory:.0f}' if memory else '–'} |"
+        f"| {NAMES[name]} | {load.per_second:,.0f} | {low:,.0f} to {high:,.0f} | {load.ratio_to(fastapi, 'per_second'):.2f} | "
+        f"{load.p50_ms:.2f} | {load.p99_ms:.2f} | {cpu(load, 'server_cpu_us')} | {cpu(load, 'postgres_cpu_us')} | "
+        f"{cpu(load, 'client_cpu_us')} | {f'{memory:.0f}' if memory else '–'} |"
     )
 
 
 def write(results, path):
-    """Writes the report; the number of errors."""
-    kinds = {name: Kind(turns) for name, turns in results["turns"].items()}
+    """Writes the report, and returns the number of failed requests."""
+    loads = {name: LoadResult(turns) for name, turns in results["turns"].items()}
     about, data, memory = results["machine"], results["data"], results["memory_mb"]
-    errors = {name: sum(turn["errors"] for turn in kind.turns) for name, kind in kinds.items()}
+    errors = {name: sum(turn["errors"] for turn in load.turns) for name, load in loads.items()}
     total = sum(errors.values())
     rows = sum(data["rows"].values())
 
     lines = [
-        "# A day from the database, measured",
+        "# Requests for a day from the database",
         "",
-        "Written by `bench/run`; [what is compared, and how to repeat it](README.md).",
+        "Written by `bench/run`. [README.md](README.md) describes what is compared and how to repeat it.",
         "",
         f"{results['members']:,} members with {results['days']} days each and {results['veterans']} with ten years: "
-        f"{rows:,} records, {data['database_mb']:,} MB. Each asks for random members and dates over "
-        f"{results['connections']['api']} connections; {results['rounds']} round{'s' if results['rounds'] > 1 else ''} in rotation, {results['seconds']} s a turn, "
-        "medians of the rounds; what is compared is compared within a round.",
+        f"{rows:,} records, {data['database_mb']:,} MB. Each load requests random members and dates over "
+        f"{results['connections']['api']} connections, for {results['seconds']} s in each of {results['rounds']} round{'s' if results['rounds'] > 1 else ''}. "
+        "The values are medians over the rounds; ratios are computed within each round.",
         "",
-        "![requests a second and percentiles](results.svg)",
+        "![requests per second and percentiles](results.svg)",
         "",
-        "| goal | wanted | measured | |",
+        "| goal | target | measured | |",
         "|---|---|---|---|",
-        *(goal.row() for goal in goals(results, kinds)),
+        *(goal.row() for goal in goals(results, loads)),
         "",
-        "| | requests/s | of all rounds | × FastAPI | p50 ms | p99 ms | CPU µs, server | CPU µs, PostgreSQL | CPU µs, generator | memory MB |",
+        "| | requests/s | range over the rounds | × FastAPI | p50 ms | p99 ms | CPU µs, server | CPU µs, PostgreSQL | CPU µs, generator | memory MB |",
         "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
-        *(row(name, kinds[name], kinds["fastapi"], memory.get(name)) for name in NAMES if name in kinds),
+        *(row(name, loads[name], loads["fastapi"], memory.get(name)) for name in NAMES if name in loads),
         "",
-        "CPU is per request. Memory is the highest that was resident, of a server's processes together.",
+        "CPU time is per request. Memory is the maximum resident memory of all processes of a server together.",
         "",
         "| this API | requests/s | p50 ms | p99 ms |",
         "|---|---:|---:|---:|",
@@ -124,39 +124,39 @@ def write(results, path):
         ("api-ten-years", f"days of {results['veterans']} members with ten years"),
         ("api-range", "a year in one request, 1 connection"),
     ):
-        if name in kinds:
-            kind = kinds[name]
-            lines.append(f"| {text} | {kind.per_second:,.0f} | {kind.p50_ms:.2f} | {kind.p99_ms:.2f} |")
+        if name in loads:
+            load = loads[name]
+            lines.append(f"| {text} | {load.per_second:,.0f} | {load.p50_ms:.2f} | {load.p99_ms:.2f} |")
     absent = [
         text for name, text in (
-            ("api-range", "the range route"), ("api-gzip", "compressed answers"), ("api-not-modified", "ETags")
-        ) if name not in kinds
+            ("api-range", "the range route"), ("api-gzip", "compressed responses"), ("api-not-modified", "ETags")
+        ) if name not in loads
     ]
-    lines += ["", f"Not there when this ran: {', '.join(absent)}." if absent else "", ""]
+    lines += ["", f"Not measured, because this build does not support it: {', '.join(absent)}." if absent else "", ""]
     if total:
-        named = ", ".join(f"{name} {count}" for name, count in errors.items() if count)
-        lines += [f"**{total} requests failed ({named}): these numbers do not count.**", ""]
+        failures = ", ".join(f"{name} {count}" for name, count in errors.items() if count)
+        lines += [f"**{total} requests failed ({failures}), so these results are not valid.**", ""]
     else:
-        lines += [f"No request of {sum(sum(turn['requests'] for turn in kind.turns) for kind in kinds.values()):,} failed, "
-                  "and none asked WHOOP.", ""]
-    elsewhere = [turn["elsewhere"] for kind in kinds.values() for turn in kind.turns]
+        lines += [f"No request of {sum(sum(turn['requests'] for turn in load.turns) for load in loads.values()):,} failed, "
+                  "and none called WHOOP.", ""]
+    elsewhere = [turn["elsewhere"] for load in loads.values() for turn in load.turns]
     lines += [
-        f"Other programs, or the hypervisor, took {median(elsewhere):.0%} of the machine in the median turn, {max(elsewhere):.0%} at most."
-        + ("" if max(elsewhere) < BUSY else " **It was not quiet: repeat it before believing it.**"),
+        f"Other programs and the hypervisor used {median(elsewhere):.0%} of the machine in the median measurement, {max(elsewhere):.0%} at most."
+        + ("" if max(elsewhere) < MAX_ELSEWHERE else " **This is too much for reliable results: repeat the measurement.**"),
         "",
     ]
     lines += [
         "## How to read it",
         "",
-        "The generator, the server and PostgreSQL share the cores, so requests a second depend on the machine: the ratios are "
-        "what to look at. FastAPI with one process can use one core; `--workers 2` is there so that nobody has to wonder.",
+        "The generator, the server and PostgreSQL share the cores, so requests per second depend on the machine. Compare the "
+        "ratios instead. FastAPI with one process uses only one core; the row with `--workers 2` shows the effect of a second process.",
         "",
         f"{about['cores']} cores of {about['cpu']}, {about['memory_gb']} GB, {about['system']}, Linux {about['kernel']}; "
         f"PostgreSQL {about['postgresql']} (`shared_buffers` {results['shared_buffers']}), Rust {about['rust']}, "
         f"wrk {about['wrk']}; Python {about['python']}, FastAPI {about['fastapi']}, uvicorn {about['uvicorn']}, "
         f"uvloop {about['uvloop']}, httptools {about['httptools']}, asyncpg {about['asyncpg']}, orjson {about['orjson']}.",
         "",
-        f"Pools of {results['pool']} connections a process. What the tools said stands in [raw/](raw).",
+        f"Pools of {results['pool']} connections per process. The output of the tools is in [raw/](raw).",
     ]
     text = "\n".join(lines)
     while "\n\n\n" in text:

@@ -1,4 +1,4 @@
-"""Both servers under test, started the same way."""
+"""The two servers under test, started in the same way."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ class Server:
             return False
 
     def get(self, path, **headers):
-        """Status, headers and body of one request."""
+        """Sends a request and returns status, headers and body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {self.key}", **headers})
@@ -52,9 +52,9 @@ class Server:
             self.process.stop()
 
 
-def start_ours(program, postgres, folder, key, jwt_secret):
+def start_api(program, postgres, folder, key, jwt_secret):
     server = Server("api", folder, key)
-    nowhere = f"http://127.0.0.1:{free_port()}"
+    closed_port = f"http://127.0.0.1:{free_port()}"
     server.start(
         [program],
         "/readyz",
@@ -65,10 +65,10 @@ def start_ours(program, postgres, folder, key, jwt_secret):
         WHOOP_CLIENT_ID="bench",
         WHOOP_CLIENT_SECRET="the-bench-has-no-app",
         WHOOP_REDIRECT_URL=f"{server.address}/api/v1/whoop/callback",
-        # Nobody is there: a request that asked WHOOP would be found out.
-        WHOOP_API_URL=f"{nowhere}/developer",
-        WHOOP_OAUTH_URL=f"{nowhere}/oauth/oauth2",
-        # No line for each request, as on the other side.
+        # No program listens there, so a request that calls WHOOP fails.
+        WHOOP_API_URL=f"{closed_port}/developer",
+        WHOOP_OAUTH_URL=f"{closed_port}/oauth/oauth2",
+        # No log line per request, as with FastAPI.
         RUST_LOG="warn",
     )
     return server

@@ -1,7 +1,7 @@
--- Members and the nights from which everything else is made.
+-- Members, and the nights from which the records are generated.
 --
 -- Variables: members, days, veterans, veteran_days, last (the newest date).
--- The numbers are random and the same in every run.
+-- The numbers are random, but the same in every run.
 
 SELECT setseed(0.5);
 
@@ -11,15 +11,15 @@ SELECT bench_user(n), 20000000 + n, 'connected', 'member' || n || '@example.org'
        now() - INTERVAL '400 days', now(), bench_offset(n), now(), now(), 1
 FROM generate_series(1, :members + :veterans) AS n;
 
--- All types were read from the first record to this moment: no request has to ask WHOOP.
+-- The coverage of every data type reaches from the first record to now, so no request calls WHOOP.
 INSERT INTO whoop_sync_log (user_id, data_type, sync_status, last_sync_at, last_attempt_at, records_synced,
                             covered_from, covered_until, whole_history)
 SELECT user_id, data_type, 'success', now(), now(), 1000,
        :'last'::DATE - :veteran_days - INTERVAL '2 days', now(), TRUE
 FROM whoop_users CROSS JOIN unnest(ARRAY['recovery', 'sleep', 'workout', 'cycle']) AS data_type;
 
--- Oldest first and all members beside each other, as they come in from day to day:
--- the rows of one member are scattered over the tables, as they would be.
+-- The oldest nights of all members first, as they would arrive day by day, so that the rows of one
+-- member are scattered over the tables as in reality.
 CREATE UNLOGGED TABLE bench_night AS
 SELECT n, d, bench_user(n) AS user_id, day AS local_date, bench_offset(n) AS timezone_offset,
        100000000 + (:veteran_days - d)::BIGINT * 100000 + n AS cycle_id,

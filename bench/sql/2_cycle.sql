@@ -1,4 +1,4 @@
--- One cycle a night, until the next one begins.
+-- One cycle per night, which ends when the next one begins.
 SELECT setseed(0.1);
 
 INSERT INTO whoop_cycle (user_id, id, local_date, timezone_offset, score_state, created_at, updated_at, synced_at,

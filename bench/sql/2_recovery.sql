@@ -1,4 +1,4 @@
--- One recovery a night.
+-- One recovery per night.
 SELECT setseed(0.2);
 
 INSERT INTO whoop_recovery (user_id, id, local_date, timezone_offset, score_state, created_at, updated_at, synced_at,

@@ -1,4 +1,4 @@
--- One sleep a night, and a nap on every tenth day.
+-- One main sleep per night, and a nap on every tenth day.
 SELECT setseed(0.3);
 
 INSERT INTO whoop_sleep (user_id, id, local_date, timezone_offset, score_state, created_at, updated_at, synced_at,

@@ -1,4 +1,4 @@
--- Seven workouts on ten days: none on half of them, then one, two or three.
+-- Seven workouts in ten days: none on five days, one on four days, three on one day.
 SELECT setseed(0.4);
 
 INSERT INTO whoop_workout (user_id, id, local_date, timezone_offset, score_state, created_at, updated_at, synced_at,

@@ -1,26 +1,26 @@
-// /docs: the API, browsable, with nothing from another host.
+// Tests /docs, the browsable description of the API.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { assertClean, launch, openWindow } from './lib/browser.mjs';
-import { startStage } from './lib/stage.mjs';
+import { startTestEnv } from './lib/test-env.mjs';
 
 describe('/docs', () => {
-  let stage, browser;
+  let env, browser;
   before(async () => {
-    stage = await startStage();
+    env = await startTestEnv();
     browser = await launch();
   });
   after(async () => {
     await browser?.close();
-    await stage?.stop();
+    await env?.stop();
   });
 
-  it('lists every operation, and asks no other host', async () => {
-    const { paths } = await (await fetch(`${stage.api}/openapi.json`)).json();
+  it('lists every operation, and requests no other host', async () => {
+    const { paths } = await (await fetch(`${env.api}/openapi.json`)).json();
     const described = Object.values(paths).flatMap(Object.keys).length;
-    const { page, seen } = await openWindow(browser, stage, 'desk');
-    await page.goto(`${stage.api}/docs`);
+    const { page, seen } = await openWindow(browser, env, 'desk');
+    await page.goto(`${env.api}/docs`);
     await page.locator('.opblock').nth(described - 1).waitFor();
     assert.equal(await page.locator('.opblock').count(), described);
     assertClean(seen);

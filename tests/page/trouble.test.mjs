@@ -1,150 +1,150 @@
-// The Health page where something is wrong: WHOOP slow, away, or spent; the server gone.
+// Tests the Health page with faults: WHOOP is slow or fails, the quota is used up, the server does not answer.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertClean, card, launch, look, notice, openWindow, phase, VIEWPORTS } from './lib/browser.mjs';
-import { startStage } from './lib/stage.mjs';
+import { assertClean, card, checkAndCapture, launch, notice, openWindow, phase, VIEWPORTS } from './lib/browser.mjs';
+import { startTestEnv } from './lib/test-env.mjs';
 
 for (const viewport of Object.keys(VIEWPORTS)) {
-  describe(`the Health page in trouble, ${viewport}`, () => {
-    let stage, browser, page, seen, user;
+  describe(`the Health page with faults, ${viewport}`, () => {
+    let env, browser, page, seen, user;
 
     before(async () => {
-      // What is older than three seconds is worth asking WHOOP for.
-      stage = await startStage({ FRESHNESS_SECONDS: '3', API_REQUESTS_PER_MINUTE: '120' });
+      // Stored data is stale after three seconds.
+      env = await startTestEnv({ FRESHNESS_SECONDS: '3', API_REQUESTS_PER_MINUTE: '120' });
       browser = await launch();
-      ({ page, seen } = await openWindow(browser, stage, viewport));
-      user = await stage.memberOfToday(`member-${viewport}`);
-      await page.goto(stage.page(user));
-      await stored();
+      ({ page, seen } = await openWindow(browser, env, viewport));
+      user = await env.memberWithRecoveryToday(`member-${viewport}`);
+      await page.goto(env.page(user));
+      await waitForStoredDay();
     });
 
     after(async () => {
       await browser?.close();
-      await stage?.stop();
+      await env?.stop();
     });
 
-    /** Until what is stored is older than it should be. */
-    const stale = async () => {
-      while (!(await stage.day(user)).meta.stale);
+    /** Waits until the stored data is stale. */
+    const waitUntilStale = async () => {
+      while (!(await env.day(user)).meta.stale);
     };
-    const stored = () => card(page, 'recovery').getByText('%').first().waitFor();
+    const waitForStoredDay = () => card(page, 'recovery').getByText('%').first().waitFor();
 
-    it('shows what is stored while WHOOP is asked, and says so if that takes long', async () => {
-      await stage.faults([{ route: '*', kind: 'latency', millis: 4000 }]);
-      await stale();
+    it('shows the stored data while the API reads WHOOP, and a notice if that takes long', async () => {
+      await env.faults([{ route: '*', kind: 'latency', millis: 4000 }]);
+      await waitUntilStale();
       await page.reload();
-      await stored();
-      await page.getByRole('button', { name: 'Asking WHOOP' }).waitFor();
+      await waitForStoredDay();
+      await page.getByRole('button', { name: 'Updating' }).waitFor();
       await notice(page, 'stale').getByText('Last synced').waitFor();
-      await look(page, viewport, '20-stale');
-      await stage.faults([]);
-      // It took so long that the first of what was read is old again.
+      await checkAndCapture(page, viewport, '20-stale');
+      await env.faults([]);
+      // The sync took so long that its first data type is stale again.
       await notice(page, 'stale').getByRole('button', { name: 'Refresh' }).click();
       await notice(page, 'stale').waitFor({ state: 'detached' });
-      // The notice goes with the click, and the read ends later.
-      while ((await stage.day(user)).meta.stale);
+      // The notice disappears with the click; the sync ends later.
+      while ((await env.day(user)).meta.stale);
     });
 
-    it('says that WHOOP does not answer, and tries again when it does', async () => {
-      await stage.faults([{ route: '*', kind: 'status', status: 503 }]);
-      await stale();
+    it('shows that WHOOP does not answer, and refreshes when it answers again', async () => {
+      await env.faults([{ route: '*', kind: 'status', status: 503 }]);
+      await waitUntilStale();
       await page.reload();
       await notice(page, 'failed').waitFor();
-      await stored();
-      await look(page, viewport, '21-whoop-down');
-      await stage.faults([]);
+      await waitForStoredDay();
+      await checkAndCapture(page, viewport, '21-whoop-down');
+      await env.faults([]);
       await notice(page, 'failed').getByRole('button', { name: 'Refresh' }).click();
       await notice(page, 'failed').waitFor({ state: 'detached' });
-      while ((await stage.day(user)).meta.stale);
+      while ((await env.day(user)).meta.stale);
     });
 
-    it('says that the quota is spent', async () => {
-      await stage.faults([{ route: '*', kind: 'rate_limited' }]);
-      await stale();
+    it('shows that the quota is used up', async () => {
+      await env.faults([{ route: '*', kind: 'rate_limited' }]);
+      await waitUntilStale();
       await page.reload();
       await notice(page, 'quota').waitFor();
-      await stored();
-      await look(page, viewport, '22-quota');
-      await stage.faults([]);
+      await waitForStoredDay();
+      await checkAndCapture(page, viewport, '22-quota');
+      await env.faults([]);
     });
 
-    it('waits where a member asks too often', async () => {
-      const token = stage.token(user);
+    it('shows that the member has sent too many requests', async () => {
+      const token = env.token(user);
       for (let n = 0; n < 130; n += 1) {
-        const { status } = await fetch(`${stage.api}/api/v1/whoop/connection/${user}`, { headers: { authorization: `Bearer ${token}` } });
+        const { status } = await fetch(`${env.api}/api/v1/whoop/connection/${user}`, { headers: { authorization: `Bearer ${token}` } });
         if (status === 429) break;
       }
       await page.reload();
       await notice(page, 'problem-429').getByText('Too many requests').waitFor();
-      await look(page, viewport, '23-too-many');
+      await checkAndCapture(page, viewport, '23-too-many');
     });
 
-    it('takes a token that is over for what it is', async () => {
-      const other = await openWindow(browser, stage, viewport);
-      await other.page.goto(`${stage.api}/#token=${stage.token(user, -60)}`);
-      await other.page.getByText('Your sign-in has ended').waitFor();
-      await look(other.page, viewport, '24-expired');
-      // The app hands over a new one, without opening the page anew.
-      await other.page.evaluate((token) => { location.hash = `token=${token}`; }, stage.token(`other-${viewport}`));
+    it('reports an expired token, and continues with a new one', async () => {
+      const other = await openWindow(browser, env, viewport);
+      await other.page.goto(`${env.api}/#token=${env.token(user, -60)}`);
+      await other.page.getByText('Your sign-in has expired').waitFor();
+      await checkAndCapture(other.page, viewport, '24-expired');
+      // The app passes a new token without loading the page again.
+      await other.page.evaluate((token) => { location.hash = `token=${token}`; }, env.token(`other-${viewport}`));
       await other.page.getByRole('button', { name: 'Connect WHOOP' }).waitFor();
       assert.ok(!other.page.url().includes('token'));
       assertClean(other.seen);
       await other.context.close();
     });
 
-    it('keeps nothing of one member when another signs in', async () => {
-      const shared = await openWindow(browser, stage, viewport);
-      await shared.page.goto(stage.page(user));
+    it('deletes the data of one member when another signs in', async () => {
+      const shared = await openWindow(browser, env, viewport);
+      await shared.page.goto(env.page(user));
       await phase(shared.page, 'day');
-      await shared.page.evaluate((token) => { location.hash = `token=${token}`; }, stage.token(`next-${viewport}`));
+      await shared.page.evaluate((token) => { location.hash = `token=${token}`; }, env.token(`next-${viewport}`));
       await shared.page.getByRole('button', { name: 'Connect WHOOP' }).waitFor();
-      const kept = await shared.page.evaluate(async () => ({
+      const stored = await shared.page.evaluate(async () => ({
         databases: (await indexedDB.databases()).map(({ name }) => name),
         text: JSON.stringify({ ...localStorage }),
       }));
-      assert.deepEqual(kept.databases, [`health:next-${viewport}`]);
-      assert.ok(!kept.text.includes(user), kept.text);
+      assert.deepEqual(stored.databases, [`health:next-${viewport}`]);
+      assert.ok(!stored.text.includes(user), stored.text);
       await shared.context.close();
     });
 
-    it('shows what the device kept when the server is gone', async () => {
+    it('shows the data on the device if the server cannot be reached', async () => {
       await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
-      await stage.stop();
+      await env.stop();
       await page.reload();
-      await notice(page, 'away').waitFor();
-      await stored();
-      await look(page, viewport, '25-server-gone');
-      stage = null;
+      await notice(page, 'unreachable').waitFor();
+      await waitForStoredDay();
+      await checkAndCapture(page, viewport, '25-server-unreachable');
+      env = null;
     });
 
-    it('made no error and asked no other host', () => assertClean(seen));
+    it('logs no error and requests no other host', () => assertClean(seen));
   });
 }
 
-describe('the Health page of an app that is not on this machine', () => {
-  let stage, browser;
+describe('the Health page on another host than localhost', () => {
+  let env, browser;
   before(async () => {
-    stage = await startStage();
+    env = await startTestEnv();
     browser = await launch(['--host-resolver-rules=MAP health.test 127.0.0.1']);
   });
   after(async () => {
     await browser?.close();
-    await stage?.stop();
+    await env?.stop();
   });
 
-  it('forgets the token with the page, and connects in a window beside it', async () => {
-    const outside = stage.api.replace('127.0.0.1', 'health.test');
-    const { context, page } = await openWindow(browser, stage, 'phone', { hosts: [new URL(outside).host] });
-    await page.goto(`${outside}/#token=${stage.token('outside')}`);
+  it('connects in a second window, and forgets the token at a reload', async () => {
+    const address = env.api.replace('127.0.0.1', 'health.test');
+    const { context, page } = await openWindow(browser, env, 'phone', { hosts: [new URL(address).host] });
+    await page.goto(`${address}/#token=${env.token('outside')}`);
     const opened = context.waitForEvent('page');
     await page.getByRole('button', { name: 'Connect WHOOP' }).click();
-    const beside = await opened;
-    await beside.waitForURL(/oauth2\/auth/);
+    const secondWindow = await opened;
+    await secondWindow.waitForURL(/oauth2\/auth/);
     await page.getByText('WHOOP was opened in another window').waitFor();
-    await beside.click('button[value=allow]');
-    await beside.getByRole('heading', { name: 'WHOOP is connected' }).waitFor();
-    await look(beside, 'phone', '30-connected-beside');
+    await secondWindow.click('button[value=allow]');
+    await secondWindow.getByRole('heading', { name: 'WHOOP is connected' }).waitFor();
+    await checkAndCapture(secondWindow, 'phone', '30-connected-in-second-window');
     await phase(page, 'day');
     await page.reload();
     await page.getByRole('heading', { name: 'You are not signed in' }).waitFor();

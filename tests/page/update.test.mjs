@@ -1,71 +1,72 @@
-// A new build of the pages, while servers of the old one still answer.
+// Tests the service worker during a rollout, when servers with two builds of the page answer.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { assertClean, launch, openWindow } from './lib/browser.mjs';
-import { startStage } from './lib/stage.mjs';
+import { startTestEnv } from './lib/test-env.mjs';
 
-/** Hands everything on; a file of which `another` knows is sent as another build has it. */
-function balancer(target, another) {
+/** Starts a proxy to `target` that appends a text to the paths in `changes`, so that they look like another build. */
+function startProxy(target, changes) {
   const server = createServer(async (request, response) => {
-    const answer = await fetch(target + request.url, { headers: { authorization: request.headers.authorization ?? '' } });
-    const body = Buffer.from(await answer.arrayBuffer());
-    const of = another.get(request.url) ?? '';
-    response.writeHead(answer.status, {
-      'content-type': answer.headers.get('content-type') ?? 'text/plain',
+    const original = await fetch(target + request.url, { headers: { authorization: request.headers.authorization ?? '' } });
+    const body = Buffer.from(await original.arrayBuffer());
+    const appended = changes.get(request.url) ?? '';
+    response.writeHead(original.status, {
+      'content-type': original.headers.get('content-type') ?? 'text/plain',
       'cache-control': 'no-cache',
     });
-    response.end(Buffer.concat([body, Buffer.from(of)]));
+    response.end(Buffer.concat([body, Buffer.from(appended)]));
   });
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
 }
 
-const ofTheWorker = (page) => page.evaluate(async () => {
+/** Registers the service worker. Returns its final state and the number of files that it has stored. */
+const installWorker = (page) => page.evaluate(async () => {
   const registration = await navigator.serviceWorker.register('/sw.js', { scope: '/', updateViaCache: 'none' });
   const worker = registration.installing ?? registration.waiting ?? registration.active;
   await new Promise((resolve) => {
-    const look = () => ['activated', 'redundant'].includes(worker.state) && resolve();
-    worker.addEventListener('statechange', look);
-    look();
+    const checkState = () => ['activated', 'redundant'].includes(worker.state) && resolve();
+    worker.addEventListener('statechange', checkState);
+    checkState();
   });
-  const kept = await Promise.all((await caches.keys()).map(async (name) => (await (await caches.open(name)).keys()).length));
-  return { state: worker.state, kept: kept.reduce((sum, one) => sum + one, 0) };
+  const counts = await Promise.all((await caches.keys()).map(async (name) => (await (await caches.open(name)).keys()).length));
+  return { state: worker.state, files: counts.reduce((sum, count) => sum + count, 0) };
 });
 
-describe('the page in a rollout', () => {
-  const another = new Map();
-  let stage, server, browser, page, seen, url;
+describe('the service worker during a rollout', () => {
+  const changes = new Map();
+  let env, server, browser, page, seen, url;
 
   before(async () => {
-    stage = await startStage();
-    server = await balancer(stage.api, another);
+    env = await startTestEnv();
+    server = await startProxy(env.api, changes);
     url = `http://127.0.0.1:${server.address().port}`;
     browser = await launch();
-    ({ page, seen } = await openWindow(browser, stage, 'desk', { hosts: [new URL(url).host] }));
+    ({ page, seen } = await openWindow(browser, env, 'desk', { hosts: [new URL(url).host] }));
   });
 
   after(async () => {
     await browser?.close();
     server?.close();
-    await stage?.stop();
+    await env?.stop();
   });
 
   for (const path of ['/page/cards.js', '/']) {
-    it(`keeps nothing of two builds, where ${path} is of the other`, async () => {
-      another.set(path, '\n');
+    it(`stores no file if ${path} is from another build`, async () => {
+      changes.set(path, '\n');
       await page.goto(url);
       await page.getByRole('heading', { name: 'You are not signed in' }).waitFor();
-      assert.deepEqual(await ofTheWorker(page), { state: 'redundant', kept: 0 });
-      another.clear();
+      assert.deepEqual(await installWorker(page), { state: 'redundant', files: 0 });
+      changes.clear();
     });
   }
 
-  it('keeps all of one build once every server has it', async () => {
+  it('stores all files if every server has the same build', async () => {
     await page.goto(url);
-    const { state, kept } = await ofTheWorker(page);
+    const { state, files } = await installWorker(page);
     assert.equal(state, 'activated');
-    assert.ok(kept > 15, `${kept} files`);
+    assert.ok(files > 15, `${files} files`);
     assertClean(seen);
   });
 });

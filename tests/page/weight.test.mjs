@@ -1,14 +1,14 @@
-// What the page weighs on the way, and that it is strict about where it comes from.
+// Tests the compressed size, the security headers and the caching of the pages' files.
 
 import assert from 'node:assert/strict';
 import { get } from 'node:http';
 import { after, before, describe, it } from 'node:test';
-import { startStage } from './lib/stage.mjs';
+import { startTestEnv } from './lib/test-env.mjs';
 
-const MOST = 100 * 1024;
+const MAX_BYTES = 100 * 1024;
 
-/** As it comes over the wire: fetch would unpack it. */
-const raw = (url) => new Promise((resolve, reject) => {
+/** Requests a file without unpacking it, as `fetch` would. Returns the compressed size. */
+const requestRaw = (url) => new Promise((resolve, reject) => {
   get(url, { headers: { 'accept-encoding': 'gzip' } }, (response) => {
     let bytes = 0;
     response.on('data', (chunk) => { bytes += chunk.length; });
@@ -17,26 +17,26 @@ const raw = (url) => new Promise((resolve, reject) => {
 });
 
 describe('the page’s files', () => {
-  let stage, files;
+  let env, files;
   before(async () => {
-    stage = await startStage();
-    const list = await (await fetch(`${stage.api}/page/files.js`)).text();
+    env = await startTestEnv();
+    const list = await (await fetch(`${env.api}/page/files.js`)).text();
     files = Object.keys(JSON.parse(/self\.PAGE = (.*);/.exec(list)[1]).files);
   });
-  after(() => stage?.stop());
+  after(() => env?.stop());
 
-  it('weigh less than 100 KB in all', async () => {
+  it('have less than 100 KB in total', async () => {
     assert.ok(files.includes('/page/vendor/uPlot.iife.min.js'), 'this build has no charts');
-    const answers = await Promise.all(['/', '/sw.js', ...files].map((path) => raw(stage.api + path)));
-    assert.ok(answers.every(({ status }) => status === 200));
-    const weight = answers.reduce((sum, { bytes }) => sum + bytes, 0);
-    console.log(`the page weighs ${(weight / 1024).toFixed(1)} KB in ${answers.length} files, gzip`);
-    assert.ok(weight < MOST, `${weight} bytes`);
+    const responses = await Promise.all(['/', '/sw.js', ...files].map((path) => requestRaw(env.api + path)));
+    assert.ok(responses.every(({ status }) => status === 200));
+    const bytes = responses.reduce((sum, response) => sum + response.bytes, 0);
+    console.log(`the page has ${(bytes / 1024).toFixed(1)} KB in ${responses.length} files, gzip`);
+    assert.ok(bytes < MAX_BYTES, `${bytes} bytes`);
   });
 
-  it('let nothing in from elsewhere, and no script that stands in the page', async () => {
+  it('allow no resource of another host, and no inline script', async () => {
     for (const path of ['/', '/admin', '/page/health.js']) {
-      const { headers } = await raw(stage.api + path);
+      const { headers } = await requestRaw(env.api + path);
       const policy = headers['content-security-policy'];
       assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/);
       assert.doesNotMatch(policy, /unsafe|https?:|\*/);
@@ -44,10 +44,10 @@ describe('the page’s files', () => {
     }
   });
 
-  it('are asked for again, and not sent again', async () => {
-    const url = `${stage.api}/page/health.js`;
+  it('are not sent again if they are unchanged', async () => {
+    const url = `${env.api}/page/health.js`;
     const { headers } = await fetch(url);
-    const again = await fetch(url, { headers: { 'if-none-match': headers.get('etag') }, cache: 'no-store' });
-    assert.equal(again.status, 304);
+    const second = await fetch(url, { headers: { 'if-none-match': headers.get('etag') }, cache: 'no-store' });
+    assert.equal(second.status, 304);
   });
 });

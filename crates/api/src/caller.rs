@@ -20,6 +20,7 @@ use whoop_storage::{
 };
 
 use crate::{
+    access_problem,
     auth::{ClaimedCaller, KeyHolder, VerifiedCaller},
     problem::Problem,
     reads::ReadPool,
@@ -132,7 +133,7 @@ pub(crate) async fn identify(request: &HttpRequest) -> Result<VerifiedCaller, Pr
         ClaimedCaller::UnverifiedKey(digest) => {
             let reads = request.app_data::<web::Data<ReadPool>>();
             let Some(row) = find_key(state, reads.map(web::Data::get_ref), digest).await? else {
-                return Err(Problem::unknown_key());
+                return Err(access_problem::unknown_key());
             };
             return accept_key(request, state, digest, &row);
         }
@@ -182,7 +183,7 @@ fn accept_key(
         KeyState::Active => {}
         refused => {
             note_outcome(request, refused.as_str());
-            return Err(Problem::ended_key(refused, &row.name));
+            return Err(access_problem::ended_key(refused, &row.name));
         }
     }
     state.key_uses.record(state, digest, row, now);

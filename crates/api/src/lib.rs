@@ -3,6 +3,7 @@
 //! All lasting state is in the database, so several replicas can run at the same time. Requests use
 //! it through [`whoop_sync::Engine`].
 
+mod access_problem;
 mod app_factory;
 mod application;
 mod audit;

@@ -6,6 +6,7 @@ use whoop_core::UserId;
 use whoop_storage::service_key::Scope;
 
 use crate::{
+    access_problem,
     auth::{KeyHolder, VerifiedCaller},
     caller,
     problem::Problem,
@@ -98,7 +99,7 @@ impl FromRequest for OperatorAccess {
                     query::refuse_unknown_parameters(&request)?;
                     Ok(Self)
                 }
-                VerifiedCaller::Member(..) => Err(Problem::not_an_operator()),
+                VerifiedCaller::Member(..) => Err(access_problem::not_an_operator()),
             }
         }
         .boxed_local()
@@ -136,7 +137,7 @@ async fn authorize_member(
     }
     let user_id = UserId::try_from(user_id).map_err(|error| invalid(&error.to_string()))?;
     if !caller.may_act_for(&user_id) {
-        return Err(Problem::forbidden());
+        return Err(access_problem::not_your_data());
     }
     caller::note_member(request, state, &user_id);
     if let VerifiedCaller::Member(own, _) = &caller {

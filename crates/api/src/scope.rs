@@ -6,7 +6,7 @@
 use actix_web::{HttpRequest, http::Method};
 use whoop_storage::service_key::Scope;
 
-use crate::{auth::KeyHolder, caller, problem::Problem};
+use crate::{access_problem, auth::KeyHolder, caller, problem::Problem};
 
 /// Rules in order: the first rule that matches the method and path applies.
 const RULES: [(Option<Method>, &str, Scope); 5] = [
@@ -45,7 +45,7 @@ pub(crate) fn require_route_scope(
     let scope = request
         .match_pattern()
         .and_then(|pattern| scope_of_route(request.method(), &pattern))
-        .ok_or_else(Problem::not_for_service_keys)?;
+        .ok_or_else(access_problem::not_for_service_keys)?;
     require_scope(request, holder, scope)
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn require_scope(
         return Ok(());
     }
     caller::note_outcome(request, "insufficient_scope");
-    Err(Problem::insufficient_scope(scope, &holder.name))
+    Err(access_problem::insufficient_scope(scope, &holder.name))
 }
 
 #[cfg(test)]

@@ -158,26 +158,32 @@ impl<'a> Simulation<'a> {
     fn handle_event(&mut self, now: DateTime<Utc>, event: SimulationEvent) {
         match event {
             SimulationEvent::Midnight => self.begin_day(now),
-            SimulationEvent::RunBegins(slot) => self.begin_run(now, slot),
+            SimulationEvent::RunBegins(slot) => run::begin_run(self, now, slot),
             SimulationEvent::MemberEvent(scheduled)
                 if scheduled.event == MemberEvent::AppOpened =>
             {
-                self.open_app(now, scheduled.member);
+                app_request::open_app(self, now, scheduled.member);
             }
             SimulationEvent::MemberEvent(scheduled) => self.apply_member_event(now, &scheduled),
-            SimulationEvent::WebhookArrives(webhook) => self.receive_webhook(now, webhook),
-            SimulationEvent::WebhookRetried(webhook) => self.queue_webhook(now, webhook),
-            SimulationEvent::InboxResumes => self.drain_inbox(now),
-            SimulationEvent::MemberConnects => self.connect_member(now),
-            SimulationEvent::StageRepeated(member, stage) => self.begin_stage(now, member, stage),
-            SimulationEvent::TokenReady(task) => self.send_requests(now, task),
+            SimulationEvent::WebhookArrives(webhook) => {
+                webhook::receive_webhook(self, now, webhook);
+            }
+            SimulationEvent::WebhookRetried(webhook) => webhook::queue_webhook(self, now, webhook),
+            SimulationEvent::InboxResumes => webhook::drain_inbox(self, now),
+            SimulationEvent::MemberConnects => first_sync::connect_member(self, now),
+            SimulationEvent::StageRepeated(member, stage) => {
+                first_sync::begin_stage(self, now, member, stage);
+            }
+            SimulationEvent::TokenReady(task) => call::send_requests(self, now, task),
             SimulationEvent::CallAnswered {
                 task,
                 request,
                 is_failure,
-            } => self.handle_answer(now, task, request, is_failure),
-            SimulationEvent::CallRepeated(task, request) => self.repeat_request(now, task, request),
-            SimulationEvent::QueueRetries(class) => self.retry_queue(now, class),
+            } => call::handle_answer(self, now, task, request, is_failure),
+            SimulationEvent::CallRepeated(task, request) => {
+                call::repeat_request(self, now, task, request);
+            }
+            SimulationEvent::QueueRetries(class) => call::retry_queue(self, now, class),
         }
     }
 
@@ -231,7 +237,7 @@ impl<'a> Simulation<'a> {
         };
         let id = self.tasks.add(task);
         if member.token_expires_at > now + MIN_TOKEN_LIFETIME {
-            return self.send_requests(now, id);
+            return call::send_requests(self, now, id);
         }
         let ready_at = now + self.parameters.call_conditions.refresh_duration;
         member.token_expires_at = ready_at + TOKEN_LIFETIME;
@@ -245,11 +251,15 @@ impl<'a> Simulation<'a> {
             return;
         };
         match task.purpose.clone() {
-            task::TaskPurpose::AppRequest(request) => self.end_app_request(now, task, request),
-            task::TaskPurpose::SelectedMember(run) => self.end_selected(now, &task, run),
-            task::TaskPurpose::Backfill(run) => self.end_backfill(now, &task, run),
-            task::TaskPurpose::Webhook(webhook) => self.end_webhook(now, &task, webhook),
-            task::TaskPurpose::Connect(stage) => self.end_connect_stage(now, &task, stage),
+            task::TaskPurpose::AppRequest(request) => {
+                app_request::end_app_request(self, now, task, request);
+            }
+            task::TaskPurpose::SelectedMember(run) => run::end_selected(self, now, &task, run),
+            task::TaskPurpose::Backfill(run) => run::end_backfill(self, now, &task, run),
+            task::TaskPurpose::Webhook(webhook) => webhook::end_webhook(self, now, &task, webhook),
+            task::TaskPurpose::Connect(stage) => {
+                first_sync::end_connect_stage(self, now, &task, stage);
+            }
         }
     }
 

@@ -1,8 +1,10 @@
 //! A call to WHOOP's API: rate-limit gate, attempts, and the meaning of the reply's status.
 
+use std::sync::atomic::Ordering;
+
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -10,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, Span, debug, debug_span, field};
 use url::Url;
 
-use crate::{WhoopClient, WhoopError, request_count::outcome_label};
+use crate::{WhoopClient, WhoopError, rate_limit::QuotaHeaders, request_count::outcome_label};
 
 /// Maximum size of a reply. A page of 25 nights has about 30 KB, and no reply of WHOOP is much
 /// larger.
@@ -43,14 +45,14 @@ impl<'a> ApiCall<'a> {
     }
 }
 
-impl WhoopClient {
-    /// Sends a call with a JSON reply. Returns `None` for a 404.
+impl ApiCall<'_> {
+    /// Sends the call, which has a JSON reply. Returns `None` for a 404.
     pub(crate) async fn fetch_json<T: DeserializeOwned>(
         &self,
-        call: &ApiCall<'_>,
+        client: &WhoopClient,
     ) -> Result<Option<T>, WhoopError> {
-        let endpoint = call.endpoint;
-        self.send_with_retries(call, |body| {
+        let endpoint = self.endpoint;
+        self.send_with_retries(client, |body| {
             serde_json::from_slice(body).map_err(|source| WhoopError::Decode {
                 what: endpoint,
                 source,
@@ -59,30 +61,34 @@ impl WhoopClient {
         .await
     }
 
-    /// Sends a call until it is answered, or until the limits of the retry policy are reached.
+    /// Sends the call until it is answered, or until the limits of the retry policy are reached.
     pub(crate) async fn send_with_retries<T>(
         &self,
-        call: &ApiCall<'_>,
+        client: &WhoopClient,
         read: impl Fn(&[u8]) -> Result<T, WhoopError>,
     ) -> Result<Option<T>, WhoopError> {
-        let mut remaining_wait = self.retry_policy().max_wait;
-        let mut time_left = self.retry_policy().call_timeout;
-        let mut pauses = self.retry_policy().backoff();
+        let mut remaining_wait = client.retry_policy.max_wait;
+        let mut time_left = client.retry_policy.call_timeout;
+        let mut pauses = client.retry_policy.backoff();
         loop {
-            self.api_gate().wait_until_open(&mut remaining_wait).await?;
-            if let Some(quota_gate) = self.quota_gate() {
+            client
+                .shared
+                .api_gate
+                .wait_until_open(&mut remaining_wait)
+                .await?;
+            if let Some(quota_gate) = &client.quota_gate {
                 quota_gate.take_permit(&mut remaining_wait).await?;
             }
 
             let started = Instant::now();
-            let answer = timeout(time_left, self.send_once(call, &read)).await;
+            let answer = timeout(time_left, self.send_once(client, &read)).await;
             let answer = answer.unwrap_or(Err(WhoopError::TimedOut));
             let outcome = match &answer {
                 Ok(None) => "not_found",
                 other => outcome_label(other),
             };
-            self.request_counters().count(call.endpoint, outcome);
-            if let Some(quota_gate) = self.quota_gate() {
+            client.shared.request_counters.count(self.endpoint, outcome);
+            if let Some(quota_gate) = &client.quota_gate {
                 let failed = answer.as_ref().is_err_and(WhoopError::is_upstream_failure);
                 quota_gate.on_call_outcome(!failed).await;
             }
@@ -103,7 +109,7 @@ impl WhoopClient {
             }
             match pauses.next().filter(|pause| *pause < time_left) {
                 Some(pause) => {
-                    debug!(endpoint = call.endpoint, %error, "retrying call to WHOOP");
+                    debug!(endpoint = self.endpoint, %error, "retrying call to WHOOP");
                     sleep(pause).await;
                     time_left -= pause;
                 }
@@ -114,20 +120,21 @@ impl WhoopClient {
 
     async fn send_once<T>(
         &self,
-        call: &ApiCall<'_>,
+        client: &WhoopClient,
         read: &impl Fn(&[u8]) -> Result<T, WhoopError>,
     ) -> Result<Option<T>, WhoopError> {
-        let request = self
-            .http()
-            .request(call.method.clone(), call.url.clone())
+        let request = client
+            .shared
+            .http
+            .request(self.method.clone(), self.url.clone())
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, bearer_header(call.access_token)?);
+            .header(AUTHORIZATION, bearer_header(self.access_token)?);
         let exchange = async {
-            self.count_request();
-            let response = self.send_traced(request).await?;
-            let quota = self.store_rate_limit(response.headers()).await;
+            client.requests_sent.fetch_add(1, Ordering::Relaxed);
+            let response = send_traced(request).await?;
+            let quota = read_quota(client, response.headers()).await;
             if let Some(wait) = quota.exhausted_for() {
-                self.api_gate().close(wait, quota.is_day_limit(wait));
+                client.shared.api_gate.close(wait, quota.is_day_limit(wait));
             }
             match response.status() {
                 StatusCode::UNAUTHORIZED => Err(WhoopError::Unauthorized),
@@ -136,8 +143,8 @@ impl WhoopClient {
                 StatusCode::TOO_MANY_REQUESTS => {
                     let retry_after = quota.retry_delay();
                     let day = quota.is_day_limit(retry_after);
-                    self.api_gate().close(retry_after, day);
-                    if let Some(quota_gate) = self.quota_gate() {
+                    client.shared.api_gate.close(retry_after, day);
+                    if let Some(quota_gate) = &client.quota_gate {
                         quota_gate.on_rate_limited(retry_after, day).await;
                     }
                     Err(WhoopError::RateLimited { retry_after, day })
@@ -146,30 +153,37 @@ impl WhoopClient {
                 status => Err(status_error(status)),
             }
         };
-        exchange.instrument(call_span(call.endpoint)).await
+        exchange.instrument(call_span(self.endpoint)).await
     }
+}
 
-    /// Sends a request once and records the result in the current span.
-    pub(crate) async fn send_traced(
-        &self,
-        request: RequestBuilder,
-    ) -> Result<Response, WhoopError> {
-        let started = Instant::now();
-        let answer = request.send().await.map_err(WhoopError::from_reqwest);
-        let span = Span::current();
-        span.record("millis", started.elapsed().as_millis());
-        match &answer {
-            Ok(response) => {
-                span.record("status", response.status().as_u16());
-                debug!("response received from WHOOP");
-            }
-            Err(error) => debug!(
-                error = error as &dyn std::error::Error,
-                "request to WHOOP failed"
-            ),
+/// Sends a request once and records the result in the current span.
+pub(crate) async fn send_traced(request: RequestBuilder) -> Result<Response, WhoopError> {
+    let started = Instant::now();
+    let answer = request.send().await.map_err(WhoopError::from_reqwest);
+    let span = Span::current();
+    span.record("millis", started.elapsed().as_millis());
+    match &answer {
+        Ok(response) => {
+            span.record("status", response.status().as_u16());
+            debug!("response received from WHOOP");
         }
-        answer
+        Err(error) => debug!(
+            error = error as &dyn std::error::Error,
+            "request to WHOOP failed"
+        ),
     }
+    answer
+}
+
+/// Reads the quota headers of a reply, and passes them to the client's quota gate.
+pub(crate) async fn read_quota(client: &WhoopClient, headers: &HeaderMap) -> QuotaHeaders {
+    let now = client.shared.clock.now();
+    let quota = QuotaHeaders::from_headers(headers, now);
+    if let (Some(gate), Some(rate_limit)) = (&client.quota_gate, quota.rate_limit(now)) {
+        gate.on_response_headers(&rate_limit).await;
+    }
+    quota
 }
 
 /// Creates a span with endpoint, status and time. It has no URL, because the query may contain a

@@ -1,20 +1,17 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
-use reqwest::{Client, header::HeaderMap, redirect};
-use url::Url;
+use reqwest::{Client, redirect};
 use whoop_core::Clock;
 
 use crate::{
-    QuotaGate, RateLimit, RequestCount, RetryPolicy, WhoopConfig, WhoopError,
-    config::append_segments, rate_limit::QuotaHeaders, rate_limit_gate::RateLimitGate,
+    QuotaGate, RequestCount, RetryPolicy, WhoopConfig, WhoopError, rate_limit_gate::RateLimitGate,
     request_count::RequestCounters,
 };
 
@@ -24,24 +21,23 @@ const USER_AGENT: &str = concat!("whoop-backend/", env!("CARGO_PKG_VERSION"));
 
 /// Client of WHOOP's API for one WHOOP app.
 ///
-/// Clones share the connections, the rate-limit gates and the last known quota headers.
+/// Clones share the connections and the rate-limit gates.
 #[derive(Clone)]
 pub struct WhoopClient {
-    shared: Arc<ClientState>,
-    retry_policy: RetryPolicy,
-    quota_gate: Option<Arc<dyn QuotaGate>>,
-    requests_sent: Arc<AtomicU64>,
+    pub(crate) shared: Arc<ClientState>,
+    pub(crate) retry_policy: RetryPolicy,
+    pub(crate) quota_gate: Option<Arc<dyn QuotaGate>>,
+    pub(crate) requests_sent: Arc<AtomicU64>,
 }
 
-struct ClientState {
-    config: WhoopConfig,
-    clock: Arc<dyn Clock>,
-    http: Client,
-    api_gate: RateLimitGate,
+pub(crate) struct ClientState {
+    pub(crate) config: WhoopConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) http: Client,
+    pub(crate) api_gate: RateLimitGate,
     /// Separate gate, because the token endpoint may have limits of its own.
-    token_gate: RateLimitGate,
-    rate_limit: Mutex<Option<RateLimit>>,
-    request_counters: RequestCounters,
+    pub(crate) token_gate: RateLimitGate,
+    pub(crate) request_counters: RequestCounters,
 }
 
 impl WhoopClient {
@@ -77,7 +73,6 @@ impl WhoopClient {
                 http,
                 api_gate: RateLimitGate::default(),
                 token_gate: RateLimitGate::default(),
-                rate_limit: Mutex::default(),
                 request_counters: RequestCounters::default(),
             }),
             retry_policy: RetryPolicy::interactive(),
@@ -119,79 +114,13 @@ impl WhoopClient {
     pub fn request_counts(&self) -> Vec<RequestCount> {
         self.shared.request_counters.counts()
     }
-
-    pub(crate) fn request_counters(&self) -> &RequestCounters {
-        &self.shared.request_counters
-    }
-
-    pub(crate) fn count_request(&self) {
-        self.requests_sent.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Returns the quota from the latest reply that had all quota headers.
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        self.shared
-            .rate_limit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Stores the quota headers of a reply.
-    pub(crate) async fn store_rate_limit(&self, headers: &HeaderMap) -> QuotaHeaders {
-        let now = self.now();
-        let quota = QuotaHeaders::from_headers(headers, now);
-        if let Some(rate_limit) = quota.rate_limit(now) {
-            if let Some(quota_gate) = self.quota_gate() {
-                quota_gate.on_response_headers(&rate_limit).await;
-            }
-            *self
-                .shared
-                .rate_limit
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(rate_limit);
-        }
-        quota
-    }
-
-    pub(crate) fn api_url<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
-        append_segments(&self.shared.config.api_url, segments)
-    }
-
-    pub(crate) fn config(&self) -> &WhoopConfig {
-        &self.shared.config
-    }
-
-    pub(crate) fn http(&self) -> &Client {
-        &self.shared.http
-    }
-
-    pub(crate) fn api_gate(&self) -> &RateLimitGate {
-        &self.shared.api_gate
-    }
-
-    pub(crate) fn token_gate(&self) -> &RateLimitGate {
-        &self.shared.token_gate
-    }
-
-    pub(crate) fn quota_gate(&self) -> Option<&dyn QuotaGate> {
-        self.quota_gate.as_deref()
-    }
-
-    pub(crate) fn retry_policy(&self) -> &RetryPolicy {
-        &self.retry_policy
-    }
-
-    pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.shared.clock.now()
-    }
 }
 
 impl fmt::Debug for WhoopClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WhoopClient")
-            .field("api_url", &self.config().api_url.as_str())
-            .field("client_id", &self.config().client_id)
+            .field("api_url", &self.shared.config.api_url.as_str())
+            .field("client_id", &self.shared.config.client_id)
             .field("retry_policy", &self.retry_policy)
             .finish_non_exhaustive()
     }

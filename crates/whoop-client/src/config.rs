@@ -67,6 +67,11 @@ impl WhoopConfig {
                 None => false,
             })
     }
+
+    /// Returns the URL of an endpoint of the API.
+    pub(crate) fn endpoint<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        append_segments(&self.api_url, segments)
+    }
 }
 
 /// Returns `base` with more path segments. Each segment is escaped, so an id cannot change the

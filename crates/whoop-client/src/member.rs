@@ -28,8 +28,9 @@ impl WhoopClient {
         access_token: &SecretString,
     ) -> Result<MemberProfile, WhoopError> {
         let endpoint = "v2/user/profile/basic";
-        let url = self.api_url(endpoint.split('/'));
-        self.fetch_json(&ApiCall::get(endpoint, url, access_token))
+        let url = self.shared.config.endpoint(endpoint.split('/'));
+        ApiCall::get(endpoint, url, access_token)
+            .fetch_json(self)
             .await?
             .ok_or(WhoopError::Unexpected { status: 404 })
     }
@@ -40,8 +41,9 @@ impl WhoopClient {
         access_token: &SecretString,
     ) -> Result<Option<BodyMeasurement>, WhoopError> {
         let endpoint = "v2/user/measurement/body";
-        let url = self.api_url(endpoint.split('/'));
-        self.fetch_json(&ApiCall::get(endpoint, url, access_token))
+        let url = self.shared.config.endpoint(endpoint.split('/'));
+        ApiCall::get(endpoint, url, access_token)
+            .fetch_json(self)
             .await
     }
 
@@ -52,8 +54,9 @@ impl WhoopClient {
     /// Returns [`WhoopError::Unauthorized`] also if the permission was revoked before.
     pub async fn revoke_access(&self, access_token: &SecretString) -> Result<(), WhoopError> {
         let endpoint = "v2/user/access";
-        let url = self.api_url(endpoint.split('/'));
-        self.send_with_retries(&ApiCall::delete(endpoint, url, access_token), |_| Ok(()))
+        let url = self.shared.config.endpoint(endpoint.split('/'));
+        ApiCall::delete(endpoint, url, access_token)
+            .send_with_retries(self, |_| Ok(()))
             .await?
             .ok_or(WhoopError::Unexpected { status: 404 })
     }

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     WhoopClient, WhoopError,
-    call::{call_span, read_body, status_error},
+    call::{call_span, read_body, send_traced, status_error},
     config::append_segments,
     rate_limit::QuotaHeaders,
     request_count::outcome_label,
@@ -54,7 +54,7 @@ impl WhoopClient {
     ///
     /// WHOOP requires at least eight characters of `state`.
     pub fn authorization_url(&self, state: &str) -> Url {
-        let config = self.config();
+        let config = &self.shared.config;
         let mut url = append_segments(&config.oauth_url, ["auth"]);
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -72,8 +72,9 @@ impl WhoopClient {
     ///
     /// Returns [`WhoopError::InvalidGrant`] if the code was used before or is too old.
     pub async fn exchange_code(&self, code: &str) -> Result<TokenPair, WhoopError> {
-        let redirect_url = self.config().redirect_url.as_str();
-        self.request_tokens(
+        let redirect_url = self.shared.config.redirect_url.as_str();
+        request_tokens(
+            self,
             "oauth/token (code)",
             &[
                 ("grant_type", "authorization_code"),
@@ -99,16 +100,16 @@ impl WhoopClient {
         refresh_token: &SecretString,
         scope: &str,
     ) -> Result<TokenPair, WhoopError> {
-        let mut pair = self
-            .request_tokens(
-                "oauth/token (refresh)",
-                &[
-                    ("grant_type", "refresh_token"),
-                    ("refresh_token", refresh_token.expose_secret()),
-                    ("scope", scope),
-                ],
-            )
-            .await?;
+        let mut pair = request_tokens(
+            self,
+            "oauth/token (refresh)",
+            &[
+                ("grant_type", "refresh_token"),
+                ("refresh_token", refresh_token.expose_secret()),
+                ("scope", scope),
+            ],
+        )
+        .await?;
         pair.refresh_token
             .get_or_insert_with(|| refresh_token.clone());
         Ok(pair)
@@ -122,17 +123,17 @@ impl WhoopClient {
     ///
     /// Returns [`WhoopError::TokenRefused`] if the id or the secret is wrong.
     pub async fn check_app_credentials(&self) -> Result<(), WhoopError> {
-        let redirect_url = self.config().redirect_url.as_str();
-        let result = self
-            .request_tokens(
-                "oauth/token (check)",
-                &[
-                    ("grant_type", "authorization_code"),
-                    ("code", "no-such-code"),
-                    ("redirect_uri", redirect_url),
-                ],
-            )
-            .await;
+        let redirect_url = self.shared.config.redirect_url.as_str();
+        let result = request_tokens(
+            self,
+            "oauth/token (check)",
+            &[
+                ("grant_type", "authorization_code"),
+                ("code", "no-such-code"),
+                ("redirect_uri", redirect_url),
+            ],
+        )
+        .await;
         match result {
             Ok(_) | Err(WhoopError::InvalidGrant) => Ok(()),
             Err(error) => Err(error),
@@ -149,55 +150,58 @@ impl WhoopClient {
         &self,
         remaining_wait: &mut Duration,
     ) -> Result<(), WhoopError> {
-        self.token_gate().wait_until_open(remaining_wait).await
+        self.shared.token_gate.wait_until_open(remaining_wait).await
     }
+}
 
-    /// Sends one token request. It does not count against the quota and has a rate-limit gate of
-    /// its own, because it is not known whether the token endpoint shares the limits of the API. A
-    /// 429 closes the API's gate as well only if its `X-RateLimit` headers show that the app's
-    /// quota is used up.
-    async fn request_tokens(
-        &self,
-        endpoint: &'static str,
-        grant: &[(&str, &str)],
-    ) -> Result<TokenPair, WhoopError> {
-        let mut remaining_wait = self.retry_policy().max_wait;
-        self.wait_for_token_endpoint(&mut remaining_wait).await?;
-        let config = self.config();
-        let mut form = grant.to_vec();
-        form.push(("client_id", &config.client_id));
-        form.push(("client_secret", config.client_secret.expose_secret()));
-        let request = self
-            .http()
-            .post(append_segments(&config.oauth_url, ["token"]))
-            .form(&form);
-        let exchange = async {
-            let response = self.send_traced(request).await?;
-            let status = response.status();
-            let quota = QuotaHeaders::from_headers(response.headers(), self.now());
-            let body = read_body(response).await?;
-            if status.is_success() {
-                return parse_token_pair(&body);
-            }
-            if let Some(wait) = quota.exhausted_for() {
-                self.api_gate().close(wait, quota.is_day_limit(wait));
-            }
-            let error = token_error(status, &quota, &body);
-            if let WhoopError::RateLimited { retry_after, day } = error {
-                self.token_gate().close(retry_after, day);
-            }
-            Err(error)
-        };
-        let answer = timeout(
-            self.retry_policy().call_timeout,
-            exchange.instrument(call_span(endpoint)),
-        )
-        .await
-        .unwrap_or(Err(WhoopError::TimedOut));
-        self.request_counters()
-            .count(endpoint, outcome_label(&answer));
-        answer
-    }
+/// Sends one token request. It does not count against the quota and has a rate-limit gate of
+/// its own, because it is not known whether the token endpoint shares the limits of the API. A
+/// 429 closes the API's gate as well only if its `X-RateLimit` headers show that the app's
+/// quota is used up.
+async fn request_tokens(
+    client: &WhoopClient,
+    endpoint: &'static str,
+    grant: &[(&str, &str)],
+) -> Result<TokenPair, WhoopError> {
+    let mut remaining_wait = client.retry_policy.max_wait;
+    client.wait_for_token_endpoint(&mut remaining_wait).await?;
+    let config = &client.shared.config;
+    let mut form = grant.to_vec();
+    form.push(("client_id", &config.client_id));
+    form.push(("client_secret", config.client_secret.expose_secret()));
+    let request = client
+        .shared
+        .http
+        .post(append_segments(&config.oauth_url, ["token"]))
+        .form(&form);
+    let exchange = async {
+        let response = send_traced(request).await?;
+        let status = response.status();
+        let quota = QuotaHeaders::from_headers(response.headers(), client.shared.clock.now());
+        let body = read_body(response).await?;
+        if status.is_success() {
+            return parse_token_pair(&body);
+        }
+        if let Some(wait) = quota.exhausted_for() {
+            client.shared.api_gate.close(wait, quota.is_day_limit(wait));
+        }
+        let error = token_error(status, &quota, &body);
+        if let WhoopError::RateLimited { retry_after, day } = error {
+            client.shared.token_gate.close(retry_after, day);
+        }
+        Err(error)
+    };
+    let answer = timeout(
+        client.retry_policy.call_timeout,
+        exchange.instrument(call_span(endpoint)),
+    )
+    .await
+    .unwrap_or(Err(WhoopError::TimedOut));
+    client
+        .shared
+        .request_counters
+        .count(endpoint, outcome_label(&answer));
+    answer
 }
 
 fn parse_token_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {

@@ -130,9 +130,9 @@ impl WhoopClient {
         access_token: &SecretString,
         query: &PageQuery,
     ) -> Result<ListPage<R>, WhoopError> {
-        let url = query.append_to(self.api_url(R::PATH.split('/')));
+        let url = query.append_to(self.shared.config.endpoint(R::PATH.split('/')));
         let call = ApiCall::get(R::PATH, url, access_token);
-        match self.fetch_json::<RawPage>(&call).await? {
+        match call.fetch_json::<RawPage>(self).await? {
             Some(raw) => Ok(raw.parse_records()),
             // WHOOP does not know the page although it issued the token itself.
             None if query.next_token.is_some() => Err(WhoopError::Unexpected { status: 404 }),

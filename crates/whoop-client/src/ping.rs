@@ -1,11 +1,16 @@
 //! Check of WHOOP's reachability and of its clock.
 
+use std::sync::atomic::Ordering;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::DATE;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::{WhoopClient, WhoopError, call::call_span};
+use crate::{
+    WhoopClient, WhoopError,
+    call::{call_span, read_quota, send_traced},
+};
 
 /// Result of a ping: any answer of WHOOP, with any status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,22 +30,26 @@ impl WhoopClient {
     ///
     /// Returns an error if WHOOP does not answer or no permit is available.
     pub async fn ping(&self) -> Result<PingResult, WhoopError> {
-        let mut remaining_wait = self.retry_policy().max_wait;
-        self.api_gate().wait_until_open(&mut remaining_wait).await?;
-        if let Some(quota_gate) = self.quota_gate() {
+        let mut remaining_wait = self.retry_policy.max_wait;
+        self.shared
+            .api_gate
+            .wait_until_open(&mut remaining_wait)
+            .await?;
+        if let Some(quota_gate) = &self.quota_gate {
             quota_gate.take_permit(&mut remaining_wait).await?;
         }
-        let url = self.api_url(["v2", "user", "profile", "basic"]);
-        let sent_at = self.now();
-        self.count_request();
-        let exchange = self
-            .send_traced(self.http().get(url))
-            .instrument(call_span("reach"));
-        let response = timeout(self.retry_policy().call_timeout, exchange)
+        let url = self
+            .shared
+            .config
+            .endpoint(["v2", "user", "profile", "basic"]);
+        let sent_at = self.shared.clock.now();
+        self.requests_sent.fetch_add(1, Ordering::Relaxed);
+        let exchange = send_traced(self.shared.http.get(url)).instrument(call_span("reach"));
+        let response = timeout(self.retry_policy.call_timeout, exchange)
             .await
             .map_err(|_| WhoopError::TimedOut)??;
-        self.store_rate_limit(response.headers()).await;
-        let answered_at = self.now();
+        read_quota(self, response.headers()).await;
+        let answered_at = self.shared.clock.now();
         let round_trip = answered_at - sent_at;
         let whoop_time = response
             .headers()

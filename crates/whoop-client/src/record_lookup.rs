@@ -24,7 +24,7 @@ impl WhoopClient {
         id: CycleId,
     ) -> Result<RecordLookup<Cycle>, WhoopError> {
         let path = ["v2", "cycle", &id.to_string()];
-        self.fetch_by_id("v2/cycle/{id}", &path, access_token).await
+        fetch_by_id(self, "v2/cycle/{id}", &path, access_token).await
     }
 
     pub async fn fetch_sleep(
@@ -33,8 +33,7 @@ impl WhoopClient {
         id: &SleepId,
     ) -> Result<RecordLookup<Sleep>, WhoopError> {
         let path = ["v2", "activity", "sleep", &id.0];
-        self.fetch_by_id("v2/activity/sleep/{id}", &path, access_token)
-            .await
+        fetch_by_id(self, "v2/activity/sleep/{id}", &path, access_token).await
     }
 
     pub async fn fetch_workout(
@@ -43,8 +42,7 @@ impl WhoopClient {
         id: &WorkoutId,
     ) -> Result<RecordLookup<Workout>, WhoopError> {
         let path = ["v2", "activity", "workout", &id.0];
-        self.fetch_by_id("v2/activity/workout/{id}", &path, access_token)
-            .await
+        fetch_by_id(self, "v2/activity/workout/{id}", &path, access_token).await
     }
 
     /// Fetches the recovery of a cycle. [`RecordLookup::NotFound`] is common, for example on a day
@@ -55,31 +53,30 @@ impl WhoopClient {
         id: CycleId,
     ) -> Result<RecordLookup<Recovery>, WhoopError> {
         let path = ["v2", "cycle", &id.to_string(), "recovery"];
-        self.fetch_by_id("v2/cycle/{id}/recovery", &path, access_token)
-            .await
+        fetch_by_id(self, "v2/cycle/{id}/recovery", &path, access_token).await
     }
+}
 
-    async fn fetch_by_id<R: Record>(
-        &self,
-        endpoint: &'static str,
-        path: &[&str],
-        access_token: &SecretString,
-    ) -> Result<RecordLookup<R>, WhoopError> {
-        // A URL drops such a segment, so WHOOP would answer with the whole list.
-        if path
-            .iter()
-            .any(|segment| matches!(*segment, "" | "." | ".."))
-        {
-            return Ok(RecordLookup::NotFound);
-        }
-        let url = self.api_url(path.iter().copied());
-        let call = ApiCall::get(endpoint, url, access_token);
-        let Some(raw) = self.fetch_json::<Box<RawValue>>(&call).await? else {
-            return Ok(RecordLookup::NotFound);
-        };
-        Ok(match parse_record(&raw) {
-            Ok(record) => RecordLookup::Record(Box::new(record)),
-            Err(rejected) => RecordLookup::Rejected(rejected),
-        })
+async fn fetch_by_id<R: Record>(
+    client: &WhoopClient,
+    endpoint: &'static str,
+    path: &[&str],
+    access_token: &SecretString,
+) -> Result<RecordLookup<R>, WhoopError> {
+    // A URL drops such a segment, so WHOOP would answer with the whole list.
+    if path
+        .iter()
+        .any(|segment| matches!(*segment, "" | "." | ".."))
+    {
+        return Ok(RecordLookup::NotFound);
     }
+    let url = client.shared.config.endpoint(path.iter().copied());
+    let call = ApiCall::get(endpoint, url, access_token);
+    let Some(raw) = call.fetch_json::<Box<RawValue>>(client).await? else {
+        return Ok(RecordLookup::NotFound);
+    };
+    Ok(match parse_record(&raw) {
+        Ok(record) => RecordLookup::Record(Box::new(record)),
+        Err(rejected) => RecordLookup::Rejected(rejected),
+    })
 }

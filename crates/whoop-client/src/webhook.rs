@@ -101,7 +101,7 @@ impl WhoopClient {
         tolerance: TimestampTolerance,
         now: DateTime<Utc>,
     ) -> Result<WebhookEvent, WebhookError> {
-        verify_and_parse(&self.config().client_secret, envelope, tolerance, now)
+        verify_and_parse(&self.shared.config.client_secret, envelope, tolerance, now)
     }
 }
 

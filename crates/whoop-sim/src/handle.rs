@@ -39,17 +39,19 @@ impl WorldHandle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the records of all people, to read and to edit.
+    pub fn records(&self) -> WorldRecords<'_> {
+        WorldRecords(self)
+    }
+
+    /// Returns the OAuth server's grants.
+    pub fn oauth(&self) -> WorldGrants<'_> {
+        WorldGrants(self)
+    }
+
     /// Returns the WHOOP user ids, in the order in which the people were created.
     pub fn people(&self) -> Vec<i64> {
         self.lock().people.ids().collect()
-    }
-
-    /// Returns one person like `GET /_sim/truth?whoop_user_id=…`; null if the id is unknown.
-    pub fn truth(&self, whoop_user_id: i64) -> Value {
-        let mut world = self.lock();
-        world
-            .person(whoop_user_id)
-            .map_or(Value::Null, |person| World::truth(person))
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -81,59 +83,6 @@ impl WorldHandle {
 
     pub fn reset_calls(&self) {
         self.lock().calls.clear();
-    }
-
-    /// Changes a record with a JSON merge patch. `updated_at` is set to the current time unless the
-    /// patch sets it. `null` removes a field, `{"$null": true}` sets it to null.
-    pub fn patch(
-        &self,
-        whoop_user_id: i64,
-        data_type: SimDataType,
-        id: impl Display,
-        merge: Value,
-    ) -> Result<(), EditError> {
-        let mut world = self.lock();
-        let now = world.now();
-        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        let id = id.to_string();
-        let events = edit::webhook_events(person, data_type, &id, false);
-        edit::patch_record(person, data_type, &id, &merge, now)?;
-        world.announce_all(whoop_user_id, events);
-        Ok(())
-    }
-
-    /// Adds a record, which may be invalid, and returns its id.
-    pub fn insert(
-        &self,
-        whoop_user_id: i64,
-        data_type: SimDataType,
-        record: Value,
-    ) -> Result<String, EditError> {
-        let mut world = self.lock();
-        let now = world.now();
-        let rng = world.rng.fork();
-        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        let id = edit::insert_record(person, data_type, &record, now, rng)?;
-        // A new sleep has no recovery yet, so the events are those of the sleep alone.
-        let events = edit::webhook_events(person, data_type, &id, false);
-        world.announce_all(whoop_user_id, events);
-        Ok(id)
-    }
-
-    /// Deletes a record. Deleting a sleep also deletes its recovery.
-    pub fn delete(
-        &self,
-        whoop_user_id: i64,
-        data_type: SimDataType,
-        id: impl Display,
-    ) -> Result<(), EditError> {
-        let mut world = self.lock();
-        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        let id = id.to_string();
-        let events = edit::webhook_events(person, data_type, &id, true);
-        edit::delete_record(person, data_type, &id)?;
-        world.announce_all(whoop_user_id, events);
-        Ok(())
     }
 
     /// Sets the URL of the webhook receiver.
@@ -172,31 +121,6 @@ impl WorldHandle {
         Some((url, config.client_secret.clone(), due))
     }
 
-    /// Changes a nap to a main sleep, which begins a cycle and gets a recovery.
-    pub fn nap_to_sleep(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
-        let mut world = self.lock();
-        let (now, rng) = (world.now(), world.rng.fork());
-        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        nap::to_sleep(person, id, now, rng)?;
-        let events = edit::webhook_events(person, SimDataType::Sleep, id, false);
-        world.announce_all(whoop_user_id, events);
-        Ok(())
-    }
-
-    /// Changes a main sleep to a nap. Its cycle and its recovery are deleted unless the cycle has
-    /// another main sleep.
-    pub fn sleep_to_nap(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
-        let mut world = self.lock();
-        let now = world.now();
-        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
-        let recovery = edit::webhook_events(person, SimDataType::Recovery, id, true);
-        nap::to_nap(person, id, now)?;
-        let mut events = edit::webhook_events(person, SimDataType::Sleep, id, false);
-        events.extend(recovery);
-        world.announce_all(whoop_user_id, events);
-        Ok(())
-    }
-
     /// Adds people and returns their WHOOP user ids.
     pub fn add_people(
         &self,
@@ -233,33 +157,6 @@ impl WorldHandle {
         self.lock().faults.clear();
     }
 
-    /// Revokes a member's grants, as if the member had done so in WHOOP's app. Returns true if
-    /// there was one.
-    pub fn revoke_grants(&self, whoop_user_id: i64) -> bool {
-        self.lock().grants.revoke(whoop_user_id)
-    }
-
-    /// Expires every access token now; refresh tokens stay valid.
-    pub fn expire_access_tokens(&self) {
-        let mut world = self.lock();
-        let now = world.now();
-        world.grants.expire_access_tokens(None, now);
-    }
-
-    pub fn grants(&self) -> Vec<Grant> {
-        self.lock().grants.list().to_vec()
-    }
-
-    /// Returns the number of token refreshes of a member, over all grants.
-    pub fn refresh_count(&self, whoop_user_id: i64) -> u32 {
-        let world = self.lock();
-        let grants = world.grants.list().iter();
-        grants
-            .filter(|grant| grant.whoop_user_id == whoop_user_id)
-            .map(|grant| grant.refreshes)
-            .sum()
-    }
-
     /// Sets a new quota and resets the number of used calls.
     pub fn set_limits(&self, calls_per_minute: u32, calls_per_day: u32) {
         let mut world = self.lock();
@@ -267,9 +164,144 @@ impl WorldHandle {
         world.config.calls_per_day = calls_per_day;
         world.limiter = RollingRateLimiter::new(calls_per_minute, calls_per_day);
     }
+}
+
+/// The records of all people in the world.
+#[derive(Debug, Clone, Copy)]
+pub struct WorldRecords<'a>(&'a WorldHandle);
+
+impl WorldRecords<'_> {
+    /// Returns one person like `GET /_sim/truth?whoop_user_id=…`; null if the id is unknown.
+    pub fn truth(&self, whoop_user_id: i64) -> Value {
+        let mut world = self.0.lock();
+        world
+            .person(whoop_user_id)
+            .map_or(Value::Null, |person| World::truth(person))
+    }
+
+    pub(crate) fn all_truth(&self) -> Value {
+        let mut world = self.0.lock();
+        let ids: Vec<i64> = world.people.ids().collect();
+        let people: Vec<Value> = ids
+            .into_iter()
+            .filter_map(|id| world.person(id).map(|person| World::truth(person)))
+            .collect();
+        json!({ "people": people })
+    }
+
+    /// Changes a record with a JSON merge patch. `updated_at` is set to the current time unless the
+    /// patch sets it. `null` removes a field, `{"$null": true}` sets it to null.
+    pub fn patch(
+        &self,
+        whoop_user_id: i64,
+        data_type: SimDataType,
+        id: impl Display,
+        merge: Value,
+    ) -> Result<(), EditError> {
+        let mut world = self.0.lock();
+        let now = world.now();
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        let id = id.to_string();
+        let events = edit::webhook_events(person, data_type, &id, false);
+        edit::patch_record(person, data_type, &id, &merge, now)?;
+        world.announce_all(whoop_user_id, events);
+        Ok(())
+    }
+
+    /// Adds a record, which may be invalid, and returns its id.
+    pub fn insert(
+        &self,
+        whoop_user_id: i64,
+        data_type: SimDataType,
+        record: Value,
+    ) -> Result<String, EditError> {
+        let mut world = self.0.lock();
+        let now = world.now();
+        let rng = world.rng.fork();
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        let id = edit::insert_record(person, data_type, &record, now, rng)?;
+        // A new sleep has no recovery yet, so the events are those of the sleep alone.
+        let events = edit::webhook_events(person, data_type, &id, false);
+        world.announce_all(whoop_user_id, events);
+        Ok(id)
+    }
+
+    /// Deletes a record. Deleting a sleep also deletes its recovery.
+    pub fn delete(
+        &self,
+        whoop_user_id: i64,
+        data_type: SimDataType,
+        id: impl Display,
+    ) -> Result<(), EditError> {
+        let mut world = self.0.lock();
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        let id = id.to_string();
+        let events = edit::webhook_events(person, data_type, &id, true);
+        edit::delete_record(person, data_type, &id)?;
+        world.announce_all(whoop_user_id, events);
+        Ok(())
+    }
+
+    /// Changes a nap to a main sleep, which begins a cycle and gets a recovery.
+    pub fn nap_to_sleep(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
+        let mut world = self.0.lock();
+        let (now, rng) = (world.now(), world.rng.fork());
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        nap::to_sleep(person, id, now, rng)?;
+        let events = edit::webhook_events(person, SimDataType::Sleep, id, false);
+        world.announce_all(whoop_user_id, events);
+        Ok(())
+    }
+
+    /// Changes a main sleep to a nap. Its cycle and its recovery are deleted unless the cycle has
+    /// another main sleep.
+    pub fn sleep_to_nap(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
+        let mut world = self.0.lock();
+        let now = world.now();
+        let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
+        let recovery = edit::webhook_events(person, SimDataType::Recovery, id, true);
+        nap::to_nap(person, id, now)?;
+        let mut events = edit::webhook_events(person, SimDataType::Sleep, id, false);
+        events.extend(recovery);
+        world.announce_all(whoop_user_id, events);
+        Ok(())
+    }
+}
+
+/// The grants of the OAuth server: permissions of members, with their token pairs.
+#[derive(Debug, Clone, Copy)]
+pub struct WorldGrants<'a>(&'a WorldHandle);
+
+impl WorldGrants<'_> {
+    /// Revokes a member's grants, as if the member had done so in WHOOP's app. Returns true if
+    /// there was one.
+    pub fn revoke_grants(&self, whoop_user_id: i64) -> bool {
+        self.0.lock().grants.revoke(whoop_user_id)
+    }
+
+    /// Expires every access token now; refresh tokens stay valid.
+    pub fn expire_access_tokens(&self) {
+        let mut world = self.0.lock();
+        let now = world.now();
+        world.grants.expire_access_tokens(None, now);
+    }
+
+    pub fn grants(&self) -> Vec<Grant> {
+        self.0.lock().grants.list().to_vec()
+    }
+
+    /// Returns the number of token refreshes of a member, over all grants.
+    pub fn refresh_count(&self, whoop_user_id: i64) -> u32 {
+        let world = self.0.lock();
+        let grants = world.grants.list().iter();
+        grants
+            .filter(|grant| grant.whoop_user_id == whoop_user_id)
+            .map(|grant| grant.refreshes)
+            .sum()
+    }
 
     pub fn set_reuse_mode(&self, mode: ReuseMode) {
-        let mut world = self.lock();
+        let mut world = self.0.lock();
         let protocol = ProtocolOptions {
             reuse_mode: mode,
             ..world.config.protocol
@@ -279,19 +311,9 @@ impl WorldHandle {
 
     /// Issues an authorization code like the consent page. The code is valid for any redirect URL.
     pub fn issue_code(&self, whoop_user_id: i64, scopes: &[&str]) -> String {
-        let mut world = self.lock();
+        let mut world = self.0.lock();
         let now = world.now();
         let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
         world.grants.issue_code(whoop_user_id, scopes, None, now)
-    }
-
-    pub(crate) fn all_truth(&self) -> Value {
-        let mut world = self.lock();
-        let ids: Vec<i64> = world.people.ids().collect();
-        let people: Vec<Value> = ids
-            .into_iter()
-            .filter_map(|id| world.person(id).map(|person| World::truth(person)))
-            .collect();
-        json!({ "people": people })
     }
 }

@@ -41,7 +41,7 @@ pub use config::{ReuseMode, SimConfig, SimError};
 pub use data_type::SimDataType;
 pub use edit::EditError;
 pub use fault::{Fault, FaultKind};
-pub use handle::WorldHandle;
+pub use handle::{WorldGrants, WorldHandle, WorldRecords};
 pub use life::LifePattern;
 pub use oauth::{Grant, SimTokenPair};
 pub use protocol::{EmptyCollection, LastPage, LimitOverMax, ProtocolOptions};

@@ -7,6 +7,7 @@ use actix_web::http::{
     uri::Authority,
 };
 
+use crate::access_problem;
 use crate::problem::Problem;
 
 /// Refuses a request unless its `Host` header is a loopback name or address.
@@ -19,7 +20,7 @@ pub(super) fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
     if is_loopback {
         Ok(())
     } else {
-        Err(Problem::host_not_loopback())
+        Err(access_problem::host_not_loopback())
     }
 }
 

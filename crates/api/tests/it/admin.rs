@@ -40,7 +40,10 @@ async fn the_overview_has_the_numbers_of_the_database() {
     let (stage, alice) = Stage::with_member().await;
     alice.day("").await;
     stage.connect_person("bob", 1).await;
-    stage.world().revoke_grants(stage.world().people()[1]);
+    stage
+        .world()
+        .oauth()
+        .revoke_grants(stage.world().people()[1]);
     stage.member("bob").day("?refresh=force").await;
 
     let status = operator(&stage, "status").await;

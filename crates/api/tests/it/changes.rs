@@ -82,12 +82,13 @@ async fn a_deleted_record_is_listed_with_its_last_local_date() {
     let (stage, alice) = Stage::with_member().await;
     let before = latest(&alice).await;
     let person = stage.world().people()[0];
-    let truth = stage.world().truth(person);
+    let truth = stage.world().records().truth(person);
     let sleeps = truth["sleeps"].as_array().unwrap();
     let night = sleeps.iter().find(|one| one["nap"] == false).unwrap();
     let id = night["id"].as_str().unwrap();
     stage
         .world()
+        .records()
         .delete(person, SimDataType::Sleep, id)
         .unwrap();
     // No list shows a newer night, so one 404 is not enough to delete the records.
@@ -111,7 +112,7 @@ async fn the_last_of_several_changes_of_a_record_contains_the_record() {
     let (stage, alice) = Stage::with_member().await;
     let before = latest(&alice).await;
     let person = stage.world().people()[0];
-    let truth = stage.world().truth(person);
+    let truth = stage.world().records().truth(person);
     let recovery = &truth["recoveries"][0];
     for score in [11, 22, 33] {
         stage.advance(TimeDelta::minutes(1));
@@ -119,6 +120,7 @@ async fn the_last_of_several_changes_of_a_record_contains_the_record() {
         let id = &recovery["cycle_id"];
         let world = stage.world();
         world
+            .records()
             .patch(person, SimDataType::Recovery, id, change)
             .unwrap();
         alice.day("?refresh=force").await;

@@ -217,7 +217,14 @@ async fn an_erasure_ends_an_unconfirmed_connect() {
 
     assert_eq!(disconnected["connection"], "never_connected");
     assert_eq!(disconnected["revocation"], "done");
-    assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
+    assert!(
+        stage
+            .world()
+            .oauth()
+            .grants()
+            .iter()
+            .all(|grant| grant.is_revoked)
+    );
     assert_eq!(stage.rows().await.tables_with("alice"), [""; 0]);
     let late = confirm(&alice, &json!({ "confirm": word })).await;
     late.assert_invalid("unknown-confirm", "confirm");

@@ -48,8 +48,8 @@ async fn one_refresh_for_all(mode: ReuseMode) {
     };
 
     for round in 1..=3 {
-        sim.world().set_reuse_mode(mode);
-        sim.world().expire_access_tokens();
+        sim.world().oauth().set_reuse_mode(mode);
+        sim.world().oauth().expire_access_tokens();
         Stage::two_minutes_pass_since_reads(&db).await;
         // The latency is long enough for all requests to arrive before WHOOP answers the first.
         sim.world().add_fault(Fault {
@@ -74,7 +74,7 @@ async fn one_refresh_for_all(mode: ReuseMode) {
         for answer in answers {
             answer.expect(200);
         }
-        let grants = sim.world().grants();
+        let grants = sim.world().oauth().grants();
         let grant = grants.last().unwrap();
         assert_eq!(
             (grant.refreshes, grant.reuses, grant.is_revoked),

@@ -51,7 +51,7 @@ fn lines(text: &str) -> String {
 
 fn recoveries(stage: &Stage) -> Vec<Value> {
     let whoop_user_id = stage.world().people()[0];
-    let truth = stage.world().truth(whoop_user_id);
+    let truth = stage.world().records().truth(whoop_user_id);
     truth["recoveries"].as_array().unwrap().clone()
 }
 
@@ -281,6 +281,7 @@ async fn each_absent_part_has_its_own_reason() {
     let patch = |data_type, id: &Value, patch: &Value| {
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         world
+            .records()
             .patch(whoop_user_id, data_type, id, patch.clone())
             .unwrap();
     };
@@ -290,9 +291,13 @@ async fn each_absent_part_has_its_own_reason() {
         &newest["sleep_id"],
         &json!({"score_state": "UNSCORABLE", "score": null}),
     );
-    for workout in world.truth(whoop_user_id)["workouts"].as_array().unwrap() {
+    for workout in world.records().truth(whoop_user_id)["workouts"]
+        .as_array()
+        .unwrap()
+    {
         let id = workout["id"].as_str().unwrap();
         world
+            .records()
             .delete(whoop_user_id, SimDataType::Workout, id)
             .unwrap();
     }

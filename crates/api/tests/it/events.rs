@@ -12,12 +12,13 @@ use crate::harness::{Member, Stage, Token, events::Events, until};
 /// Changes today's recovery at WHOOP and makes the service read it.
 async fn rescore(stage: &Stage, member: &Member, score: i32) {
     let person = stage.world().people()[0];
-    let truth = stage.world().truth(person);
+    let truth = stage.world().records().truth(person);
     let recovery = &truth["recoveries"][0];
     let change = json!({"score": {"recovery_score": score}});
     stage.advance(TimeDelta::minutes(1));
     stage
         .world()
+        .records()
         .patch(person, SimDataType::Recovery, &recovery["cycle_id"], change)
         .unwrap();
     member.day("?refresh=force").await;
@@ -73,12 +74,13 @@ async fn a_stream_survives_the_loss_of_all_database_connections() {
 
     // The closed connections in the pool are detected one by one.
     let person = stage.world().people()[0];
-    let truth = stage.world().truth(person);
+    let truth = stage.world().records().truth(person);
     let cycle = &truth["recoveries"][0]["cycle_id"];
     let change = json!({"score": {"recovery_score": 9}});
     stage.advance(TimeDelta::minutes(1));
     let world = stage.world();
     world
+        .records()
         .patch(person, SimDataType::Recovery, cycle, change)
         .unwrap();
     until("the day has been read", || async {
@@ -129,7 +131,10 @@ async fn a_lost_or_erased_connection_is_sent_as_an_event() {
     let (stage, alice) = Stage::with_member().await;
     let mut events = open_events(&alice).await;
 
-    stage.world().revoke_grants(stage.world().people()[0]);
+    stage
+        .world()
+        .oauth()
+        .revoke_grants(stage.world().people()[0]);
     alice.day("?refresh=force").await;
     let lost = events.next_of("connection").await;
     assert_eq!(lost.data, json!({"connection": "reauth_required"}));
@@ -148,11 +153,12 @@ async fn a_stream_contains_no_change_of_another_member() {
     rescore(&stage, &alice, 9).await;
     // The following change is bob's.
     let person = stage.world().people()[1];
-    let truth = stage.world().truth(person);
+    let truth = stage.world().records().truth(person);
     let sleep = truth["sleeps"][0]["id"].as_str().unwrap();
     stage.advance(TimeDelta::minutes(1));
     stage
         .world()
+        .records()
         .delete(person, SimDataType::Sleep, sleep)
         .unwrap();
     bob.day("?refresh=force").await;

@@ -34,7 +34,7 @@ fn plain(value: &Value) -> Value {
 /// Returns the records that WHOOP has of a person, by data type and id.
 fn truth(stage: &Stage, person: usize) -> BTreeMap<(String, String), Value> {
     let world = stage.world();
-    let truth = world.truth(world.people()[person]);
+    let truth = world.records().truth(world.people()[person]);
     let lists = [
         ("cycle", "cycles"),
         ("recovery", "recoveries"),

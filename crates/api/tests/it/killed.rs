@@ -28,7 +28,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
     connect(&api, person).await;
 
     let (mut acknowledged, mut scores) = (0, Vec::new());
-    let truth = sim.world().truth(person);
+    let truth = sim.world().records().truth(person);
     let recoveries: Vec<Value> = truth["recoveries"].as_array().unwrap().clone();
     for kill in 0..KILLS {
         // A few nights with new scores, each with its event.
@@ -36,6 +36,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
             let recovery = &recoveries[random.random_range(0..15)];
             let score = random.random_range(1..99);
             sim.world()
+                .records()
                 .patch(
                     person,
                     SimDataType::Recovery,

@@ -28,7 +28,7 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
         secrets.push(("the database's password", password.to_owned()));
     }
     let note_tokens = |secrets: &mut Vec<(&str, String)>| {
-        for grant in world.grants() {
+        for grant in world.oauth().grants() {
             secrets.push(("an access token", grant.access_token));
             secrets.extend(grant.refresh_token.map(|token| ("a refresh token", token)));
         }
@@ -61,11 +61,11 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
     secrets.push(("an expired JWT", expired));
 
     // A token refresh, a day, a sync, and a disconnect.
-    world.expire_access_tokens();
+    world.oauth().expire_access_tokens();
     Stage::two_minutes_pass_since_reads(&db).await;
     let day = alice.day("?refresh=force").await;
     assert_eq!(day["meta"]["sync"], "done");
-    assert_eq!(world.refresh_count(world.people()[0]), 1);
+    assert_eq!(world.oauth().refresh_count(world.people()[0]), 1);
     note_tokens(&mut secrets);
     let service = Member {
         token: SERVICE_KEY.to_owned(),
@@ -76,7 +76,7 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
     let metrics = api.client.get("/metrics").send().await;
     assert!(metrics.text.contains("whoop_users"), "{}", metrics.text);
     // A refusal with WHOOP's own text, and a permission that cannot be revoked.
-    world.expire_access_tokens();
+    world.oauth().expire_access_tokens();
     world.add_fault(Fault::status("token", 503));
     Stage::two_minutes_pass_since_reads(&db).await;
     alice.day("?refresh=force").await;

@@ -31,7 +31,10 @@ async fn a_member_who_has_to_connect_again_is_counted_as_reauth_required() {
     let series = r#"whoop_users{status="reauth_required"}"#;
     assert_eq!(value_of(&before, series), Some(0.0));
 
-    stage.world().revoke_grants(stage.world().people()[0]);
+    stage
+        .world()
+        .oauth()
+        .revoke_grants(stage.world().people()[0]);
     let day = alice.day("?refresh=force").await;
 
     assert_eq!(day["meta"]["connection"], "reauth_required");

@@ -39,7 +39,7 @@ async fn errors_about_sealed_tokens_do_not_name_keys_to_members() {
 #[tokio::test]
 async fn errors_about_the_client_secret_are_not_shown_to_members() {
     let (stage, alice) = Stage::with_member().await;
-    stage.world().expire_access_tokens();
+    stage.world().oauth().expire_access_tokens();
     stage.world().add_fault(Fault {
         body: Some(r#"{"error":"invalid_client"}"#.to_owned()),
         ..Fault::status("token", 401)

@@ -15,7 +15,7 @@ async fn spent() -> (Stage, Member) {
     .await;
     let alice = stage.connect("alice").await;
     // Another client of the same WHOOP app uses up the rest of the quota.
-    let token = stage.world().grants()[0].access_token.clone();
+    let token = stage.world().oauth().grants()[0].access_token.clone();
     let url = format!("{}/v2/user/profile/basic", stage.sim.api_url());
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     loop {

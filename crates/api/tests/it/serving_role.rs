@@ -27,7 +27,7 @@ async fn the_serving_role_suffices_for_every_route() {
     let alice = stage.connect("alice").await;
     let day = alice.day("?refresh=force").await;
     assert_eq!(day["meta"]["sync"], "done");
-    stage.world().expire_access_tokens();
+    stage.world().oauth().expire_access_tokens();
     alice.post("sync", &json!({})).await.expect(200);
     let broken = json!({"timezone_offset": 7});
     let person = stage.world().people()[0];
@@ -62,6 +62,7 @@ async fn the_serving_role_suffices_for_every_route() {
     assert!(
         stage
             .world()
+            .oauth()
             .grants()
             .iter()
             .all(|grant| grant.is_revoked || grant.whoop_user_id != person)

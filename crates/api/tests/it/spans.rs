@@ -105,7 +105,7 @@ async fn a_span_needs_both_ends_in_order_and_has_at_most_400_days() {
 #[tokio::test]
 async fn pages_of_any_size_contain_each_record_once_as_whoop_sent_it() {
     let (stage, alice) = Stage::with_member().await;
-    let truth = stage.world().truth(stage.world().people()[0]);
+    let truth = stage.world().records().truth(stage.world().people()[0]);
     for (data_type, plural) in [
         ("recovery", "recoveries"),
         ("sleep", "sleeps"),

@@ -80,7 +80,7 @@ async fn requests_in_progress_are_answered_before_the_stop() {
 async fn a_refresh_in_progress_is_finished_although_no_caller_waits_for_it() {
     let (db, sim, api) = running("info").await;
     let alice = connected(&db, &api, &sim).await;
-    sim.world().expire_access_tokens();
+    sim.world().oauth().expire_access_tokens();
     sim.world().add_fault(Fault {
         millis: Some(500),
         ..Fault::new("token", FaultKind::Latency)
@@ -104,7 +104,7 @@ async fn a_refresh_in_progress_is_finished_although_no_caller_waits_for_it() {
     assert_eq!(day["meta"]["sync"], "done", "{day:#}\n{log}");
     assert_eq!(day["meta"]["connection"], "connected");
     assert_eq!(
-        sim.world().grants()[0].reuses,
+        sim.world().oauth().grants()[0].reuses,
         0,
         "an old token pair was used"
     );

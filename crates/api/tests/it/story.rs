@@ -112,7 +112,14 @@ async fn a_member_connects_reads_days_and_disconnects() {
             "receipt": null,
         })
     );
-    assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
+    assert!(
+        stage
+            .world()
+            .oauth()
+            .grants()
+            .iter()
+            .all(|grant| grant.is_revoked)
+    );
     stage.world().reset_calls();
     let day = member.day("?date=2026-10-20&refresh=force").await;
     assert_eq!(day["meta"]["connection"], "disconnected");
@@ -247,7 +254,7 @@ async fn only_the_requested_data_types_are_read() {
 async fn a_connection_that_whoop_ended_requires_reauthorization() {
     let (stage, member) = Stage::with_member().await;
     let whoop_user_id = stage.world().people()[0];
-    assert!(stage.world().revoke_grants(whoop_user_id));
+    assert!(stage.world().oauth().revoke_grants(whoop_user_id));
 
     let day = member.day("?refresh=force").await;
 

@@ -12,7 +12,7 @@ use crate::harness::{
 /// Returns the id of the first person, their latest main sleep and its recovery.
 fn last_night(stage: &Stage) -> (i64, Value, Value) {
     let person = stage.world().people()[0];
-    let truth = stage.world().truth(person);
+    let truth = stage.world().records().truth(person);
     let newest = |list: &str| {
         let mut records = truth[list].as_array().unwrap().clone();
         records.retain(|one| one["nap"] != true);
@@ -43,6 +43,7 @@ async fn a_rescored_night_is_shown_after_its_webhook() {
     stage.advance(TimeDelta::minutes(5));
     let world = stage.world();
     world
+        .records()
         .patch(
             person,
             SimDataType::Recovery,
@@ -51,6 +52,7 @@ async fn a_rescored_night_is_shown_after_its_webhook() {
         )
         .unwrap();
     world
+        .records()
         .patch(
             person,
             SimDataType::Sleep,
@@ -84,6 +86,7 @@ async fn a_record_deleted_at_whoop_is_removed_after_its_webhook() {
     let (person, sleep, _) = last_night(&stage);
     stage
         .world()
+        .records()
         .delete(person, SimDataType::Sleep, sleep["id"].as_str().unwrap())
         .unwrap();
 
@@ -103,7 +106,7 @@ async fn a_sleep_that_becomes_a_nap_removes_its_recovery_from_the_day() {
     stage.hook_up(&json!({})).await;
     let (person, sleep, _) = last_night(&stage);
     let id = sleep["id"].as_str().unwrap();
-    stage.world().sleep_to_nap(person, id).unwrap();
+    stage.world().records().sleep_to_nap(person, id).unwrap();
 
     stage.hear().await;
 
@@ -129,6 +132,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_request() {
     let pending = json!({"score_state": "PENDING_SCORE", "score": null});
     stage
         .world()
+        .records()
         .patch(person, SimDataType::Sleep, id, pending)
         .unwrap();
     stage.hear().await;
@@ -144,6 +148,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_request() {
     let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
     stage
         .world()
+        .records()
         .patch(person, SimDataType::Sleep, id, scored)
         .unwrap();
     stage.advance(TimeDelta::minutes(31));
@@ -414,7 +419,7 @@ async fn events_of_a_member_who_has_to_connect_again_wait_for_the_connect() {
     let (stage, alice) = Stage::with_member().await;
     let (person, sleep, _) = last_night(&stage);
     let id = sleep["id"].as_str().unwrap();
-    stage.world().revoke_grants(person);
+    stage.world().oauth().revoke_grants(person);
     alice.day("?refresh=force").await;
     // WHOOP sent this event before it knew about the revoked permission.
     let late = Webhook::of(&event(person, "sleep.updated", id, "t"), stage.clock_now());

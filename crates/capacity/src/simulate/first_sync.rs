@@ -32,80 +32,93 @@ const STAGE_RETRY_PAUSE: TimeDelta = TimeDelta::minutes(1);
 /// Times after the connect at which a new member's app asks for data.
 const APP_REQUESTS_AFTER: [TimeDelta; 2] = [TimeDelta::seconds(10), TimeDelta::minutes(10)];
 
-impl Simulation<'_> {
-    /// Adds a new member who connects at `now`, and begins the first sync.
-    pub(super) fn connect_member(&mut self, now: DateTime<Utc>) {
-        let index = self.members.len();
-        let signals = self
-            .parameters
-            .webhooks
-            .map(|_| WebhookSignals::from_iter(DataType::ALL));
-        let member = SimulatedMember::connecting(now, now - BACKFILL_AFTER_CONNECT, signals);
-        self.members.push(member);
-        for after in APP_REQUESTS_AFTER {
-            let at = now + after;
-            let app_open = ScheduledEvent {
-                at,
-                member: index,
-                event: MemberEvent::AppOpened,
-            };
-            self.events.add(at, SimulationEvent::MemberEvent(app_open));
+/// Adds a new member who connects at `now`, and begins the first sync.
+pub(super) fn connect_member(simulation: &mut Simulation<'_>, now: DateTime<Utc>) {
+    let index = simulation.members.len();
+    let signals = simulation
+        .parameters
+        .webhooks
+        .map(|_| WebhookSignals::from_iter(DataType::ALL));
+    let member = SimulatedMember::connecting(now, now - BACKFILL_AFTER_CONNECT, signals);
+    simulation.members.push(member);
+    for after in APP_REQUESTS_AFTER {
+        let at = now + after;
+        let app_open = ScheduledEvent {
+            at,
+            member: index,
+            event: MemberEvent::AppOpened,
+        };
+        simulation
+            .events
+            .add(at, SimulationEvent::MemberEvent(app_open));
+    }
+    begin_stage(simulation, now, index, ConnectStage::Profile);
+}
+
+pub(super) fn end_connect_stage(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    task: &SyncTask,
+    stage: ConnectStage,
+) {
+    let is_done = task.refusal.is_none() && !task.has_failed;
+    let next = match stage {
+        ConnectStage::Profile | ConnectStage::Lists if !is_done => {
+            return repeat_stage(simulation, now, task.member, stage);
         }
-        self.begin_stage(now, index, ConnectStage::Profile);
-    }
-
-    pub(super) fn end_connect_stage(
-        &mut self,
-        now: DateTime<Utc>,
-        task: &SyncTask,
-        stage: ConnectStage,
-    ) {
-        let is_done = task.refusal.is_none() && !task.has_failed;
-        let next = match stage {
-            ConnectStage::Profile | ConnectStage::Lists if !is_done => {
-                return self.repeat_stage(now, task.member, stage);
-            }
-            ConnectStage::Profile => ConnectStage::Lists,
-            ConnectStage::Lists => {
-                self.counters.launch.record_first_sync(now);
-                ConnectStage::BodyMeasurement
-            }
-            // If the quota does not allow the backfill now, the night's run continues it.
-            ConnectStage::BodyMeasurement | ConnectStage::Backfill if !is_done => return,
-            ConnectStage::BodyMeasurement | ConnectStage::Backfill => ConnectStage::Backfill,
-        };
-        self.begin_stage(now, task.member, next);
-    }
-
-    fn repeat_stage(&mut self, now: DateTime<Utc>, member: usize, stage: ConnectStage) {
-        let at = now + STAGE_RETRY_PAUSE;
-        self.events
-            .add(at, SimulationEvent::StageRepeated(member, stage));
-    }
-
-    pub(super) fn begin_stage(&mut self, now: DateTime<Utc>, member: usize, stage: ConnectStage) {
-        let class = match stage {
-            ConnectStage::Profile | ConnectStage::Lists => PriorityClass::Scheduled,
-            ConnectStage::BodyMeasurement | ConnectStage::Backfill => PriorityClass::Backfill,
-        };
-        let requests: Vec<WhoopRequest> = match stage {
-            ConnectStage::Profile => vec![WhoopRequest::new(
-                RequestTarget::Profile,
-                FIRST_SYNC_MAX_WAIT,
-            )],
-            ConnectStage::Lists => first_sync_requests(now).collect(),
-            ConnectStage::BodyMeasurement => {
-                let max_wait = longest_wait(RetryPolicy::scheduled());
-                vec![WhoopRequest::new(RequestTarget::BodyMeasurement, max_wait)]
-            }
-            ConnectStage::Backfill => backfill_requests(self.backfill_reads(now, member)).collect(),
-        };
-        if requests.is_empty() {
-            return;
+        ConnectStage::Profile => ConnectStage::Lists,
+        ConnectStage::Lists => {
+            simulation.counters.launch.record_first_sync(now);
+            ConnectStage::BodyMeasurement
         }
-        let task = SyncTask::new(member, class, TaskPurpose::Connect(stage), now);
-        self.begin_task(now, task.with(requests));
+        // If the quota does not allow the backfill now, the night's run continues it.
+        ConnectStage::BodyMeasurement | ConnectStage::Backfill if !is_done => return,
+        ConnectStage::BodyMeasurement | ConnectStage::Backfill => ConnectStage::Backfill,
+    };
+    begin_stage(simulation, now, task.member, next);
+}
+
+fn repeat_stage(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    member: usize,
+    stage: ConnectStage,
+) {
+    let at = now + STAGE_RETRY_PAUSE;
+    simulation
+        .events
+        .add(at, SimulationEvent::StageRepeated(member, stage));
+}
+
+pub(super) fn begin_stage(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    member: usize,
+    stage: ConnectStage,
+) {
+    let class = match stage {
+        ConnectStage::Profile | ConnectStage::Lists => PriorityClass::Scheduled,
+        ConnectStage::BodyMeasurement | ConnectStage::Backfill => PriorityClass::Backfill,
+    };
+    let requests: Vec<WhoopRequest> = match stage {
+        ConnectStage::Profile => vec![WhoopRequest::new(
+            RequestTarget::Profile,
+            FIRST_SYNC_MAX_WAIT,
+        )],
+        ConnectStage::Lists => first_sync_requests(now).collect(),
+        ConnectStage::BodyMeasurement => {
+            let max_wait = longest_wait(RetryPolicy::scheduled());
+            vec![WhoopRequest::new(RequestTarget::BodyMeasurement, max_wait)]
+        }
+        ConnectStage::Backfill => {
+            backfill_requests(super::run::backfill_reads(simulation, now, member)).collect()
+        }
+    };
+    if requests.is_empty() {
+        return;
     }
+    let task = SyncTask::new(member, class, TaskPurpose::Connect(stage), now);
+    simulation.begin_task(now, task.with(requests));
 }
 
 /// Returns the requests of the first sync: one page of each data type.

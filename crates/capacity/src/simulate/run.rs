@@ -50,215 +50,235 @@ impl ActiveRun {
     }
 }
 
-impl Simulation<'_> {
-    pub(super) fn begin_run(&mut self, now: DateTime<Utc>, slot: Slot) {
-        let latest_read = self.latest_read;
-        let states: Vec<_> = self
-            .members
-            .iter()
-            .map(|one| one.sync_state(now, latest_read))
-            .collect();
-        let quota = QuotaSnapshot {
-            ledger: &self.ledger,
-            now,
-            limits: self.parameters.limits,
-        };
-        let parameters = RunParameters {
-            slot: Some(slot),
-            data_types: slot.data_types(),
-            now,
-            freshness: self.parameters.freshness,
-        };
-        let plan = run::plan_run(&states, quota, &parameters);
-        plan.expected_calls.set_needs(&mut self.ledger);
-        let selection = plan.selection;
-        self.counters.selected_members += selection.entries.len() as u64;
-        self.counters.skipped_for_quota += selection.skipped_for_quota as u64;
-        let backfills = match slot {
-            Slot::Night => (0..self.members.len())
-                .filter(|member| {
-                    let state = states.get(*member);
-                    state.is_some_and(|one| one.backing_off.is_empty())
-                        && !self.backfill_reads(now, *member).is_empty()
-                })
-                .collect(),
-            _ => VecDeque::new(),
-        };
-        self.runs.push(ActiveRun {
-            slot,
-            planned_at: now,
-            entries: selection.entries.into(),
-            backfills,
-            running: 0,
-            refused_classes: Default::default(),
-        });
-        self.begin_next_members(now, self.runs.len() - 1);
-        self.release_held_webhooks(now);
-    }
+pub(super) fn begin_run(simulation: &mut Simulation<'_>, now: DateTime<Utc>, slot: Slot) {
+    let latest_read = simulation.latest_read;
+    let states: Vec<_> = simulation
+        .members
+        .iter()
+        .map(|one| one.sync_state(now, latest_read))
+        .collect();
+    let quota = QuotaSnapshot {
+        ledger: &simulation.ledger,
+        now,
+        limits: simulation.parameters.limits,
+    };
+    let parameters = RunParameters {
+        slot: Some(slot),
+        data_types: slot.data_types(),
+        now,
+        freshness: simulation.parameters.freshness,
+    };
+    let plan = run::plan_run(&states, quota, &parameters);
+    plan.expected_calls.set_needs(&mut simulation.ledger);
+    let selection = plan.selection;
+    simulation.counters.selected_members += selection.entries.len() as u64;
+    simulation.counters.skipped_for_quota += selection.skipped_for_quota as u64;
+    let backfills = match slot {
+        Slot::Night => (0..simulation.members.len())
+            .filter(|member| {
+                let state = states.get(*member);
+                state.is_some_and(|one| one.backing_off.is_empty())
+                    && !backfill_reads(simulation, now, *member).is_empty()
+            })
+            .collect(),
+        _ => VecDeque::new(),
+    };
+    simulation.runs.push(ActiveRun {
+        slot,
+        planned_at: now,
+        entries: selection.entries.into(),
+        backfills,
+        running: 0,
+        refused_classes: Default::default(),
+    });
+    begin_next_members(simulation, now, simulation.runs.len() - 1);
+    super::webhook::release_held_webhooks(simulation, now);
+}
 
-    /// Begins the syncs of the next members of a run.
-    fn begin_next_members(&mut self, now: DateTime<Utc>, number: usize) {
-        while let Some(run) = self.runs.get_mut(number)
-            && run.running < PARALLEL_MEMBERS
-        {
-            let (slot, planned_at) = (run.slot, run.planned_at);
-            if let Some(entry) = run.entries.pop_front() {
-                if run.has_refused(entry.class()) {
-                    self.counters.deferred_members += 1;
-                    continue;
-                }
-                let read_requests = self.reads_of_entry(slot, planned_at, &entry, now);
-                if read_requests.is_empty() {
-                    continue;
-                }
-                self.begin_selected(now, number, &entry, read_requests);
-            } else if run.running == 0
-                && let Some(member) = run.backfills.pop_front()
-            {
-                self.begin_backfill(now, number, member);
-            } else {
-                return;
+/// Begins the syncs of the next members of a run.
+fn begin_next_members(simulation: &mut Simulation<'_>, now: DateTime<Utc>, number: usize) {
+    while let Some(run) = simulation.runs.get_mut(number)
+        && run.running < PARALLEL_MEMBERS
+    {
+        let (slot, planned_at) = (run.slot, run.planned_at);
+        if let Some(entry) = run.entries.pop_front() {
+            if run.has_refused(entry.class()) {
+                simulation.counters.deferred_members += 1;
+                continue;
             }
-        }
-    }
-
-    fn begin_selected(
-        &mut self,
-        now: DateTime<Utc>,
-        number: usize,
-        entry: &SelectionEntry,
-        read_requests: Vec<ReadRequest>,
-    ) {
-        let class = entry.class();
-        if let Some(run) = self.runs.get_mut(number) {
-            run.running += 1;
-        }
-        if class == PriorityClass::Inactive
-            && let Some(member) = self.members.get(entry.member_index)
-            && !member.always_fails
+            let read_requests = reads_of_entry(simulation, slot, planned_at, &entry, now);
+            if read_requests.is_empty() {
+                continue;
+            }
+            begin_selected(simulation, now, number, &entry, read_requests);
+        } else if run.running == 0
+            && let Some(member) = run.backfills.pop_front()
         {
-            self.counters.add_inactive_age(member.oldest_read_age(now));
-        }
-        let requests = self.list_requests(
-            entry.member_index,
-            read_requests,
-            longest_wait(RetryPolicy::scheduled()),
-        );
-        let task = SyncTask::new(
-            entry.member_index,
-            class,
-            TaskPurpose::SelectedMember(number),
-            now,
-        );
-        self.begin_task(now, task.with(requests));
-    }
-
-    /// Returns the reads of a selected member, without those that another task has made since the
-    /// run was planned.
-    fn reads_of_entry(
-        &self,
-        slot: Slot,
-        planned_at: DateTime<Utc>,
-        entry: &SelectionEntry,
-        now: DateTime<Utc>,
-    ) -> Vec<ReadRequest> {
-        let Some(member) = self.members.get(entry.member_index) else {
-            return Vec::new();
-        };
-        if !member.was_ever_read() && member.backfill_from.is_some() {
-            // The member's first sync is running.
-            return Vec::new();
-        }
-        let wanted = member.coverage.iter().filter(|one| {
-            entry.data_types.contains(&one.data_type)
-                && one.last_sync_at.is_none_or(|at| at <= planned_at)
-        });
-        wanted
-            .map(|one| ReadRequest {
-                data_type: one.data_type,
-                window: plan::sync_window(Some(slot), one, None, now),
-                reason: entry.reason,
-            })
-            .collect()
-    }
-
-    pub(super) fn end_selected(&mut self, now: DateTime<Utc>, task: &SyncTask, number: usize) {
-        self.counters.deferred_members += u64::from(task.refusal.is_some());
-        if let Some(run) = self.runs.get_mut(number) {
-            run.record_task_end(task);
-        }
-        self.begin_next_members(now, number);
-    }
-
-    fn begin_backfill(&mut self, now: DateTime<Utc>, number: usize, member: usize) {
-        let read_requests = self.backfill_reads(now, member);
-        let run = self.runs.get_mut(number);
-        let Some(run) = run.filter(|run| !run.has_refused(PriorityClass::Backfill)) else {
-            return;
-        };
-        if read_requests.is_empty() {
+            begin_backfill(simulation, now, number, member);
+        } else {
             return;
         }
+    }
+}
+
+fn begin_selected(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    number: usize,
+    entry: &SelectionEntry,
+    read_requests: Vec<ReadRequest>,
+) {
+    let class = entry.class();
+    if let Some(run) = simulation.runs.get_mut(number) {
         run.running += 1;
-        let purpose = TaskPurpose::Backfill(number);
-        let task = SyncTask::new(member, PriorityClass::Backfill, purpose, now);
-        self.begin_task(now, task.with(backfill_requests(read_requests)));
     }
+    if class == PriorityClass::Inactive
+        && let Some(member) = simulation.members.get(entry.member_index)
+        && !member.always_fails
+    {
+        simulation
+            .counters
+            .add_inactive_age(member.oldest_read_age(now));
+    }
+    let requests = list_requests(
+        simulation,
+        entry.member_index,
+        read_requests,
+        longest_wait(RetryPolicy::scheduled()),
+    );
+    let task = SyncTask::new(
+        entry.member_index,
+        class,
+        TaskPurpose::SelectedMember(number),
+        now,
+    );
+    simulation.begin_task(now, task.with(requests));
+}
 
-    pub(super) fn end_backfill(&mut self, now: DateTime<Utc>, task: &SyncTask, number: usize) {
-        let is_done = task.refusal.is_none() && !task.has_failed;
-        if let Some(run) = self.runs.get_mut(number) {
-            run.record_task_end(task);
-        }
-        if is_done {
-            self.begin_backfill(now, number, task.member);
-        }
-        self.begin_next_members(now, number);
+/// Returns the reads of a selected member, without those that another task has made since the
+/// run was planned.
+fn reads_of_entry(
+    simulation: &Simulation<'_>,
+    slot: Slot,
+    planned_at: DateTime<Utc>,
+    entry: &SelectionEntry,
+    now: DateTime<Utc>,
+) -> Vec<ReadRequest> {
+    let Some(member) = simulation.members.get(entry.member_index) else {
+        return Vec::new();
+    };
+    if !member.was_ever_read() && member.backfill_from.is_some() {
+        // The member's first sync is running.
+        return Vec::new();
     }
+    let wanted = member.coverage.iter().filter(|one| {
+        entry.data_types.contains(&one.data_type)
+            && one.last_sync_at.is_none_or(|at| at <= planned_at)
+    });
+    wanted
+        .map(|one| ReadRequest {
+            data_type: one.data_type,
+            window: plan::sync_window(Some(slot), one, None, now),
+            reason: entry.reason,
+        })
+        .collect()
+}
 
-    /// Returns the next page of history of each data type.
-    pub(super) fn backfill_reads(&self, now: DateTime<Utc>, member: usize) -> Vec<ReadRequest> {
-        let Some(member) = self.members.get(member) else {
-            return Vec::new();
-        };
-        let Some(from) = member.backfill_from else {
-            return Vec::new();
-        };
-        let read_request = |one: &Coverage| {
-            Some(ReadRequest {
-                data_type: one.data_type,
-                window: plan::backfill_window(one, Some(from), now)?,
-                reason: ReadReason::NeverRead,
-            })
-        };
-        member.coverage.iter().filter_map(read_request).collect()
+pub(super) fn end_selected(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    task: &SyncTask,
+    number: usize,
+) {
+    simulation.counters.deferred_members += u64::from(task.refusal.is_some());
+    if let Some(run) = simulation.runs.get_mut(number) {
+        run.record_task_end(task);
     }
+    begin_next_members(simulation, now, number);
+}
 
-    /// Returns the requests for windows up to the present. The number of pages is derived from the
-    /// length of the window and the member's records per day.
-    pub(super) fn list_requests(
-        &self,
-        member: usize,
-        read_requests: Vec<ReadRequest>,
-        max_wait: TimeDelta,
-    ) -> Vec<WhoopRequest> {
-        let list = |read_request: ReadRequest| {
-            let days = as_days(read_request.window.end - read_request.window.must_reach);
-            let records = days
-                * self
-                    .member_generator
-                    .records_per_day(member, read_request.data_type);
-            let remaining_pages = full_pages(records);
-            WhoopRequest::new(
-                RequestTarget::List {
-                    read: read_request,
-                    remaining_pages,
-                },
-                max_wait,
-            )
-        };
-        read_requests.into_iter().map(list).collect()
+fn begin_backfill(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    number: usize,
+    member: usize,
+) {
+    let read_requests = backfill_reads(simulation, now, member);
+    let run = simulation.runs.get_mut(number);
+    let Some(run) = run.filter(|run| !run.has_refused(PriorityClass::Backfill)) else {
+        return;
+    };
+    if read_requests.is_empty() {
+        return;
     }
+    run.running += 1;
+    let purpose = TaskPurpose::Backfill(number);
+    let task = SyncTask::new(member, PriorityClass::Backfill, purpose, now);
+    simulation.begin_task(now, task.with(backfill_requests(read_requests)));
+}
+
+pub(super) fn end_backfill(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    task: &SyncTask,
+    number: usize,
+) {
+    let is_done = task.refusal.is_none() && !task.has_failed;
+    if let Some(run) = simulation.runs.get_mut(number) {
+        run.record_task_end(task);
+    }
+    if is_done {
+        begin_backfill(simulation, now, number, task.member);
+    }
+    begin_next_members(simulation, now, number);
+}
+
+/// Returns the next page of history of each data type.
+pub(super) fn backfill_reads(
+    simulation: &Simulation<'_>,
+    now: DateTime<Utc>,
+    member: usize,
+) -> Vec<ReadRequest> {
+    let Some(member) = simulation.members.get(member) else {
+        return Vec::new();
+    };
+    let Some(from) = member.backfill_from else {
+        return Vec::new();
+    };
+    let read_request = |one: &Coverage| {
+        Some(ReadRequest {
+            data_type: one.data_type,
+            window: plan::backfill_window(one, Some(from), now)?,
+            reason: ReadReason::NeverRead,
+        })
+    };
+    member.coverage.iter().filter_map(read_request).collect()
+}
+
+/// Returns the requests for windows up to the present. The number of pages is derived from the
+/// length of the window and the member's records per day.
+pub(super) fn list_requests(
+    simulation: &Simulation<'_>,
+    member: usize,
+    read_requests: Vec<ReadRequest>,
+    max_wait: TimeDelta,
+) -> Vec<WhoopRequest> {
+    let list = |read_request: ReadRequest| {
+        let days = as_days(read_request.window.end - read_request.window.must_reach);
+        let records = days
+            * simulation
+                .member_generator
+                .records_per_day(member, read_request.data_type);
+        let remaining_pages = full_pages(records);
+        WhoopRequest::new(
+            RequestTarget::List {
+                read: read_request,
+                remaining_pages,
+            },
+            max_wait,
+        )
+    };
+    read_requests.into_iter().map(list).collect()
 }
 
 pub(super) fn backfill_requests(

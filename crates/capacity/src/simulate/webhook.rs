@@ -64,106 +64,124 @@ pub(super) struct SimulatedInbox {
     paused_until: Option<DateTime<Utc>>,
 }
 
-impl Simulation<'_> {
-    pub(super) fn receive_webhook(&mut self, now: DateTime<Utc>, webhook: SimulatedWebhook) {
-        self.inbox.arrivals.push(now);
-        if let Some(member) = self.members.get_mut(webhook.member) {
-            member.receive_webhook(webhook.data_type, now);
-        }
-        self.queue_webhook(now, webhook);
+pub(super) fn receive_webhook(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    webhook: SimulatedWebhook,
+) {
+    simulation.inbox.arrivals.push(now);
+    if let Some(member) = simulation.members.get_mut(webhook.member) {
+        member.receive_webhook(webhook.data_type, now);
     }
+    queue_webhook(simulation, now, webhook);
+}
 
-    /// Opens signals again after a read that showed a change without a webhook: webhooks were
-    /// missed, so the signals of that time are in doubt.
-    pub(super) fn reopen_doubted_signals(&mut self, now: DateTime<Utc>, change: DateTime<Utc>) {
-        let arrivals = &self.inbox.arrivals;
-        let next = arrivals.partition_point(|at| *at < change - WHOOP_CLOCK_SKEW);
-        if let Some(read_before) = doubted_before(change, arrivals.get(next).copied(), now) {
-            for member in &mut self.members {
-                member.reopen_signals(read_before, now);
-            }
-        }
-    }
-
-    pub(super) fn queue_webhook(&mut self, now: DateTime<Utc>, webhook: SimulatedWebhook) {
-        self.inbox.waiting.push_back(webhook);
-        self.drain_inbox(now);
-    }
-
-    /// Queues the events that wait for an app request again.
-    pub(super) fn release_held_webhooks(&mut self, now: DateTime<Utc>) {
-        let held = std::mem::take(&mut self.inbox.held);
-        self.inbox.waiting.extend(held);
-        self.drain_inbox(now);
-    }
-
-    pub(super) fn drain_inbox(&mut self, now: DateTime<Utc>) {
-        if self.inbox.waiting.is_empty() {
-            return;
-        }
-        let is_scarce = self.ledger.is_scarce(now, self.parameters.limits);
-        while self.inbox.running < PARALLEL_MEMBERS
-            && self.inbox.paused_until.is_none_or(|until| until <= now)
-            && let Some(webhook) = self.inbox.waiting.pop_front()
-        {
-            let SimulatedWebhook {
-                member: member_index,
-                data_type,
-                ..
-            } = webhook;
-            let Some(member) = self.members.get(member_index) else {
-                continue;
-            };
-            if !member.has_signal(data_type, now) {
-                continue;
-            }
-            let waits = waits_for_app_request(is_scarce, member.app_opens.last, now);
-            let Some(coverage) = member.coverage_of(data_type) else {
-                continue;
-            };
-            if waits || coverage.last_sync_at.is_none() {
-                self.inbox.held.push(webhook);
-                continue;
-            }
-            let read_request = ReadRequest {
-                data_type,
-                window: plan::sync_window(None, coverage, None, now),
-                reason: ReadReason::Webhook,
-            };
-            let requests = self.list_requests(
-                member_index,
-                vec![read_request],
-                longest_wait(RetryPolicy::interactive()),
-            );
-            let purpose = TaskPurpose::Webhook(webhook);
-            let task = SyncTask::new(member_index, PriorityClass::Webhook, purpose, now);
-            self.inbox.running += 1;
-            self.begin_task(now, task.with(requests));
+/// Opens signals again after a read that showed a change without a webhook: webhooks were
+/// missed, so the signals of that time are in doubt.
+pub(super) fn reopen_doubted_signals(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    change: DateTime<Utc>,
+) {
+    let arrivals = &simulation.inbox.arrivals;
+    let next = arrivals.partition_point(|at| *at < change - WHOOP_CLOCK_SKEW);
+    if let Some(read_before) = doubted_before(change, arrivals.get(next).copied(), now) {
+        for member in &mut simulation.members {
+            member.reopen_signals(read_before, now);
         }
     }
+}
 
-    pub(super) fn end_webhook(
-        &mut self,
-        now: DateTime<Utc>,
-        task: &SyncTask,
-        webhook: SimulatedWebhook,
-    ) {
-        self.inbox.running = self.inbox.running.saturating_sub(1);
-        if let Some(refusal) = task.refusal {
-            let until = refusal.until.min(now + LONGEST_PAUSE);
-            self.inbox.waiting.push_front(webhook);
-            self.inbox.paused_until = Some(until);
-            self.events.add(until, SimulationEvent::InboxResumes);
-        } else if task.has_failed && webhook.failures + 1 < MAX_ATTEMPTS {
-            let pause = FIRST_RETRY_AFTER * (1 << webhook.failures);
-            let failures = webhook.failures + 1;
-            let again = SimulatedWebhook {
-                failures,
-                ..webhook
-            };
-            let retries = SimulationEvent::WebhookRetried(again);
-            self.events.add(now + pause.min(LAST_RETRY_AFTER), retries);
-        }
-        self.drain_inbox(now);
+pub(super) fn queue_webhook(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    webhook: SimulatedWebhook,
+) {
+    simulation.inbox.waiting.push_back(webhook);
+    drain_inbox(simulation, now);
+}
+
+/// Queues the events that wait for an app request again.
+pub(super) fn release_held_webhooks(simulation: &mut Simulation<'_>, now: DateTime<Utc>) {
+    let held = std::mem::take(&mut simulation.inbox.held);
+    simulation.inbox.waiting.extend(held);
+    drain_inbox(simulation, now);
+}
+
+pub(super) fn drain_inbox(simulation: &mut Simulation<'_>, now: DateTime<Utc>) {
+    if simulation.inbox.waiting.is_empty() {
+        return;
     }
+    let is_scarce = simulation
+        .ledger
+        .is_scarce(now, simulation.parameters.limits);
+    while simulation.inbox.running < PARALLEL_MEMBERS
+        && simulation
+            .inbox
+            .paused_until
+            .is_none_or(|until| until <= now)
+        && let Some(webhook) = simulation.inbox.waiting.pop_front()
+    {
+        let SimulatedWebhook {
+            member: member_index,
+            data_type,
+            ..
+        } = webhook;
+        let Some(member) = simulation.members.get(member_index) else {
+            continue;
+        };
+        if !member.has_signal(data_type, now) {
+            continue;
+        }
+        let waits = waits_for_app_request(is_scarce, member.app_opens.last, now);
+        let Some(coverage) = member.coverage_of(data_type) else {
+            continue;
+        };
+        if waits || coverage.last_sync_at.is_none() {
+            simulation.inbox.held.push(webhook);
+            continue;
+        }
+        let read_request = ReadRequest {
+            data_type,
+            window: plan::sync_window(None, coverage, None, now),
+            reason: ReadReason::Webhook,
+        };
+        let requests = super::run::list_requests(
+            simulation,
+            member_index,
+            vec![read_request],
+            longest_wait(RetryPolicy::interactive()),
+        );
+        let purpose = TaskPurpose::Webhook(webhook);
+        let task = SyncTask::new(member_index, PriorityClass::Webhook, purpose, now);
+        simulation.inbox.running += 1;
+        simulation.begin_task(now, task.with(requests));
+    }
+}
+
+pub(super) fn end_webhook(
+    simulation: &mut Simulation<'_>,
+    now: DateTime<Utc>,
+    task: &SyncTask,
+    webhook: SimulatedWebhook,
+) {
+    simulation.inbox.running = simulation.inbox.running.saturating_sub(1);
+    if let Some(refusal) = task.refusal {
+        let until = refusal.until.min(now + LONGEST_PAUSE);
+        simulation.inbox.waiting.push_front(webhook);
+        simulation.inbox.paused_until = Some(until);
+        simulation.events.add(until, SimulationEvent::InboxResumes);
+    } else if task.has_failed && webhook.failures + 1 < MAX_ATTEMPTS {
+        let pause = FIRST_RETRY_AFTER * (1 << webhook.failures);
+        let failures = webhook.failures + 1;
+        let again = SimulatedWebhook {
+            failures,
+            ..webhook
+        };
+        let retries = SimulationEvent::WebhookRetried(again);
+        simulation
+            .events
+            .add(now + pause.min(LAST_RETRY_AFTER), retries);
+    }
+    drain_inbox(simulation, now);
 }

@@ -44,6 +44,7 @@ impl RescoredNight {
         let change = json!({"score": {"recovery_score": now}});
         env.sim
             .world()
+            .records()
             .patch(whoop_user_id(env)?, SimDataType::Recovery, &cycle, change)
             .map_err(|error| anyhow::anyhow!("the simulator refused the change: {error}"))?;
         Ok(Self { cycle, was, now })

@@ -124,7 +124,7 @@ impl DemoMember {
         };
         let scopes = parameter("scope").context("the consent page's address has no scope")?;
         let scopes: Vec<&str> = scopes.split(' ').collect();
-        let code = env.sim.world().issue_code(whoop_user_id, &scopes);
+        let code = env.sim.world().oauth().issue_code(whoop_user_id, &scopes);
         let redirect =
             parameter("redirect_uri").context("the consent page's address has no redirect_uri")?;
         let state = parameter("state").context("the consent page's address has no state")?;

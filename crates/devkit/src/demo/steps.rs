@@ -494,6 +494,7 @@ pub(crate) fn whoop_user_id(env: &DemoEnv) -> anyhow::Result<i64> {
     let grant = env
         .sim
         .world()
+        .oauth()
         .grants()
         .into_iter()
         .next()
@@ -503,7 +504,7 @@ pub(crate) fn whoop_user_id(env: &DemoEnv) -> anyhow::Result<i64> {
 
 /// Returns the simulator's records of the connected person.
 pub(crate) fn simulator_records(env: &DemoEnv) -> anyhow::Result<Value> {
-    Ok(env.sim.world().truth(whoop_user_id(env)?))
+    Ok(env.sim.world().records().truth(whoop_user_id(env)?))
 }
 
 /// Returns the number of calls to WHOOP's data API that the simulator counted.

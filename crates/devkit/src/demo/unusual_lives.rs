@@ -34,7 +34,7 @@ pub(crate) async fn check_unusual_lives(env: &DemoEnv) -> anyhow::Result<String>
         member.wait_for_first_sync().await?;
         let body = json!({"wait": true});
         member.post("sync", body).await?;
-        let truth = env.sim.world().truth(person);
+        let truth = env.sim.world().records().truth(person);
         stored += assert_all_stored(env, user_id, &truth).await?;
         shown += assert_sleeps_shown(&member, &truth).await?;
     }

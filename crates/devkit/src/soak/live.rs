@@ -137,7 +137,10 @@ async fn time_changes(
 ) -> anyhow::Result<Vec<Duration>> {
     let mut rng = StdRng::seed_from_u64(1);
     let scored_cycle = |index: usize| {
-        let truth = env.world().truth(env.members[index].whoop_user_id);
+        let truth = env
+            .world()
+            .records()
+            .truth(env.members[index].whoop_user_id);
         let recoveries = truth["recoveries"].as_array()?;
         let is_scored = |recovery: &&Value| recovery["score_state"] == "SCORED";
         Some(recoveries.iter().find(is_scored)?["cycle_id"].clone())
@@ -153,6 +156,7 @@ async fn time_changes(
         while readers.arrivals.try_recv().is_ok() {}
         let started = Instant::now();
         env.world()
+            .records()
             .patch(
                 person,
                 SimDataType::Recovery,
@@ -193,7 +197,7 @@ async fn send_webhooks(env: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<Vec
         .members
         .iter()
         .filter_map(|member| {
-            let truth = env.world().truth(member.whoop_user_id);
+            let truth = env.world().records().truth(member.whoop_user_id);
             let sleep = truth["sleeps"][0]["id"].as_str()?.to_owned();
             Some((member.whoop_user_id, sleep))
         })

@@ -98,7 +98,7 @@ impl House {
             oauth_url: self.sim.oauth_url().parse().unwrap(),
         };
         let whoop = WhoopClient::new(whoop, Arc::new(SystemClock)).unwrap();
-        let code = self.world().issue_code(whoop_user_id, &SCOPES);
+        let code = self.world().oauth().issue_code(whoop_user_id, &SCOPES);
         let pair = whoop.exchange_code(&code).await.unwrap();
         Pair {
             access: pair.access_token.expose_secret().to_owned(),
@@ -139,7 +139,7 @@ impl House {
     /// Adds a person's newest records as the legacy service stored them. Returns the number of
     /// rows.
     async fn records_of(&self, user: &str, whoop_user_id: i64, each: usize) -> usize {
-        let truth = self.world().truth(whoop_user_id);
+        let truth = self.world().records().truth(whoop_user_id);
         let client = self.db.client().await;
         let mut rows = 0;
         for (list, table) in [
@@ -227,7 +227,7 @@ async fn a_valid_connection_is_imported_without_a_refresh_and_the_next_run_reads
         (report["calls"].clone(), house.world().call_count()),
         (json!(1), 1)
     );
-    assert_eq!(house.world().refresh_count(person), 0);
+    assert_eq!(house.world().oauth().refresh_count(person), 0);
     let sealed = house
         .texts("SELECT encode(sealed, 'escape') FROM whoop_tokens")
         .await;
@@ -250,12 +250,13 @@ async fn a_second_import_changes_nothing_and_restores_nothing() {
     house.migrated().await.expect_code(0);
     house.adopt(0).await;
     // WHOOP deletes a record, and the next read deletes it here.
-    let workout = house.world().truth(person)["workouts"][3]["id"]
+    let workout = house.world().records().truth(person)["workouts"][3]["id"]
         .as_str()
         .unwrap()
         .to_owned();
     house
         .world()
+        .records()
         .delete(person, whoop_sim::SimDataType::Workout, &workout)
         .unwrap();
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
@@ -300,7 +301,7 @@ async fn an_older_shape_takes_one_refresh_and_identifies_the_member() {
 
     assert_eq!(member_report(&report, NOA)["outcome"], "connected");
     assert_eq!(member_report(&report, ADA)["outcome"], "nothing");
-    assert_eq!(house.world().refresh_count(person), 1);
+    assert_eq!(house.world().oauth().refresh_count(person), 1);
     let account =
         format!("SELECT whoop_user_id || ' ' || email FROM whoop_users WHERE user_id = '{NOA}'");
     assert_eq!(
@@ -309,7 +310,7 @@ async fn an_older_shape_takes_one_refresh_and_identifies_the_member() {
     );
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(NOA, person).await;
-    assert_eq!(house.world().refresh_count(person), 1);
+    assert_eq!(house.world().oauth().refresh_count(person), 1);
 }
 
 #[tokio::test]
@@ -319,7 +320,7 @@ async fn the_json_tables_of_the_oldest_versions_are_imported() {
     let (person, other) = (house.person(0), house.person(1));
     let pair = house.tokens(person).await;
     house.newer_user(MARA, None, &pair, "NULL", true).await;
-    let truth = house.world().truth(person);
+    let truth = house.world().records().truth(person);
     let first = |list: &str, count: usize| -> Vec<Value> {
         truth[list]
             .as_array()
@@ -329,7 +330,7 @@ async fn the_json_tables_of_the_oldest_versions_are_imported() {
             .cloned()
             .collect()
     };
-    let foreign = &house.world().truth(other)["sleeps"][0];
+    let foreign = &house.world().records().truth(other)["sleeps"][0];
     let client = house.db.client().await;
     for (table, owner, raw) in [
         (
@@ -470,7 +471,7 @@ async fn an_outage_of_whoop_defers_the_import_and_loses_no_token() {
 
     assert_eq!(member_report(&report, MARA)["outcome"], "connected");
     assert!(imported_count(member_report(&report, MARA)) > 0);
-    assert_eq!(house.world().refresh_count(person), 1);
+    assert_eq!(house.world().oauth().refresh_count(person), 1);
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     house.expect_truth(MARA, person).await;
 }
@@ -496,7 +497,10 @@ async fn two_with_expired_tokens() -> (House, i64) {
 #[tokio::test]
 async fn two_concurrent_imports_refresh_once_and_store_everything_once() {
     let (house, rows) = two_with_expired_tokens().await;
-    house.world().set_reuse_mode(ReuseMode::FamilyRevoked);
+    house
+        .world()
+        .oauth()
+        .set_reuse_mode(ReuseMode::FamilyRevoked);
     house.world().add_fault(slow());
 
     let (one, other) = tokio::join!(house.adopt(0), house.adopt(0));
@@ -506,7 +510,7 @@ async fn two_concurrent_imports_refresh_once_and_store_everything_once() {
             let outcome = &member_report(report, user)["outcome"];
             assert!(outcome == "connected" || outcome == "already", "{report}");
         }
-        assert_eq!(house.world().refresh_count(house.person(index)), 1);
+        assert_eq!(house.world().oauth().refresh_count(house.person(index)), 1);
     }
     assert_eq!(house.count(STORED).await, rows);
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
@@ -553,7 +557,7 @@ async fn an_import_that_was_killed_is_completed_by_the_next_one() {
                 let report = ended.expect_code(3).json();
                 assert_eq!(member_report(&report, user)["outcome"], "reauth_required");
             }
-            let refreshes = house.world().refresh_count(house.person(index));
+            let refreshes = house.world().oauth().refresh_count(house.person(index));
             assert_eq!(refreshes, 1, "{progress}: {ended:#?}");
         }
         house.worker(&["run", "--slot=night"]).await.expect_code(0);
@@ -663,7 +667,7 @@ async fn a_json_table_with_whoop_user_ids_is_imported_by_them() {
     house
         .newer_user(MARA, Some(person), &pair, "now() + interval '1 hour'", true)
         .await;
-    let truth = house.world().truth(person);
+    let truth = house.world().records().truth(person);
     let sleeps: Vec<&Value> = truth["sleeps"]
         .as_array()
         .unwrap()

@@ -107,7 +107,7 @@ async fn a_member_who_revoked_is_3_and_the_other_is_synced() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     let bob = house.connect("bob", 1).await;
-    house.world().revoke_grants(alice);
+    house.world().oauth().revoke_grants(alice);
 
     let ended = house.worker(&["run", "--slot", "night", "--json"]).await;
 
@@ -257,7 +257,7 @@ async fn a_failure_beside_deferred_work_is_3() {
     let house = House::new(plenty()).await;
     let alice = house.connect("alice", 0).await;
     house.connect("bob", 1).await;
-    house.world().revoke_grants(alice);
+    house.world().oauth().revoke_grants(alice);
 
     let ended = house
         .worker(&[

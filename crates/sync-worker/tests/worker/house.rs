@@ -76,7 +76,7 @@ impl House {
     /// records.
     pub(crate) async fn connect(&self, user: &str, person: usize) -> i64 {
         let whoop_user_id = self.world().people()[person];
-        let code = self.world().issue_code(whoop_user_id, &SCOPES);
+        let code = self.world().oauth().issue_code(whoop_user_id, &SCOPES);
         let (database, whoop) = (self.database_args(), self.whoop_args());
         let user_id: UserId = user.parse().unwrap();
         // A separate runtime: it ends before the first sync, which every connect starts in the

@@ -58,7 +58,7 @@ async fn after_a_rotation_the_old_key_is_not_needed() {
     assert!(again.stdout.contains("nothing to do"), "{again:#?}");
     assert!(again.stdout.contains("can be removed"), "{again:#?}");
 
-    house.world().expire_access_tokens();
+    house.world().oauth().expire_access_tokens();
     house.an_hour_passes().await;
     let run = with_keys(&house, NEW, &["run", "--slot=night", "--json"]).await;
     assert_eq!(run.expect_code(0).json()["synced"], 2);
@@ -99,7 +99,7 @@ async fn a_rotation_during_refreshes_loses_no_token_pair() {
         with_keys(&house, &format!("{OLD},{NEW}"), &["keys", "rotate"])
             .await
             .expect_code(0);
-        house.world().expire_access_tokens();
+        house.world().oauth().expire_access_tokens();
         house.an_hour_passes().await;
 
         let (run, rotated) = tokio::join!(
@@ -114,10 +114,10 @@ async fn a_rotation_during_refreshes_loses_no_token_pair() {
         assert_eq!(run.expect_code(0).json()["synced"], people);
         rotated.expect_code(0);
     }
-    for grant in house.world().grants() {
+    for grant in house.world().oauth().grants() {
         assert_eq!((grant.refreshes, grant.reuses), (3, 0));
     }
-    house.world().expire_access_tokens();
+    house.world().oauth().expire_access_tokens();
     house.an_hour_passes().await;
     let run = with_keys(&house, NEW, &["run", "--slot=morning", "--json"]).await;
     assert_eq!(run.expect_code(0).json()["synced"], people);

@@ -12,7 +12,7 @@ async fn slow_refreshes_of_many_members_do_not_use_up_the_database_connections()
     for person in 0..4 {
         house.connect(&format!("expired-{person}"), person).await;
     }
-    house.world().expire_access_tokens();
+    house.world().oauth().expire_access_tokens();
     house.connect("fresh", 4).await;
     // Longer than the timeout for a connection of the pool.
     house.world().add_fault(Fault {
@@ -33,7 +33,7 @@ async fn slow_refreshes_of_many_members_do_not_use_up_the_database_connections()
     let report = ended.expect_code(0).json();
     assert_eq!(report["synced"], 5);
     for whoop_user_id in &house.world().people()[..4] {
-        assert_eq!(house.world().refresh_count(*whoop_user_id), 1);
+        assert_eq!(house.world().oauth().refresh_count(*whoop_user_id), 1);
     }
 }
 
@@ -44,7 +44,7 @@ async fn two_connections_are_enough_to_refresh_many_members() {
     for person in 0..people {
         house.connect(&format!("expired-{person}"), person).await;
     }
-    house.world().expire_access_tokens();
+    house.world().oauth().expire_access_tokens();
     house.world().add_fault(Fault {
         millis: Some(100),
         ..Fault::new("token", FaultKind::Latency)
@@ -62,6 +62,6 @@ async fn two_connections_are_enough_to_refresh_many_members() {
 
     assert_eq!(ended.expect_code(0).json()["synced"], people);
     for whoop_user_id in house.world().people() {
-        assert_eq!(house.world().refresh_count(whoop_user_id), 1);
+        assert_eq!(house.world().oauth().refresh_count(whoop_user_id), 1);
     }
 }

@@ -86,7 +86,7 @@ impl House {
     /// Asserts that a member's rows are the simulator's records: all of them, no others, and every
     /// field to the last digit.
     pub(crate) async fn expect_truth(&self, user: &str, whoop_user_id: i64) {
-        let truth = self.world().truth(whoop_user_id);
+        let truth = self.world().records().truth(whoop_user_id);
         for (list, sql) in TABLES {
             let mut wanted: Vec<Value> = truth[list]
                 .as_array()

@@ -109,7 +109,14 @@ async fn one_member_is_disconnected_and_another_erased() {
             .await,
         0
     );
-    assert!(house.world().grants().iter().all(|grant| grant.is_revoked));
+    assert!(
+        house
+            .world()
+            .oauth()
+            .grants()
+            .iter()
+            .all(|grant| grant.is_revoked)
+    );
     house
         .worker(&["users", "erase", "noa", "--yes"])
         .await
@@ -146,7 +153,7 @@ async fn a_connect_that_was_never_completed_can_be_ended_and_erased() {
 async fn members_to_reauthorize_are_connected_again_if_whoop_refreshes_their_tokens() {
     let house = with_two().await;
     let noa = house.world().people()[1];
-    house.world().revoke_grants(noa);
+    house.world().oauth().revoke_grants(noa);
     house
         .execute("UPDATE whoop_users SET status = 'reauth_required', status_detail = 'lost'")
         .await;

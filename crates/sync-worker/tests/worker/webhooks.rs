@@ -11,9 +11,10 @@ async fn with_an_event() -> (House, Value) {
     let person = house.connect("ann", 0).await;
     house.worker(&["run", "--slot=night"]).await.expect_code(0);
     let world = house.world();
-    let recovery = world.truth(person)["recoveries"][0].clone();
+    let recovery = world.records().truth(person)["recoveries"][0].clone();
     let rescored = json!({"score": {"recovery_score": 5}});
     world
+        .records()
         .patch(
             person,
             SimDataType::Recovery,

@@ -278,6 +278,7 @@ async fn a_record_without_a_neighbour_is_deleted_after_a_second_404_an_hour_late
     let id = id_of(DataType::Workout, &newest);
     stage
         .world()
+        .records()
         .delete(member.whoop_user_id, at_whoop(DataType::Workout), &id)
         .unwrap();
 
@@ -325,6 +326,7 @@ async fn gaps_between_cycles_cause_no_additional_calls_and_no_failures() {
             let id = id_of(DataType::Cycle, &cycle);
             stage
                 .world()
+                .records()
                 .delete(member.whoop_user_id, at_whoop(DataType::Cycle), id)
                 .unwrap();
         } else {
@@ -354,6 +356,7 @@ async fn the_last_record_of_a_list_is_deleted_after_a_day_and_two_404s() {
         let id = id_of(DataType::Workout, workout);
         stage
             .world()
+            .records()
             .delete(member.whoop_user_id, at_whoop(DataType::Workout), id)
             .unwrap();
     }

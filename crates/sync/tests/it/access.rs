@@ -13,7 +13,7 @@ use crate::harness::{Member, Stage, context_without_retries, slot};
 
 /// Returns the grant of the member's latest consent, as the simulator keeps it.
 fn grant_of(stage: &Stage, member: &Member) -> Grant {
-    let mut grants = stage.world().grants().into_iter();
+    let mut grants = stage.world().oauth().grants().into_iter();
     grants
         .rfind(|grant| grant.whoop_user_id == member.whoop_user_id)
         .unwrap()
@@ -32,13 +32,13 @@ async fn token_of(stage: &Stage, member: &Member) -> SecretString {
 async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
     let stage = Stage::new().await;
     let member = stage.connect_person(0).await;
-    stage.world().set_reuse_mode(mode);
+    stage.world().oauth().set_reuse_mode(mode);
     let known = token_of(&stage, &member).await;
     let refused = refused.map(|_| &known);
     if refused.is_none() {
         stage.advance(TimeDelta::hours(2));
     } else {
-        stage.world().expire_access_tokens();
+        stage.world().oauth().expire_access_tokens();
     }
     let engines = [stage.engine.clone(), stage.another_engine()];
     // Long enough for all callers to arrive before WHOOP answers the first one.
@@ -87,12 +87,12 @@ async fn twenty_callers_whose_token_was_refused_refresh_once() {
 async fn a_token_that_whoop_refuses_is_refreshed_and_the_call_is_repeated() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::minutes(20));
-    stage.world().expire_access_tokens();
+    stage.world().oauth().expire_access_tokens();
 
     let report = stage.sync(&member, &slot(Slot::Night)).await;
 
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    assert_eq!(stage.world().oauth().refresh_count(member.whoop_user_id), 1);
     assert_eq!(stage.connection_status(&member).await, "connected");
 }
 
@@ -103,7 +103,7 @@ async fn a_token_that_remains_valid_is_not_refreshed() {
 
     stage.sync(&member, &slot(Slot::Night)).await;
 
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 0);
+    assert_eq!(stage.world().oauth().refresh_count(member.whoop_user_id), 0);
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_token_that_is_about_to_expire_is_refreshed_before_use() {
 
     stage.sync(&member, &slot(Slot::Night)).await;
 
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    assert_eq!(stage.world().oauth().refresh_count(member.whoop_user_id), 1);
     assert!(stage.api_calls().iter().all(|call| call.status == 200));
 }
 
@@ -124,7 +124,7 @@ async fn a_permission_that_the_member_ended_at_whoop_is_not_reported_as_an_inter
     stage.advance(TimeDelta::hours(2));
     token_of(&stage, &member).await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke_grants(member.whoop_user_id);
+    stage.world().oauth().revoke_grants(member.whoop_user_id);
 
     let token = stage
         .engine
@@ -158,7 +158,7 @@ async fn a_refresh_does_not_request_scopes_that_were_not_granted() {
     let whoop_user_id = stage.world().people()[0];
     let granted = ["offline", "read:profile", "read:sleep"];
     let state = stage.state_for("modest", None).await;
-    let code = stage.world().issue_code(whoop_user_id, &granted);
+    let code = stage.world().oauth().issue_code(whoop_user_id, &granted);
     let completed = stage
         .engine
         .connections

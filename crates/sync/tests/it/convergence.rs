@@ -234,6 +234,7 @@ impl World {
         let edited = self
             .stage
             .world()
+            .records()
             .patch(member, at_whoop(data_type), &id, change);
         edited.unwrap();
         self.mark_touched(index, &before);
@@ -246,7 +247,11 @@ impl World {
         };
         let before = self.records(index);
         let member = self.members[index].whoop_user_id;
-        let deleted = self.stage.world().delete(member, at_whoop(data_type), &id);
+        let deleted = self
+            .stage
+            .world()
+            .records()
+            .delete(member, at_whoop(data_type), &id);
         deleted.unwrap();
         self.mark_touched(index, &before);
         format!("{data_type} {id} is deleted")
@@ -263,9 +268,9 @@ impl World {
         let (world, member) = (self.stage.world(), self.members[index].whoop_user_id);
         let before = self.records(index);
         let changed = if sleep["nap"] == true {
-            world.nap_to_sleep(member, &id)
+            world.records().nap_to_sleep(member, &id)
         } else {
-            world.sleep_to_nap(member, &id)
+            world.records().sleep_to_nap(member, &id)
         };
         self.mark_touched(index, &before);
         format!("sleep {id} changes between nap and night: {changed:?}")

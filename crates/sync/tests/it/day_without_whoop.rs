@@ -126,7 +126,7 @@ async fn no_call_is_made_after_a_429_until_the_limit_resets() {
 #[tokio::test]
 async fn a_lost_connection_is_detected_once_and_not_retried() {
     let (stage, member, before) = with_a_day_read_an_hour_ago().await;
-    stage.world().revoke_grants(member.whoop_user_id);
+    stage.world().oauth().revoke_grants(member.whoop_user_id);
 
     let first = request_day(&stage, &member, before.date).await;
     assert_eq!(first.meta.sync, SyncOutcome::Failed);

@@ -27,6 +27,7 @@ fn delete(stage: &Stage, member: &Member, data_type: DataType, record: &Value) {
     let id = id_of(data_type, record);
     stage
         .world()
+        .records()
         .delete(member.whoop_user_id, at_whoop(data_type), id)
         .unwrap();
 }

@@ -51,7 +51,14 @@ async fn a_disconnect_revokes_the_permission_and_deletes_the_tokens() {
 
     let result = result.unwrap();
     assert!(result.is_revoked() && !result.is_erased());
-    assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
+    assert!(
+        stage
+            .world()
+            .oauth()
+            .grants()
+            .iter()
+            .all(|grant| grant.is_revoked)
+    );
     assert_eq!(tokens_of(&stage, &member).await, 0);
     assert_eq!(stage.connection_status(&member).await, "disconnected");
     let day = stage.stored(&member, DataType::Sleep).await;
@@ -77,7 +84,7 @@ async fn an_outage_of_whoop_does_not_prevent_a_disconnect() {
 #[tokio::test]
 async fn a_member_in_reauth_required_can_disconnect() {
     let (stage, member) = Stage::with_member().await;
-    stage.world().revoke_grants(member.whoop_user_id);
+    stage.world().oauth().revoke_grants(member.whoop_user_id);
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
 

@@ -277,7 +277,7 @@ async fn another_account_that_is_recognized_after_the_callback_is_refused_before
         .revoke_due(&context_without_retries())
         .await
         .unwrap();
-    let grants = stage.world().grants();
+    let grants = stage.world().oauth().grants();
     let is_active = |grant: &&whoop_sim::Grant| grant.whoop_user_id == other && !grant.is_revoked;
     assert_eq!(grants.iter().filter(is_active).count(), 0);
     let again = stage
@@ -323,7 +323,7 @@ async fn a_pair_that_a_second_connect_replaced_before_its_account_was_known_is_r
         .revoke_due(&context_without_retries())
         .await
         .unwrap();
-    let grants = stage.world().grants();
+    let grants = stage.world().oauth().grants();
     let is_active = |grant: &&whoop_sim::Grant| grant.whoop_user_id == first && !grant.is_revoked;
     assert_eq!(grants.iter().filter(is_active).count(), 0);
     stage.read_whole_history(&member).await;

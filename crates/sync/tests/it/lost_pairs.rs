@@ -24,7 +24,7 @@ async fn revoke_due_after(stage: &Stage, after: TimeDelta) {
 }
 
 fn active_grants(stage: &Stage, whoop_user_id: i64) -> usize {
-    let grants = stage.world().grants();
+    let grants = stage.world().oauth().grants();
     let active = grants
         .iter()
         .filter(|grant| grant.whoop_user_id == whoop_user_id && !grant.is_revoked);

@@ -100,6 +100,7 @@ async fn a_cycle_that_disappears_between_two_pages_hides_no_other() {
     let report = read_while(&stage, &member, DataType::Cycle, || {
         stage
             .world()
+            .records()
             .delete(
                 member.whoop_user_id,
                 at_whoop(DataType::Cycle),

@@ -34,7 +34,7 @@ async fn assert_refresh_is_retried(fault: Fault) {
     assert!(token.is_ok(), "{token:?}");
     assert_eq!(stage.token_calls().len(), 2);
     assert_eq!(stage.connection_status(&member).await, "connected");
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    assert_eq!(stage.world().oauth().refresh_count(member.whoop_user_id), 1);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_lasting_outage_of_whoop_does_not_end_the_connection() {
 async fn a_refused_refresh_token_requires_reauthorization_and_is_not_sent_again() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke_grants(member.whoop_user_id);
+    stage.world().oauth().revoke_grants(member.whoop_user_id);
     stage.world().reset_calls();
     let (engines, context) = (
         [stage.engine.clone(), stage.another_engine()],
@@ -129,7 +129,7 @@ async fn other_refusals_do_not_end_the_connection() {
 async fn a_new_connect_repairs_the_connection_and_keeps_stored_records() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke_grants(member.whoop_user_id);
+    stage.world().oauth().revoke_grants(member.whoop_user_id);
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_eq!(stage.connection_status(&member).await, "reauth_required");
 
@@ -175,7 +175,7 @@ async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
 async fn a_reconnect_is_kept_when_a_refresh_of_the_old_pair_is_refused() {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
-    stage.world().revoke_grants(member.whoop_user_id);
+    stage.world().oauth().revoke_grants(member.whoop_user_id);
 
     reconnect_during_a_refresh(&stage, &member).await;
 

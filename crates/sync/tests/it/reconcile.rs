@@ -143,6 +143,7 @@ async fn cause_differences(
     let deleted = id_of(DataType::Workout, &deleted);
     stage
         .world()
+        .records()
         .delete(member.whoop_user_id, at_whoop(DataType::Workout), &deleted)
         .unwrap();
     expected.push((DataType::Workout, deleted, DifferenceCause::Gone));
@@ -295,6 +296,7 @@ fn delete_a_night(stage: &Stage, member: &Member) -> (String, String) {
     let id = id_of(DataType::Sleep, night);
     stage
         .world()
+        .records()
         .delete(member.whoop_user_id, at_whoop(DataType::Sleep), &id)
         .unwrap();
     (id, night["cycle_id"].to_string())
@@ -387,6 +389,7 @@ async fn a_record_at_an_end_of_its_list_is_deleted_after_two_404s() {
     let newest = id_of(DataType::Workout, &newest);
     stage
         .world()
+        .records()
         .delete(member.whoop_user_id, at_whoop(DataType::Workout), &newest)
         .unwrap();
 

@@ -40,7 +40,7 @@ fn refresh(stage: &Stage, member: &Member, context: SyncContext) -> JoinHandle<T
 
 async fn until_whoop_has_replaced_the_pair(stage: &Stage, member: &Member) {
     until("WHOOP has replaced the pair", || async {
-        stage.world().refresh_count(member.whoop_user_id) == 1
+        stage.world().oauth().refresh_count(member.whoop_user_id) == 1
     })
     .await;
 }
@@ -88,7 +88,7 @@ async fn assert_nothing_was_lost(stage: &Stage, member: &Member) {
     let report = stage.sync(member, &slot(Slot::Night)).await;
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
     assert_eq!(stage.connection_status(member).await, "connected");
-    let grants = stage.world().grants();
+    let grants = stage.world().oauth().grants();
     let of_member = |grant: &&whoop_sim::Grant| grant.whoop_user_id == member.whoop_user_id;
     let grant = grants.iter().rfind(of_member).unwrap();
     assert_eq!((grant.refreshes, grant.reuses), (1, 0));
@@ -229,7 +229,14 @@ async fn a_disconnect_during_a_refresh_revokes_the_new_pair() {
         let result = result.unwrap();
         assert!(result.is_revoked(), "{result:?}");
         assert!(caller.await.unwrap().is_ok());
-        assert!(stage.world().grants().iter().all(|grant| grant.is_revoked));
+        assert!(
+            stage
+                .world()
+                .oauth()
+                .grants()
+                .iter()
+                .all(|grant| grant.is_revoked)
+        );
     }
 }
 
@@ -302,7 +309,7 @@ async fn a_process_killed_before_its_request_to_whoop_loses_nothing() {
     stage.until_a_transaction_waits().await;
     kill_waiting(&stage, barrier, process, &member).await;
 
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 0);
+    assert_eq!(stage.world().oauth().refresh_count(member.whoop_user_id), 0);
     assert_nothing_was_lost(&stage, &member).await;
 }
 

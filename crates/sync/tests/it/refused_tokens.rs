@@ -237,7 +237,7 @@ async fn an_outage_in_which_whoop_refuses_every_token_disconnects_no_member() {
     }
     assert_eq!(statuses(&stage, &members).await, ["connected"; 3]);
     for member in &members {
-        let refreshes = stage.world().refresh_count(member.whoop_user_id);
+        let refreshes = stage.world().oauth().refresh_count(member.whoop_user_id);
         assert!(refreshes <= 2, "{refreshes} refreshes");
     }
 
@@ -298,7 +298,7 @@ async fn the_only_member_has_to_connect_again_after_an_hour_of_refusals() {
 async fn a_valid_pair_of_a_refused_member_is_renewed_by_a_retry() {
     let (stage, members) = with_people(2).await;
     let (good, dead) = (&members[0], &members[1]);
-    stage.world().revoke_grants(dead.whoop_user_id);
+    stage.world().oauth().revoke_grants(dead.whoop_user_id);
     for member in &members {
         let lost = "UPDATE whoop_users SET status = 'reauth_required', status_detail = 'lost' WHERE user_id = $1";
         stage.execute(lost, member).await;

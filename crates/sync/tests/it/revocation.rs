@@ -18,7 +18,7 @@ async fn pending(stage: &Stage) -> Vec<String> {
 }
 
 fn is_revoked(stage: &Stage, member: &Member) -> bool {
-    let grants = stage.world().grants();
+    let grants = stage.world().oauth().grants();
     grants
         .iter()
         .filter(|grant| grant.whoop_user_id == member.whoop_user_id)
@@ -70,7 +70,7 @@ async fn a_permission_with_an_expired_token_is_refreshed_and_then_revoked() {
     revoke_due_after(&stage, TimeDelta::hours(9)).await;
 
     assert!(is_revoked(&stage, &member));
-    assert_eq!(stage.world().refresh_count(member.whoop_user_id), 1);
+    assert_eq!(stage.world().oauth().refresh_count(member.whoop_user_id), 1);
     assert_eq!(pending(&stage).await, Vec::<String>::new());
 }
 
@@ -181,7 +181,7 @@ async fn one_of_two_members_with_the_same_whoop_account_can_disconnect_alone() {
 async fn a_permission_that_the_member_ended_in_whoops_app_needs_no_revocation() {
     let (stage, member) = Stage::with_member().await;
     disconnect_in_an_outage(&stage, &member, true).await;
-    stage.world().revoke_grants(member.whoop_user_id);
+    stage.world().oauth().revoke_grants(member.whoop_user_id);
 
     revoke_due_after(&stage, TimeDelta::minutes(10)).await;
 

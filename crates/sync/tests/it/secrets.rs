@@ -18,7 +18,7 @@ async fn no_secret_is_logged_printed_or_stored_in_plain_text() {
     let stage = Stage::new().await;
     let whoop_user_id = stage.world().people()[0];
     let remember_tokens = |secrets: &mut Vec<String>| {
-        for grant in stage.world().grants() {
+        for grant in stage.world().oauth().grants() {
             secrets.push(grant.access_token);
             secrets.extend(grant.refresh_token);
         }
@@ -83,7 +83,7 @@ async fn no_secret_is_logged_printed_or_stored_in_plain_text() {
     remember_tokens(&mut secrets);
     let status = stage.engine.operations.member_status(&member.user_id).await;
     write!(printed, "{status:?}").unwrap();
-    stage.world().revoke_grants(whoop_user_id);
+    stage.world().oauth().revoke_grants(whoop_user_id);
     stage.advance(TimeDelta::hours(2));
     let result = stage
         .engine

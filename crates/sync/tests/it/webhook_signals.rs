@@ -160,6 +160,7 @@ async fn a_deletion_of_a_record_that_no_list_shows_is_confirmed_by_its_id() {
     let id = id_of(DataType::Workout, &old);
     stage
         .world()
+        .records()
         .delete(member.whoop_user_id, at_whoop(DataType::Workout), &id)
         .unwrap();
     stage.deliver_after_a_minute().await;
@@ -230,6 +231,7 @@ async fn late_repeated_and_unordered_events_end_equal_to_whoop() {
             let id = id_of(DataType::Workout, workout);
             let world = stage.world();
             world
+                .records()
                 .delete(member.whoop_user_id, at_whoop(DataType::Workout), id)
                 .unwrap();
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use whoop_client::{RetryPolicy, TokenPair, WhoopClient, WhoopError};
 
 use crate::{
+    recorded_limits::RecordedLimits,
     replies::token,
     scripted::{Scripted, json, reply},
 };
@@ -45,14 +46,14 @@ async fn after_a_429_no_clone_calls_whoop_before_the_reset() {
 #[tokio::test]
 async fn a_reply_without_remaining_calls_closes_the_gate() {
     let server = Scripted::with_replies([reply(200, &headers("0", "50"), PROFILE)]).await;
-    let whoop = server.whoop();
+    let (whoop, limits) = RecordedLimits::of(&server.whoop());
 
     assert_eq!(whoop.fetch_profile(&token()).await.unwrap().user_id, 7);
     let refused = whoop.fetch_profile(&token()).await;
 
     assert!(matches!(refused, Err(WhoopError::RateLimited { .. })));
     assert_eq!(server.requests().len(), 1);
-    let rate_limit = whoop.rate_limit().unwrap();
+    let rate_limit = limits.latest();
     assert_eq!((rate_limit.limit, rate_limit.remaining), (100, 0));
 }
 

@@ -6,6 +6,7 @@
 mod gate;
 mod log;
 mod payloads;
+mod recorded_limits;
 mod replies;
 mod scripted;
 mod secrets;

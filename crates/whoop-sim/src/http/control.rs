@@ -111,8 +111,8 @@ async fn add_people(world: WorldData, body: web::Bytes) -> HttpResponse {
 
 async fn show_truth(world: WorldData, request: actix_web::HttpRequest) -> HttpResponse {
     let truth = match query_parameter(&request, "whoop_user_id") {
-        None => world.all_truth(),
-        Some(Ok(id)) => world.truth(id),
+        None => world.records().all_truth(),
+        Some(Ok(id)) => world.records().truth(id),
         Some(Err(reason)) => return to_http_response(HttpReply::sim_error(400, &reason)),
     };
     to_http_response(match truth {
@@ -175,18 +175,27 @@ async fn edit_record(world: WorldData, body: web::Bytes) -> HttpResponse {
     let (person, data_type) = (edit.whoop_user_id, edit.data_type);
     let edited = match (edit.op, id) {
         (EditOperation::Insert, _) => {
-            world.insert(person, data_type, edit.record.unwrap_or_default())
+            world
+                .records()
+                .insert(person, data_type, edit.record.unwrap_or_default())
         }
         (_, None) => Err(EditError::Invalid("id must be a string or a number")),
         (EditOperation::Patch, Some(id)) => world
+            .records()
             .patch(person, data_type, &id, edit.merge.unwrap_or_default())
             .map(|()| id),
-        (EditOperation::Delete, Some(id)) => world.delete(person, data_type, &id).map(|()| id),
+        (EditOperation::Delete, Some(id)) => {
+            world.records().delete(person, data_type, &id).map(|()| id)
+        }
         _ if data_type != SimDataType::Sleep => Err(EditError::Invalid(
             "nap_to_sleep and sleep_to_nap need data_type sleep",
         )),
-        (EditOperation::NapToSleep, Some(id)) => world.nap_to_sleep(person, &id).map(|()| id),
-        (EditOperation::SleepToNap, Some(id)) => world.sleep_to_nap(person, &id).map(|()| id),
+        (EditOperation::NapToSleep, Some(id)) => {
+            world.records().nap_to_sleep(person, &id).map(|()| id)
+        }
+        (EditOperation::SleepToNap, Some(id)) => {
+            world.records().sleep_to_nap(person, &id).map(|()| id)
+        }
     };
     to_http_response(match edited {
         Ok(id) => HttpReply::json_value(&json!({ "id": id })),
@@ -284,7 +293,7 @@ async fn revoke_grants(world: WorldData, body: web::Bytes) -> HttpResponse {
         let reason = EditError::NoSuchPerson.to_string();
         return to_http_response(HttpReply::sim_error(404, &reason));
     }
-    let was_connected = world.revoke_grants(revoke.whoop_user_id);
+    let was_connected = world.oauth().revoke_grants(revoke.whoop_user_id);
     to_http_response(HttpReply::json_value(
         &json!({ "was_connected": was_connected }),
     ))

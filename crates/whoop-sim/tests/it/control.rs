@@ -16,7 +16,7 @@ async fn the_truth_route_equals_the_truth_of_the_handle() {
     let all = send(http().get(&url)).await.json();
     for (index, id) in sim.world().people().into_iter().enumerate() {
         let one = send(http().get(format!("{url}?whoop_user_id={id}"))).await;
-        assert_eq!(one.json(), sim.world().truth(id));
+        assert_eq!(one.json(), sim.world().records().truth(id));
         assert_eq!(all["people"][index], one.json());
     }
     assert_eq!(
@@ -37,7 +37,7 @@ async fn the_truth_route_equals_the_truth_of_the_handle() {
 async fn deleting_a_sleep_deletes_its_recovery() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let truth = sim.world().truth(member.id);
+    let truth = sim.world().records().truth(member.id);
     let recovery = &truth["recoveries"][2];
     let body = json!({
         "whoop_user_id": member.id, "data_type": "sleep", "op": "delete",
@@ -56,7 +56,7 @@ async fn deleting_a_sleep_deletes_its_recovery() {
 async fn an_edit_changes_only_its_fields_and_updated_at() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let id = sim.world().people()[0];
-    let mut record = sim.world().truth(id)["recoveries"][9].clone();
+    let mut record = sim.world().records().truth(id)["recoveries"][9].clone();
     let cycle_id = record["cycle_id"].clone();
     let body = json!({
         "whoop_user_id": id, "data_type": "recovery", "op": "patch", "id": cycle_id,
@@ -66,18 +66,19 @@ async fn an_edit_changes_only_its_fields_and_updated_at() {
 
     record["score"]["recovery_score"] = json!(12);
     record["updated_at"] = json!("2026-11-20T18:00:00.000Z");
-    assert_eq!(sim.world().truth(id)["recoveries"][9], record);
+    assert_eq!(sim.world().records().truth(id)["recoveries"][9], record);
 }
 
 #[tokio::test]
 async fn a_recovery_is_sorted_by_the_new_times_of_an_edited_sleep() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let recovery = sim.world().truth(member.id)["recoveries"][2].clone();
+    let recovery = sim.world().records().truth(member.id)["recoveries"][2].clone();
     let sleep = recovery["sleep_id"].as_str().unwrap();
     let change = json!({"start": "2026-11-20T17:00:00.000Z", "end": "2026-11-20T17:50:00.000Z"});
 
     sim.world()
+        .records()
         .patch(member.id, SimDataType::Sleep, sleep, change)
         .unwrap();
     assert_eq!(member.get("recovery").await.json()["records"][0], recovery);
@@ -91,6 +92,7 @@ async fn an_inserted_record_gets_default_fields_and_is_listed_in_order() {
         "sport_name": "chess"});
     let id = sim
         .world()
+        .records()
         .insert(member.id, SimDataType::Workout, record.clone())
         .unwrap();
 
@@ -106,6 +108,7 @@ async fn an_inserted_record_gets_default_fields_and_is_listed_in_order() {
     duplicate["id"] = json!(id);
     let refused = sim
         .world()
+        .records()
         .insert(member.id, SimDataType::Workout, duplicate);
     assert_eq!(refused, Err(EditError::IdTaken));
 }
@@ -122,6 +125,7 @@ async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
         .json();
     let sleep = recovery["sleep_id"].as_str().unwrap();
     sim.world()
+        .records()
         .delete(member.id, SimDataType::Sleep, sleep)
         .unwrap();
 
@@ -129,6 +133,7 @@ async fn a_recovery_is_inserted_without_its_sleep_and_without_its_cycle() {
     let without_cycle = json!({"cycle_id": 12, "created_at": "2026-11-20T17:00:00.000Z"});
     for record in [record, without_cycle] {
         sim.world()
+            .records()
             .insert(member.id, SimDataType::Recovery, record)
             .unwrap();
     }
@@ -314,7 +319,7 @@ async fn a_failed_start_returns_the_reason() {
         SimServer::start(invalid).await,
         Err(SimError::Config(_))
     ));
-    assert_eq!(sim.world().truth(1), Value::Null);
+    assert_eq!(sim.world().records().truth(1), Value::Null);
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn a_reset_gives_no_answer_but_spends_the_refresh_token() {
     let response = member.http.post(url).form(&form).send().await;
     assert!(response.is_err(), "{response:?}");
     assert_eq!(sim.world().calls().last().unwrap().status, 0);
-    assert_eq!(sim.world().refresh_count(member.id), 1);
+    assert_eq!(sim.world().oauth().refresh_count(member.id), 1);
     assert_eq!(member.get("cycle").await.status, 401);
 }
 
@@ -151,9 +151,10 @@ async fn every_record_can_have_an_unknown_field_and_an_unknown_score_state() {
 async fn an_edit_can_break_a_record_permanently() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let truth = sim.world().truth(member.id);
+    let truth = sim.world().records().truth(member.id);
     let change = json!({"start": 5, "score": {"$null": true}});
     sim.world()
+        .records()
         .patch(
             member.id,
             SimDataType::Cycle,
@@ -282,5 +283,5 @@ async fn a_late_answer_takes_effect_before_the_client_timeout() {
     let request = member.http.post(url).form(&form);
     let result = request.timeout(Duration::from_millis(300)).send().await;
     assert!(result.unwrap_err().is_timeout());
-    assert_eq!(sim.world().refresh_count(member.id), 1);
+    assert_eq!(sim.world().oauth().refresh_count(member.id), 1);
 }

@@ -130,7 +130,7 @@ async fn auto_consent_connects_the_person_of_the_login_hint() {
         ("redirect_uri", REDIRECT),
     ];
     assert_eq!(token(&sim, &fields).await.status, 200);
-    assert_eq!(sim.world().grants()[0].whoop_user_id, person);
+    assert_eq!(sim.world().oauth().grants()[0].whoop_user_id, person);
 
     let url = authorization_url(&sim, &[("state", "12345678"), ("login_hint", "nobody")]);
     let sent = send(http().get(url)).await;
@@ -183,14 +183,14 @@ async fn a_refresh_invalidates_the_old_token_pair_immediately() {
     );
     let next = refresh(&sim, new["refresh_token"].as_str().unwrap(), "offline").await;
     assert_eq!(next.status, 200);
-    assert_eq!(sim.world().refresh_count(member.id), 2);
-    assert_eq!(sim.world().grants()[0].reuses, 1);
+    assert_eq!(sim.world().oauth().refresh_count(member.id), 2);
+    assert_eq!(sim.world().oauth().grants()[0].reuses, 1);
 }
 
 #[tokio::test]
 async fn in_family_revoked_mode_reuse_also_revokes_the_new_token_pair() {
     let sim = SimServer::start(frozen()).await.unwrap();
-    sim.world().set_reuse_mode(ReuseMode::FamilyRevoked);
+    sim.world().oauth().set_reuse_mode(ReuseMode::FamilyRevoked);
     let member = Member::connect(&sim, 0).await;
 
     let new = refresh(&sim, &member.refresh, "offline").await.json();

@@ -9,7 +9,7 @@ async fn all_pages_together_equal_the_truth() {
     let sim = SimServer::start(frozen()).await.unwrap();
     for index in 0..3 {
         let member = Member::connect(&sim, index).await;
-        let truth = sim.world().truth(member.id);
+        let truth = sim.world().records().truth(member.id);
         for (path, key) in COLLECTIONS {
             for limit in ["25", "7"] {
                 let records = member.read_all(path, limit).await;
@@ -42,6 +42,7 @@ async fn a_record_inserted_between_two_pages_repeats_one() {
 
     let record = json!({"start": "2026-11-20T17:00:00.000Z", "end": "2026-11-20T17:30:00.000Z"});
     sim.world()
+        .records()
         .insert(member.id, SimDataType::Workout, record)
         .unwrap();
 
@@ -54,7 +55,7 @@ async fn a_record_inserted_between_two_pages_repeats_one() {
 async fn an_interval_includes_the_records_that_overlap_it() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let truth = sim.world().truth(member.id);
+    let truth = sim.world().records().truth(member.id);
     let cycle = &truth["cycles"][5];
     let ids = async |start: &str, end: &str| {
         let page = member
@@ -88,7 +89,7 @@ async fn an_interval_includes_the_records_that_overlap_it() {
 async fn a_recovery_is_filtered_by_the_times_of_its_sleep() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let truth = sim.world().truth(member.id);
+    let truth = sim.world().records().truth(member.id);
     let sleeps = truth["sleeps"].as_array().unwrap();
     let sleep = sleeps
         .iter()
@@ -139,7 +140,7 @@ async fn malformed_requests_get_a_400_without_a_body() {
 async fn unknown_records_and_routes_get_a_404_without_a_body() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let other = sim.world().truth(sim.world().people()[1]);
+    let other = sim.world().records().truth(sim.world().people()[1]);
     let foreign_sleep = other["sleeps"][0]["id"].as_str().unwrap();
     for path in [
         "cycle/1",

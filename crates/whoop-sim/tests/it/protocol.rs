@@ -55,7 +55,7 @@ async fn the_last_page_has_three_forms_of_next_token() {
     assert_eq!(member.get(EMPTY_INTERVAL).await.text, r#"{"records":[]}"#);
     // A client that reads page by page finds all records, whatever the form of the last page.
     let all = member.read_all("activity/sleep", "7").await.len();
-    let truth = sim.world().truth(member.id);
+    let truth = sim.world().records().truth(member.id);
     assert_eq!(all, truth["sleeps"].as_array().unwrap().len());
 }
 
@@ -311,7 +311,7 @@ async fn a_clock_in_the_far_future_generates_a_limited_number_of_records() {
     let url = format!("{}/_sim/clock", sim.base_url());
     let far = json!({"now": "8999-01-01T00:00:00Z"});
     assert_eq!(send(http().post(url).json(&far)).await.status, 200);
-    let cycles = sim.world().truth(member.id)["cycles"].clone();
+    let cycles = sim.world().records().truth(member.id)["cycles"].clone();
     assert!(cycles.as_array().unwrap().len() < 9_000);
 }
 

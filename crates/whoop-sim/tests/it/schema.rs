@@ -65,7 +65,7 @@ async fn every_reply_of_every_life_pattern_matches_the_schema() {
 async fn a_cycle_has_routes_to_its_main_sleep_and_its_recovery() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let truth = sim.world().truth(member.id);
+    let truth = sim.world().records().truth(member.id);
 
     for cycle in truth["cycles"].as_array().unwrap().iter().take(10) {
         let id = &cycle["id"];
@@ -96,7 +96,7 @@ async fn token_replies_match_the_schema() {
 async fn keys_have_the_order_of_whoops_replies_even_after_an_edit() {
     let sim = SimServer::start(frozen()).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    let truth = sim.world().truth(member.id);
+    let truth = sim.world().records().truth(member.id);
     let id = truth["workouts"][0]["id"].as_str().unwrap();
     let path = format!("activity/workout/{id}");
     let keys = |text: &str| {
@@ -115,7 +115,10 @@ async fn keys_have_the_order_of_whoops_replies_even_after_an_edit() {
 
     let change = json!({"sport_name": "chess"});
     let data_type = whoop_sim::SimDataType::Workout;
-    sim.world().patch(member.id, data_type, id, change).unwrap();
+    sim.world()
+        .records()
+        .patch(member.id, data_type, id, change)
+        .unwrap();
     let edited = member.get(&path).await;
     assert_eq!(edited.json()["sport_name"], "chess");
     assert!(keys(&edited.text).is_sorted());

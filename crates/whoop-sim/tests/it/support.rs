@@ -107,7 +107,7 @@ impl Member {
 
     pub(crate) async fn connect_for(sim: &SimServer, index: usize, scopes: &[&str]) -> Self {
         let id = sim.world().people()[index];
-        let code = sim.world().issue_code(id, scopes);
+        let code = sim.world().oauth().issue_code(id, scopes);
         let fields = [("grant_type", "authorization_code"), ("code", &code)];
         let pair = token(sim, &fields).await.json();
         Self {

@@ -87,11 +87,12 @@ impl Receiver {
 }
 
 fn edit_workout(sim: &SimServer, id: i64) -> String {
-    let workout = sim.world().truth(id)["workouts"][0]["id"].clone();
+    let workout = sim.world().records().truth(id)["workouts"][0]["id"].clone();
     let workout = workout.as_str().unwrap().to_owned();
     let change = json!({"sport_name": "yoga"});
     let world = sim.world();
     world
+        .records()
         .patch(id, SimDataType::Workout, &workout, change)
         .unwrap();
     workout
@@ -103,15 +104,20 @@ async fn six_event_types_are_sent_and_signed_over_the_raw_body() {
     let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
     let world = sim.world();
-    let sleep = world.truth(member.id)["recoveries"][2]["sleep_id"].clone();
+    let sleep = world.records().truth(member.id)["recoveries"][2]["sleep_id"].clone();
     let sleep = sleep.as_str().unwrap();
     let workout = edit_workout(&sim, member.id);
     let edit = json!({"score_state": "SCORED"});
     world
+        .records()
         .patch(member.id, SimDataType::Sleep, sleep, edit)
         .unwrap();
-    world.delete(member.id, SimDataType::Sleep, sleep).unwrap();
     world
+        .records()
+        .delete(member.id, SimDataType::Sleep, sleep)
+        .unwrap();
+    world
+        .records()
         .delete(member.id, SimDataType::Workout, &workout)
         .unwrap();
     sim.deliver_webhooks().await;
@@ -200,7 +206,7 @@ async fn changes_without_an_active_grant_are_not_announced() {
     let receiver = Receiver::start(200);
     let sim = receiver.sim(WebhookFaults::default()).await;
     let member = Member::connect(&sim, 0).await;
-    sim.world().revoke_grants(member.id);
+    sim.world().oauth().revoke_grants(member.id);
     edit_workout(&sim, member.id);
     edit_workout(&sim, sim.world().people()[1]);
     sim.deliver_webhooks().await;
@@ -261,13 +267,13 @@ async fn a_night_is_announced_when_it_appears_and_when_it_is_scored() {
     };
     let sim = SimServer::start(config).await.unwrap();
     let member = Member::connect(&sim, 0).await;
-    sim.world().truth(member.id);
+    sim.world().records().truth(member.id);
     for _ in 0..48 {
         sim.world().advance(Duration::from_secs(1_800));
         sim.deliver_webhooks().await;
     }
 
-    let newest = sim.world().truth(member.id)["recoveries"][0].clone();
+    let newest = sim.world().records().truth(member.id)["recoveries"][0].clone();
     let sleep = newest["sleep_id"].as_str().unwrap();
     let count_events = |kind: &str| {
         let events = receiver.events();

@@ -29,7 +29,7 @@ pub(crate) async fn run_round(
 ) -> anyhow::Result<()> {
     let world = env.world();
     world.clear_faults();
-    world.set_reuse_mode(if rng.random() {
+    world.oauth().set_reuse_mode(if rng.random() {
         ReuseMode::LoserRejected
     } else {
         ReuseMode::FamilyRevoked
@@ -39,7 +39,7 @@ pub(crate) async fn run_round(
         ..Fault::new("token", FaultKind::Latency)
     });
     let before = refresh_counts(env);
-    world.expire_access_tokens();
+    world.oauth().expire_access_tokens();
     // A forced read within a minute of the last one would need no token.
     env.execute_sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '2 minutes'")
         .await?;
@@ -136,7 +136,7 @@ fn build_request(
 }
 
 fn refresh_counts(env: &SoakEnv) -> Vec<(u32, u32)> {
-    let grants = env.world().grants();
+    let grants = env.world().oauth().grants();
     let counts_of = |member: &SoakMember| {
         let member_grants = grants
             .iter()

@@ -191,7 +191,7 @@ impl Stage {
     /// Returns the code of a consent without one of the scopes.
     pub(crate) fn code_without(&self, scope: &str, whoop_user_id: i64) -> String {
         let granted: Vec<&str> = SCOPES.split(' ').filter(|one| *one != scope).collect();
-        self.world().issue_code(whoop_user_id, &granted)
+        self.world().oauth().issue_code(whoop_user_id, &granted)
     }
 
     pub(crate) async fn try_connect(

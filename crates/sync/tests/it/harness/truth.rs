@@ -82,7 +82,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 impl Stage {
     /// Returns WHOOP's records of a data type, by id.
     pub(crate) fn truth(&self, member: &Member, data_type: DataType) -> ById {
-        let truth = self.world().truth(member.whoop_user_id);
+        let truth = self.world().records().truth(member.whoop_user_id);
         let records = truth[plural(data_type)].as_array().unwrap();
         records
             .iter()
@@ -92,7 +92,7 @@ impl Stage {
 
     /// Returns all records of a member at WHOOP.
     pub(crate) fn complete_truth(&self, member: &Member) -> BTreeMap<(DataType, String), Value> {
-        let truth = self.world().truth(member.whoop_user_id);
+        let truth = self.world().records().truth(member.whoop_user_id);
         let of = |data_type| {
             let records = truth[plural(data_type)].as_array().unwrap().iter();
             records.map(move |record| {
@@ -105,7 +105,7 @@ impl Stage {
 
     /// Returns WHOOP's records of a data type, newest first, as its list has them.
     pub(crate) fn listed(&self, member: &Member, data_type: DataType) -> Vec<Value> {
-        let truth = self.world().truth(member.whoop_user_id);
+        let truth = self.world().records().truth(member.whoop_user_id);
         truth[plural(data_type)].as_array().unwrap().clone()
     }
 
@@ -119,6 +119,7 @@ impl Stage {
     ) {
         let id = id_of(data_type, record);
         self.world()
+            .records()
             .patch(member.whoop_user_id, at_whoop(data_type), id, change)
             .unwrap();
     }
@@ -126,6 +127,7 @@ impl Stage {
     /// Adds a record at WHOOP and returns its id.
     pub(crate) fn insert(&self, member: &Member, data_type: DataType, record: Value) -> String {
         self.world()
+            .records()
             .insert(member.whoop_user_id, at_whoop(data_type), record)
             .unwrap()
     }
@@ -137,7 +139,7 @@ impl Stage {
         member: &Member,
         data_type: DataType,
     ) -> Vec<(DateTime<Utc>, Value)> {
-        let truth = self.world().truth(member.whoop_user_id);
+        let truth = self.world().records().truth(member.whoop_user_id);
         let list = |key: &str| truth[key].as_array().unwrap().clone();
         let nights: BTreeMap<String, DateTime<Utc>> = list("sleeps")
             .iter()

@@ -5,6 +5,7 @@ use whoop_core::record::{Cycle, Sleep, Workout};
 use whoop_sim::{Fault, FaultKind, SimConfig};
 
 use super::member::{connected, short_history};
+use crate::recorded_limits::RecordedLimits;
 
 #[tokio::test]
 async fn the_last_call_of_the_minute_closes_the_gate_before_a_429() {
@@ -13,22 +14,19 @@ async fn the_last_call_of_the_minute_closes_the_gate_before_a_429() {
         ..short_history()
     })
     .await;
+    let (whoop, limits) = RecordedLimits::of(&member.whoop);
     for _ in 0..3 {
-        member
-            .whoop
-            .fetch_profile(&member.access_token)
-            .await
-            .unwrap();
+        whoop.fetch_profile(&member.access_token).await.unwrap();
     }
 
-    let error = member.whoop.fetch_profile(&member.access_token).await;
+    let error = whoop.fetch_profile(&member.access_token).await;
 
     assert!(matches!(
         error,
         Err(WhoopError::RateLimited { day: false, .. })
     ));
     assert_eq!(member.sim.world().call_count(), 3);
-    let rate_limit = member.whoop.rate_limit().unwrap();
+    let rate_limit = limits.latest();
     assert_eq!((rate_limit.limit, rate_limit.remaining), (3, 0));
     assert_eq!(rate_limit.windows.len(), 2);
 }
@@ -136,7 +134,7 @@ async fn a_404_for_a_list_is_an_empty_page_while_the_profile_can_be_fetched() {
     let page = member.first_page::<Workout>().await.unwrap();
     assert!(page.records.is_empty() && page.not_found);
 
-    member.sim.world().expire_access_tokens();
+    member.sim.world().oauth().expire_access_tokens();
     let error = member.first_page::<Workout>().await.unwrap_err();
     assert!(matches!(error, WhoopError::Unauthorized));
 }

@@ -67,6 +67,7 @@ async fn a_record_is_found_by_its_id_and_a_deleted_one_is_not() {
     let world = member.sim.world();
     let user_id = member.whoop_user_id;
     world
+        .records()
         .delete(user_id, SimDataType::Sleep, &recovery.sleep_id)
         .unwrap();
     let sleep = whoop.fetch_sleep(token, &recovery.sleep_id).await.unwrap();
@@ -98,7 +99,7 @@ async fn a_record_is_found_by_its_id_and_a_deleted_one_is_not() {
 #[tokio::test]
 async fn profile_and_body_measurement_equal_the_simulators() {
     let member = connected(short_history()).await;
-    let truth = member.sim.world().truth(member.whoop_user_id);
+    let truth = member.sim.world().records().truth(member.whoop_user_id);
 
     let profile = member
         .whoop
@@ -162,10 +163,12 @@ async fn records_inserted_or_deleted_between_two_pages_hide_no_other() {
     });
     let world = member.sim.world();
     world
+        .records()
         .insert(member.whoop_user_id, SimDataType::Sleep, nap)
         .unwrap();
     for deleted in &first.records[5..8] {
         world
+            .records()
             .delete(member.whoop_user_id, SimDataType::Sleep, deleted.id())
             .unwrap();
     }

@@ -42,7 +42,7 @@ pub(crate) async fn connected(config: SimConfig) -> Member {
     };
     let whoop = WhoopClient::new(app, Arc::new(SystemClock)).unwrap();
     let scopes: Vec<&str> = SCOPES.split(' ').collect();
-    let code = sim.world().issue_code(whoop_user_id, &scopes);
+    let code = sim.world().oauth().issue_code(whoop_user_id, &scopes);
     let pair = whoop.exchange_code(&code).await.unwrap();
     sim.world().reset_calls();
     Member {
@@ -98,7 +98,7 @@ impl Member {
     }
 
     pub(crate) fn truth(&self, list: &str) -> Vec<Value> {
-        let truth = self.sim.world().truth(self.whoop_user_id);
+        let truth = self.sim.world().records().truth(self.whoop_user_id);
         truth[list].as_array().unwrap().clone()
     }
 

@@ -29,7 +29,7 @@ async fn a_refresh_replaces_both_tokens_and_invalidates_the_old_ones() {
 #[tokio::test]
 async fn an_expired_token_is_reported_once_and_a_refresh_repairs_it() {
     let member = connected(short_history()).await;
-    member.sim.world().expire_access_tokens();
+    member.sim.world().oauth().expire_access_tokens();
 
     let error = member.first_page::<Sleep>().await.unwrap_err();
     assert!(matches!(error, WhoopError::Unauthorized));
@@ -53,6 +53,7 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_distinguished() {
     let code = member
         .sim
         .world()
+        .oauth()
         .issue_code(member.whoop_user_id, &["offline", "read:sleep"]);
     member.whoop.exchange_code(&code).await.unwrap();
     let used = member.whoop.exchange_code(&code).await.unwrap_err();

@@ -1,4 +1,4 @@
-// The whole system on this machine with nobody connected, and the hands on it.
+// Starts the whole system on this machine without members, and controls it.
 
 import { spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
@@ -8,19 +8,19 @@ import { fileURLToPath } from 'node:url';
 const DEMO = process.env.DEMO ?? fileURLToPath(new URL('../../../target/debug/demo', import.meta.url));
 
 /**
- * Hours by which everybody's clock is ahead of this machine's, of AHEAD: a member's day
- * is another one at another hour. The programs are told by libfaketime, the browser by
- * a Date of its own.
+ * Hours by which all clocks of the test are ahead of this machine's, from the variable AHEAD,
+ * because a member's day depends on the hour. libfaketime shifts the clocks of the programs, and a
+ * replaced Date that of the browser.
  */
 export const AHEAD = Number(process.env.AHEAD ?? 0);
 
-const AHEAD_OF_US = AHEAD && {
+const FAKETIME_VARIABLES = AHEAD && {
   LD_PRELOAD: '/usr/$LIB/faketime/libfaketimeMT.so.1',
   FAKETIME: `${AHEAD < 0 ? '' : '+'}${AHEAD}h`,
   FAKETIME_DONT_FAKE_MONOTONIC: '1',
 };
 
-/** Milliseconds, by everybody's clock. */
+/** The time of the test in milliseconds. */
 export const now = () => Date.now() + AHEAD * 3_600_000;
 
 const base64 = (value) => Buffer.from(value).toString('base64url');
@@ -36,21 +36,21 @@ async function json(method, url, body, headers) {
   return text ? JSON.parse(text) : null;
 }
 
-/** Starts it; `environment` are variables that the API reads. */
-export async function startStage(environment = {}) {
+/** Starts the system. `environment` has variables for the API. */
+export async function startTestEnv(environment = {}) {
   const child = spawn(DEMO, ['--nobody', '--people', '12', '--api-port', '18080', '--sim-port', '18090'], {
-    env: { ...process.env, ...AHEAD_OF_US, ...environment },
+    env: { ...process.env, ...FAKETIME_VARIABLES, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const lines = createInterface({ input: child.stdout });
-  const first = await Promise.race([
+  const firstLine = await Promise.race([
     new Promise((resolve) => lines.once('line', resolve)),
     ended.then((code) => {
-      throw new Error(`the demo ended with ${code}`);
+      throw new Error(`the demo ended with exit code ${code}`);
     }),
   ]);
-  return new Stage(JSON.parse(first), child, ended);
+  return new TestEnv(JSON.parse(firstLine), child, ended);
 }
 
 /** Whether the night that ended on the person's today has its recovery. */
@@ -60,12 +60,12 @@ function hasRecoveryToday({ sleeps, recoveries }) {
     const east = (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -1 : 1);
     return new Date(millis + east * 60_000).toISOString().slice(0, 10);
   };
-  const scored = new Set(recoveries.filter((one) => one.score_state === 'SCORED').map((one) => one.sleep_id));
-  return sleeps.some((sleep) => !sleep.nap && scored.has(sleep.id)
+  const scoredSleeps = new Set(recoveries.filter((recovery) => recovery.score_state === 'SCORED').map((recovery) => recovery.sleep_id));
+  return sleeps.some((sleep) => !sleep.nap && scoredSleeps.has(sleep.id)
     && dateAt(Date.parse(sleep.end), sleep.timezone_offset) === dateAt(now(), sleep.timezone_offset));
 }
 
-class Stage {
+class TestEnv {
   #child;
   #ended;
 
@@ -83,48 +83,49 @@ class Stage {
     await this.#ended;
   }
 
-  /** A member's JWT, as the app's sign-in would make it. */
+  /** A member's JWT, like one that the app's sign-in issues. */
   token(user, seconds = 3600) {
     const claims = { sub: user, aud: 'authenticated', exp: Math.floor(now() / 1000) + seconds };
-    const head = `${base64(JSON.stringify({ alg: 'HS256', typ: 'JWT' }))}.${base64(JSON.stringify(claims))}`;
-    return `${head}.${createHmac('sha256', this.secret).update(head).digest('base64url')}`;
+    const message = `${base64(JSON.stringify({ alg: 'HS256', typ: 'JWT' }))}.${base64(JSON.stringify(claims))}`;
+    return `${message}.${createHmac('sha256', this.secret).update(message).digest('base64url')}`;
   }
 
-  page(user, rest = '') {
-    return `${this.api}/${rest}#token=${this.token(user)}`;
+  page(user, query = '') {
+    return `${this.api}/${query}#token=${this.token(user)}`;
   }
 
-  ask(method, path, body) {
+  /** Sends a request to the API with the service key. */
+  request(method, path, body) {
     return json(method, this.api + path, body, { authorization: `Bearer ${this.serviceKey}` });
   }
 
-  day(user, rest = '') {
-    return this.ask('GET', `/api/v1/whoop/daily-data/${user}?refresh=never${rest}`);
+  day(user, parameters = '') {
+    return this.request('GET', `/api/v1/whoop/daily-data/${user}?refresh=never${parameters}`);
   }
 
-  /** Connects a member without a browser, but for a scope, and waits for the first sync. */
-  async connect(user, person, without = null) {
-    const { authorization_url: page } = await this.ask('POST', `/api/v1/whoop/connect/${user}`, {});
+  /** Connects a member without a browser, optionally without one scope, and waits for the first sync. */
+  async connect(user, person, deniedScope = null) {
+    const { authorization_url: page } = await this.request('POST', `/api/v1/whoop/connect/${user}`, {});
     const form = new URLSearchParams([...new URL(page).searchParams, ['person', person], ['decision', 'allow']]);
-    form.set('scope', form.get('scope').split(' ').filter((one) => one !== without).join(' '));
+    form.set('scope', form.get('scope').split(' ').filter((scope) => scope !== deniedScope).join(' '));
     const consented = await fetch(page.split('?')[0], { method: 'POST', body: form, redirect: 'manual' });
-    const back = await fetch(consented.headers.get('location'));
-    if (!back.ok) throw new Error(`the callback: ${back.status} ${await back.text()}`);
-    const isRead = ({ syncing, data_types }) => !syncing && Object.values(data_types).every(({ sync_status: word }) => ['success', 'not_granted'].includes(word));
-    while (!isRead(await this.ask('GET', `/api/v1/whoop/sync-status/${user}`)));
+    const callback = await fetch(consented.headers.get('location'));
+    if (!callback.ok) throw new Error(`the callback returned status ${callback.status}: ${await callback.text()}`);
+    const isRead = ({ syncing, data_types }) => !syncing && Object.values(data_types).every(({ sync_status: status }) => ['success', 'not_granted'].includes(status));
+    while (!isRead(await this.request('GET', `/api/v1/whoop/sync-status/${user}`)));
   }
 
-  /** A member whose today has a recovery: somewhere on earth it is past breakfast. */
-  async memberOfToday(name) {
+  /** Connects a person who has a recovery today, and returns the member. At every hour there is such a person in some time zone. */
+  async memberWithRecoveryToday(name) {
     const { people } = await this.people();
     for (const [index, { whoop_user_id: person }] of people.entries()) {
-      // Connecting everybody in turn would use up the minute's calls.
+      // To connect all people until one matches would use up the minute window.
       if (!hasRecoveryToday(await this.truth(person))) continue;
       const user = `${name}-${index}`;
       await this.connect(user, person);
       if ((await this.day(user)).recovery?.score) return user;
     }
-    throw new Error('nobody has a recovery today');
+    throw new Error('no person has a recovery today');
   }
 
   // ---- the simulator
@@ -149,7 +150,7 @@ class Stage {
     return this.sim('POST', 'edit', { whoop_user_id: person, data_type, op: 'patch', id, merge });
   }
 
-  /** Calls that WHOOP was asked so far, all kinds together. */
+  /** The number of requests that the simulator has received so far. */
   async calls() {
     const { totals } = await this.sim('GET', 'calls');
     return totals;
