@@ -22,7 +22,6 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub database: Database,
-    pub settings: EngineSettings,
     keys: Arc<TokenKeys>,
     clock: Arc<dyn Clock>,
     pub quota: Arc<Quota>,
@@ -234,7 +233,6 @@ impl Engine {
         });
         Self {
             database,
-            settings,
             keys,
             clock,
             quota,

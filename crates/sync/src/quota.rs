@@ -16,7 +16,8 @@ pub(crate) use permit_pool::{MemberQuota, PermitPool};
 #[derive(Debug, Clone)]
 pub struct Quota {
     database: Database,
-    limits: QuotaLimits,
+    /// WHOOP's limits for the WHOOP app, for all processes together.
+    pub limits: QuotaLimits,
     pub(crate) pool: Arc<PermitPool>,
     /// Client for requests that the quota does not count, which are those of the OAuth endpoints.
     pub(crate) whoop: WhoopClient,

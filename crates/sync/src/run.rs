@@ -280,8 +280,14 @@ impl ScheduledRuns {
                 postponed.push(selected);
                 continue;
             }
-            let report =
-                synced.unwrap_or_else(|error| MemberReport::from_error(&selected.user_id, &error));
+            let report = match synced {
+                Ok(report) => report,
+                // The stop prevents the second attempt.
+                Err(_) if is_postponed => {
+                    MemberReport::from_error(&selected.user_id, &SyncError::Stopped)
+                }
+                Err(error) => MemberReport::from_error(&selected.user_id, &error),
+            };
             observer.on_member_done(&report);
             refusals.note(selected.class, &report);
             reports.push(report);

@@ -41,7 +41,7 @@ pub(crate) async fn status(
     let overview = state
         .run_on_engine(|engine| async move {
             let now = engine.clock().now();
-            overview::read_overview(&engine.database, engine.settings.limits, now).await
+            overview::read_overview(&engine.database, engine.quota.limits, now).await
         })
         .await??;
     Ok(json::respond(HttpResponse::Ok(), &overview))

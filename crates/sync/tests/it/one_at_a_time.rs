@@ -2,6 +2,7 @@
 
 use chrono::{NaiveDate, TimeDelta};
 use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
 use whoop_core::{
     DataType,
     day::{Day, SyncOutcome},
@@ -15,7 +16,8 @@ use whoop_sync::{
 };
 
 use crate::harness::{
-    Member, SilentObserver, Stage, back_to, context_without_retries, half_a_year, now, plan, slot,
+    Member, PLENTY, SilentObserver, Stage, back_to, context_without_retries, half_a_year, now,
+    plan, slot,
 };
 
 /// Creates a member and a WHOOP so slow that all callers ask before the first one has an answer.
@@ -159,8 +161,10 @@ async fn a_sync_that_waits_for_another_shares_its_result() {
 #[tokio::test]
 async fn a_forced_read_within_a_minute_of_the_last_one_shares_its_result() {
     let (stage, member) = Stage::with_member().await;
-    let mut engine = stage.another_engine();
-    engine.settings.forced_read_interval = EngineSettings::default().forced_read_interval;
+    let engine = stage.engine_with(EngineSettings {
+        limits: PLENTY,
+        ..EngineSettings::default()
+    });
     let date = stage.latest_day(&member).await;
     let force = async || {
         stage.world().reset_calls();
@@ -202,4 +206,37 @@ async fn a_forced_read_within_a_minute_of_the_last_one_shares_its_result() {
     assert!(outcome == MemberOutcome::Done && calls > 1, "{calls}");
     stage.advance(TimeDelta::seconds(1));
     assert_eq!(force().await.0, SyncOutcome::Done);
+}
+
+/// A run first tries all members without waiting for other holders of their leases, and stops
+/// between the refused attempt and the second one.
+#[tokio::test]
+async fn a_stopped_run_does_not_report_a_member_of_another_process_as_failed() {
+    for _ in 0..6 {
+        let (stage, _) = Stage::with_member().await;
+        stage.advance(TimeDelta::hours(1));
+        // Another process takes the lease while the run's claim waits for the row.
+        let other = stage.db.client().await;
+        let lease = "BEGIN; UPDATE whoop_users SET lease_holder = 'other', \
+                     lease_until = now() + INTERVAL '1 hour'";
+        other.batch_execute(lease).await.unwrap();
+        let stop = CancellationToken::new();
+        let context = SyncContext::scheduled(None, stop.clone());
+        let plan = plan(RunTask::Sync(slot(Slot::Night)));
+        let stops = async {
+            stage.until_a_transaction_waits().await;
+            stop.cancel();
+            other.batch_execute("COMMIT").await.unwrap();
+        };
+
+        let (report, ()) = tokio::join!(
+            stage.engine.runs.run(&plan, &context, &SilentObserver),
+            stops
+        );
+
+        let report = report.unwrap();
+        assert_eq!(report.reports.len(), 1);
+        let outcome = report.reports[0].outcome;
+        assert_eq!(outcome, MemberOutcome::Stopped, "{report:?}");
+    }
 }

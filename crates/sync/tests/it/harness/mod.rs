@@ -110,7 +110,7 @@ impl Stage {
         let db = TestDb::new().await;
         let sim = SimServer::start(config).await.unwrap();
         let clock = FixedClock::at(now());
-        let engine = engine(&db, &sim, &clock, PLENTY);
+        let engine = engine(&db, &sim, &clock, settings(PLENTY));
         receiver.hand_to(&engine);
         let sql = db.client().await;
         Self {
@@ -144,12 +144,21 @@ impl Stage {
     /// Returns the same process after a restart. Its connections remain open, because opening new
     /// ones takes longer than most tests.
     pub(crate) fn restarted(&self, process: &Engine, limits: QuotaLimits) -> Engine {
-        engine_on(process.database.clone(), &self.sim, &self.clock, limits)
+        engine_on(
+            process.database.clone(),
+            &self.sim,
+            &self.clock,
+            settings(limits),
+        )
     }
 
     /// Returns another process that is configured with this quota.
     pub(crate) fn engine_within(&self, limits: QuotaLimits) -> Engine {
-        engine(&self.db, &self.sim, &self.clock, limits)
+        self.engine_with(settings(limits))
+    }
+
+    pub(crate) fn engine_with(&self, settings: EngineSettings) -> Engine {
+        engine(&self.db, &self.sim, &self.clock, settings)
     }
 
     pub(crate) fn world(&self) -> WorldHandle {
@@ -365,21 +374,30 @@ pub(crate) const PLENTY: QuotaLimits = QuotaLimits {
     per_day: 1_000_000,
 };
 
-fn engine(db: &TestDb, sim: &SimServer, clock: &FixedClock, limits: QuotaLimits) -> Engine {
+fn engine(db: &TestDb, sim: &SimServer, clock: &FixedClock, settings: EngineSettings) -> Engine {
     let database = Database::new(&DatabaseConfig {
         url: SecretString::from(db.url()),
         pool_size: 8,
         pooler: db.pooler(),
     })
     .unwrap();
-    engine_on(database, sim, clock, limits)
+    engine_on(database, sim, clock, settings)
+}
+
+fn settings(limits: QuotaLimits) -> EngineSettings {
+    EngineSettings {
+        limits,
+        // The clock does not move, so every earlier read was made just now.
+        forced_read_interval: TimeDelta::zero(),
+        ..EngineSettings::default()
+    }
 }
 
 fn engine_on(
     database: Database,
     sim: &SimServer,
     clock: &FixedClock,
-    limits: QuotaLimits,
+    settings: EngineSettings,
 ) -> Engine {
     let config = WhoopConfig {
         api_url: sim.api_url().parse().unwrap(),
@@ -392,12 +410,6 @@ fn engine_on(
     let whoop = WhoopClient::new(config, Arc::clone(&clock)).unwrap();
     let key = SecretString::from("k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
     let keys = TokenKeys::parse(&key).unwrap();
-    let settings = EngineSettings {
-        limits,
-        // The clock does not move, so every earlier read was made just now.
-        forced_read_interval: TimeDelta::zero(),
-        ..EngineSettings::default()
-    };
     Engine::new(database, whoop, keys, clock, settings)
 }
 
