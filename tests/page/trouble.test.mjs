@@ -39,7 +39,7 @@ for (const viewport of Object.keys(VIEWPORTS)) {
       await notice(page, 'stale').getByText('Last synced').waitFor();
       await checkAndCapture(page, viewport, '20-stale');
       await env.faults([]);
-      // The sync took so long that its first data type is stale again.
+      // The first data type is stale again when the sync has ended.
       await notice(page, 'stale').getByRole('button', { name: 'Refresh' }).click();
       await notice(page, 'stale').waitFor({ state: 'detached' });
       // The notice disappears with the click; the sync ends later.
