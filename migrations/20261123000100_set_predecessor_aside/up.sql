@@ -1,19 +1,19 @@
--- An older service may have left tables here, some with our names and another
--- shape. They are renamed, never dropped and never written: `predecessor_…`,
--- with their indexes, constraints and functions, so that no name is in the way.
--- Policies and triggers go along with their tables. What was renamed is noted
--- in `predecessor_set_aside`, which the down migration reads to bring it back.
+-- The legacy service may have left tables in this database, some with the names of this service's
+-- tables and other columns. This migration renames them to `predecessor_…`, with their indexes,
+-- constraints and functions, so that all names are free. It drops no table and writes no row of them.
+-- Policies and triggers stay with their tables. The table `predecessor_set_aside` lists the renamed
+-- objects; the down migration restores their names from it.
 --
--- This is the first migration: whatever bears one of these names now is not ours.
+-- This is the first migration, so no existing object with one of these names belongs to this service.
 
 CREATE TABLE predecessor_set_aside (
     position INTEGER GENERATED ALWAYS AS IDENTITY,
     kind TEXT NOT NULL,
-    -- The table of a constraint or index, the argument types of a function.
+    -- Table of a constraint; argument types of a function; otherwise null.
     owner TEXT,
     original TEXT NOT NULL,
     renamed TEXT NOT NULL,
-    -- The privileges of a function before it was closed.
+    -- Privileges of a function before the migration revoked EXECUTE; null for the default privileges.
     privileges TEXT,
     CONSTRAINT predecessor_set_aside_pkey PRIMARY KEY (position)
 );

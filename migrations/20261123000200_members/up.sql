@@ -25,7 +25,7 @@ CREATE TABLE whoop_users (
     CONSTRAINT whoop_users_status_check CHECK (status IN ('connected', 'reauth_required', 'disconnected'))
 );
 
--- Not unique: one WHOOP account may serve two members of the app.
+-- Not unique, because two members of the app may use the same WHOOP account.
 CREATE INDEX whoop_users_whoop_user_id_idx ON whoop_users (whoop_user_id);
 
 COMMENT ON TABLE whoop_users IS 'Members of the app who connected WHOOP, with their WHOOP profile.';

@@ -1,7 +1,12 @@
--- The four records of WHOOP. Every table leads with user_id in its key, so that a
--- member is one place in the database, and the checks are the twins of the rules
--- in whoop-core (`record::sound`), which sets a bad record aside before it gets here.
--- The start of a walk through a member's open scores is the partial index of each table.
+-- Tables for the four data types. Each primary key begins with `user_id`, so that all rows of a
+-- member can be kept in one place, such as one node of a cluster.
+--
+-- The check constraints repeated the validation rules of whoop-core's `record` module, which sets an
+-- invalid record aside before it is written here. The migration `no_range_checks` drops them, except
+-- those on `extra`.
+--
+-- The partial index `…_open_idx` of each table finds the records of a member that are neither scored
+-- nor unscorable.
 
 CREATE TABLE whoop_cycle (
     user_id TEXT NOT NULL,

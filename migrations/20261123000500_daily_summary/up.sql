@@ -1,9 +1,9 @@
--- A day in one row, for people at psql and for Supabase RPC. It chooses as the
--- API does: the main sleep with the most time asleep (in bed where that is not
--- scored; the later one if equal), and that sleep's own recovery and cycle. A
--- chosen recovery that waits for its score shows nothing; another's does not
--- stand in for it.
--- SECURITY INVOKER: whoever calls it sees what row-level security lets them see.
+-- Returns a day as one row, for psql and for Supabase RPC. It chooses records by the same rules as the
+-- API: the main sleep with the longest time asleep, and the recovery and the cycle of that sleep. If
+-- the time asleep is unknown, the time from start to end counts; of equal sleeps the one that starts
+-- later is chosen. If the chosen recovery is not scored, its values are null; the values of another
+-- recovery do not replace them.
+-- SECURITY INVOKER: row-level security limits the rows to those that the caller may read.
 CREATE FUNCTION get_daily_summary(p_user_id TEXT, p_date DATE)
 RETURNS TABLE (
     recovery_score DOUBLE PRECISION,

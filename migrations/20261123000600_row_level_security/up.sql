@@ -1,7 +1,7 @@
--- A signed-in member who reaches the database directly (Supabase) sees their own
--- rows and writes none; an anonymous one sees nothing. The role that owns the
--- tables passes. On plain PostgreSQL, where those roles do not exist, the same
--- policies work on the setting `whoop.user_id`.
+-- A signed-in member who connects to the database directly (Supabase) can read their own rows and
+-- write none; an anonymous user can read nothing. Row-level security does not apply to the role that
+-- owns the tables. On plain PostgreSQL, which has no such roles, the same policies use the setting
+-- `whoop.user_id`.
 
 CREATE FUNCTION whoop_current_member() RETURNS TEXT
 LANGUAGE sql STABLE SECURITY INVOKER

@@ -1,6 +1,6 @@
--- What a connection needs to end well: a refresh that was cut off is known as
--- such, a permission that WHOOP could not end yet is ended later, and an erasure
--- leaves a receipt that names nobody.
+-- Tables for ending connections. `whoop_refresh` shows which refreshes were interrupted.
+-- `whoop_revocation` keeps the permissions that could not be revoked at WHOOP yet, so that they are
+-- revoked later. `whoop_erasure` keeps a receipt of each erasure, which does not name the member.
 
 CREATE TABLE whoop_refresh (
     user_id TEXT NOT NULL,

@@ -1,7 +1,7 @@
--- One role owns the tables and migrates, another serves: should the API or the
--- worker be broken into, the schema and its row-level security stay as they are.
--- Which role serves is the operator's choice, so this is a function; it may be
--- called again and again, and covers what later migrations add.
+-- One role owns the tables and runs the migrations; the API and the worker use another, the serving
+-- role. An attacker who controls the API or the worker can therefore not change the schema or its
+-- row-level security. This is a function, because the operator chooses the serving role. It can be
+-- called repeatedly, and each call also covers the tables that later migrations have added.
 CREATE FUNCTION whoop_let_serve(role_name TEXT) RETURNS VOID
 LANGUAGE plpgsql SECURITY INVOKER
 AS $$

@@ -1,6 +1,6 @@
--- What the app has spent of WHOOP's quota, in one row that every process reads
--- and replaces: whoever replaces a version that is not there any more starts
--- again. No lock is held while anybody thinks.
+-- The quota ledger counts the calls of the WHOOP app, in one row that every process reads and
+-- replaces. If another process has replaced the row in the meantime, the process starts again with
+-- the new version. No lock is held between reading and replacing.
 
 CREATE TABLE whoop_call_budget (
     id INTEGER NOT NULL DEFAULT 1,
@@ -10,7 +10,7 @@ CREATE TABLE whoop_call_budget (
     CONSTRAINT whoop_call_budget_pkey PRIMARY KEY (id),
     CONSTRAINT whoop_call_budget_id_check CHECK (id = 1)
 )
--- Replaced many times a minute: room on the page keeps that cheap.
+-- The row is replaced many times a minute. Free space on its page keeps the updates cheap.
 WITH (fillfactor = 20);
 
 COMMENT ON TABLE whoop_call_budget IS 'Calls to WHOOP of the last two minutes and the last day, all processes together. One row.';

@@ -1,5 +1,5 @@
--- On which of the last days a member opened the app: where the quota is scarce,
--- the likeliest visitors are read first.
+-- Days on which a member opened the app, of the last 28. If the quota is scarce, the members who are
+-- most likely to open the app are synced first.
 
 ALTER TABLE whoop_users ADD COLUMN visit_days INTEGER NOT NULL DEFAULT 0;
 

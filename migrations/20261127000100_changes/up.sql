@@ -1,14 +1,13 @@
--- What changed of each member's records, numbered without a gap: an app that was
--- offline asks for what came after its last number. Writers of one member take
--- turns at the member's row, so the number lives there.
+-- The change feed: the changes of each member's records, numbered without gaps. An app that was
+-- offline requests the changes after its last sequence number. Only one process at a time writes a
+-- member's records, under the row lock of the member, so the latest number is stored in that row.
 
 ALTER TABLE whoop_users ADD COLUMN change_seq BIGINT NOT NULL DEFAULT 0;
 
 COMMENT ON COLUMN whoop_users.change_seq IS 'The number of the latest change of this member; see whoop_change.';
 
--- What was stored before there were numbers counts as one change that is not kept
--- any more: whoever asks for everything from the start is told to start with a
--- whole read.
+-- All records stored before this migration count as change number 1, which is not kept. An app that
+-- requests the changes from the start must therefore read all data first.
 UPDATE whoop_users SET change_seq = 1;
 
 CREATE TABLE whoop_change (

@@ -1,5 +1,5 @@
--- The inbox of WHOOP's webhooks: stored before they are answered, once each, and
--- worked off by fetching what the event speaks of.
+-- The webhook inbox. Each event is stored once, before the service answers WHOOP, and processed by
+-- fetching the record that the event names.
 
 CREATE TABLE whoop_webhook_event (
     id BIGINT GENERATED ALWAYS AS IDENTITY,

@@ -1,5 +1,5 @@
--- Whom `sync-worker adopt` has taken over from an older service. Without it a second
--- run would bring back what WHOOP has deleted since, and members who were erased.
+-- Members that `sync-worker adopt` has imported from the legacy service. Without this table a second
+-- import would restore records that WHOOP has deleted since the first, and members who were erased.
 
 CREATE TABLE whoop_adopted (
     member_digest TEXT NOT NULL,

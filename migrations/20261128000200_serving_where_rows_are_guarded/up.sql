@@ -1,5 +1,5 @@
--- Some databases turn row-level security on for every new table, the list of migrations
--- among them: a serving role may then read it and sees nothing, and the API believes that
+-- Some databases enable row-level security on every new table, including the table of migrations. A
+-- serving role without a policy may then read that table but sees no rows, and the API concludes that
 -- no migration was applied.
 
 CREATE OR REPLACE FUNCTION whoop_let_serve(role_name TEXT) RETURNS VOID
@@ -32,7 +32,7 @@ BEGIN
 END
 $$;
 
--- Sequences are granted apart from their tables, by some databases to whoever asks over HTTP.
+-- Sequences have privileges of their own. Some databases grant them to the roles for access over HTTP.
 DO $$
 DECLARE
     reader TEXT;

@@ -1,5 +1,5 @@
--- A member may allow some of the four types at WHOOP and not others. A type that was
--- not allowed is not read, which is no failure and nothing that is late.
+-- A member may grant access to some of the four data types at WHOOP and not to others. A data type
+-- without access is not read. It counts neither as failed nor as late.
 ALTER TABLE whoop_sync_log
     DROP CONSTRAINT whoop_sync_log_sync_status_check,
     ADD CONSTRAINT whoop_sync_log_sync_status_check

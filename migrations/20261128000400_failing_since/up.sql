@@ -1,5 +1,5 @@
--- What the quota puts off is no failure, and it does not end one either: a type that
--- fails goes on to say so until a sync of it ends well.
+-- A sync that is deferred because of the quota is no failure, and does not end one: a data type that
+-- fails is reported as failing until one of its syncs succeeds.
 ALTER TABLE whoop_sync_log ADD COLUMN failing_since TIMESTAMPTZ;
 
 COMMENT ON COLUMN whoop_sync_log.failing_since IS

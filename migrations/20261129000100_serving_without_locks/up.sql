@@ -1,7 +1,8 @@
--- CREATE POLICY locks its table against every reader until the transaction ends. Renewing all
--- policies at each rollout deadlocked with a running API, and stopped its answers for as long as
--- a backup held the tables. From here on a policy or a privilege is created only if it is missing,
--- and one table at a time, so that a rollout that changes nothing takes no lock at all.
+-- CREATE POLICY locks its table against every reader until the transaction ends. Until now each
+-- rollout created all policies again. This caused deadlocks with a running API, and the API could not
+-- answer for as long as a backup held locks on the tables. From this migration on, a policy or a
+-- privilege is created only if it is missing, one table at a time. A rollout that changes nothing
+-- takes none of these locks.
 
 CREATE FUNCTION whoop_serving_privileges(table_name TEXT) RETURNS TEXT[]
 LANGUAGE sql IMMUTABLE SECURITY INVOKER

@@ -1,9 +1,10 @@
 -- A JWT with the claim `client_id` was issued to an OAuth client, such as a partner's
--- app that the member signed in to with Supabase's OAuth server. It reads no rows
--- unless the operator lists that client.
+-- app that the member signed in to with Supabase's OAuth server. A session with such a
+-- JWT can read no rows unless the operator lists the client.
 
--- The owner of the tables lists clients by replacing this function; no caller of the
--- Data API can. A setting would not do: only superusers may attach one to a database.
+-- The owner of the tables lists clients by replacing this function, which callers of the
+-- Data API cannot do. A setting cannot hold the list, because only superusers may set one
+-- for a database.
 CREATE FUNCTION whoop_accepted_client_ids() RETURNS TEXT[]
 LANGUAGE sql STABLE SECURITY INVOKER
 AS $$

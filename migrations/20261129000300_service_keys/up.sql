@@ -1,5 +1,5 @@
--- Service keys that an operator makes and revokes while everything runs. The key itself is
--- printed once and never stored: only its digest is, which opens nothing.
+-- Service keys that an operator creates and revokes while the service runs. The key is printed once
+-- and never stored. Only its digest is stored, which gives no access.
 
 CREATE TABLE whoop_service_key (
     digest BYTEA NOT NULL,
@@ -17,7 +17,8 @@ CREATE TABLE whoop_service_key (
     CONSTRAINT whoop_service_key_expires_at_check CHECK (expires_at > created_at)
 );
 
--- A revoked key keeps its row, so that the audit trail can be read; its name is free again.
+-- The row of a revoked key is kept, so that the audit trail remains readable. Its name can be used
+-- for a new key.
 CREATE UNIQUE INDEX whoop_service_key_name_key ON whoop_service_key (name) WHERE revoked_at IS NULL;
 
 COMMENT ON TABLE whoop_service_key IS 'Service keys of the team''s backends; rows are never deleted.';

@@ -1,7 +1,7 @@
--- The audit trail: who connected, disconnected, exported or erased whom, what an operator changed,
--- and every access by a service key. A serving role adds rows and reads them; it can neither change
--- nor delete one. The two changes that are needed, retention and erasure, are functions with one
--- narrow purpose each that run with the rights of the owner.
+-- The audit trail: connects, disconnects, exports and erasures with the caller and the member, the
+-- changes by operators, and every access with a service key. A serving role can insert and read rows,
+-- but not update or delete them. Retention must delete rows and an erasure must update them: for each
+-- there is one function with only this purpose, which runs with the owner's privileges.
 
 CREATE TABLE whoop_audit (
     id BIGINT GENERATED ALWAYS AS IDENTITY,

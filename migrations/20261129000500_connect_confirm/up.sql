@@ -1,6 +1,6 @@
 -- Token pairs that WHOOP issued and that belong to no connected member yet.
 
--- A connect that the app has to confirm with its member's JWT (CONNECT_CONFIRM=required).
+-- Connects that the app must confirm with the member's JWT (CONNECT_CONFIRM=required).
 CREATE TABLE whoop_unconfirmed_connect (
     user_id TEXT NOT NULL,
     word_hash BYTEA NOT NULL,
@@ -23,8 +23,8 @@ COMMENT ON COLUMN whoop_unconfirmed_connect.key_id IS 'Which key of TOKEN_KEYS s
 COMMENT ON COLUMN whoop_unconfirmed_connect.expires_at IS 'When the access token ends.';
 COMMENT ON COLUMN whoop_unconfirmed_connect.confirm_until IS 'After this the permission is revoked at WHOOP.';
 
--- The pair of a connect under way waits here until it is stored for its member. If the
--- process is killed or the connect fails, the pair becomes due and is revoked.
+-- The token pair of a connect in progress is kept in `whoop_revocation` until it is stored for its
+-- member. If the process is killed or the connect fails, the permission becomes due and is revoked.
 ALTER TABLE whoop_revocation ADD COLUMN held_until TIMESTAMPTZ;
 
 COMMENT ON TABLE whoop_revocation IS 'Permissions to be ended at WHOOP: of members who left, and of connects that were not stored. Does not say whose.';

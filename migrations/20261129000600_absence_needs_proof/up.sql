@@ -1,6 +1,6 @@
--- One 404, one empty page or one page without a next token used to end a data type's history, and
--- one 404 deleted a record. From here on the end of a list is a claim until WHOOP repeats it on
--- another day, and a record is deleted only after two independent denials.
+-- Until now one 404, one empty page or one page without a next token ended the history of a data
+-- type, and one 404 deleted a record. From this migration on, the end of a list counts only after
+-- WHOOP has shown it again on another day, and a record is deleted only after two independent denials.
 
 ALTER TABLE whoop_sync_log
     ADD COLUMN list_end_seen_at TIMESTAMPTZ,
@@ -10,7 +10,7 @@ COMMENT ON COLUMN whoop_sync_log.whole_history IS 'WHOOP has nothing older than 
 COMMENT ON COLUMN whoop_sync_log.list_end_seen_at IS 'When WHOOP''s list first ended where it ends now; null once that is confirmed on another day.';
 COMMENT ON COLUMN whoop_sync_log.list_end_oldest IS 'The oldest record of the list that ended; null if the list was empty.';
 
--- Without a foreign key: Citus takes none from a new table to one that is distributed already.
+-- There is no foreign key, because Citus does not accept one from a new table to a distributed table.
 CREATE TABLE whoop_record_denial (
     user_id TEXT NOT NULL,
     data_type TEXT NOT NULL,

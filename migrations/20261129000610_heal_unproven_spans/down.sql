@@ -1,2 +1,3 @@
--- The spans that were opened again are read again; there is nothing to take back.
+-- Nothing is undone: the spans that the up migration removed from the coverage are read again.
+-- Diesel needs a statement.
 SELECT 1;

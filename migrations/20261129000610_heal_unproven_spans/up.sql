@@ -1,6 +1,8 @@
--- Spans that were closed without proof are read again: the end of every history, and whatever
--- lies before a gap that one missing answer may have made. A gap that is real costs its history
--- one more read, within the backfill's share of the quota.
+-- Removes spans without proof from the coverage, so that the backfill reads them again: the end of
+-- every history, and the time before a gap that one missing answer may have caused. Such a gap is
+-- longer than 7 days between two records, or 21 days between two workouts; the newest one counts. If
+-- no record of the data type is stored, its coverage shrinks to its end. If WHOOP has no records in
+-- the gap either, the history before it is read once more, within the backfill's share of the quota.
 SET LOCAL statement_timeout = 0;
 
 WITH happened AS (

@@ -1,4 +1,4 @@
--- The checks hold for new rows only: stored rows may be outside of them.
+-- The checks apply only to rows that are written from now on, because stored rows may violate them.
 
 ALTER TABLE whoop_cycle ADD CONSTRAINT whoop_cycle_score_state_check CHECK (char_length(score_state) BETWEEN 1 AND 200) NOT VALID;
 ALTER TABLE whoop_cycle ADD CONSTRAINT whoop_cycle_timezone_offset_check CHECK (timezone_offset ~ '^([+-](0[0-9]|1[0-8]):[0-5][0-9]|[Zz])$') NOT VALID;

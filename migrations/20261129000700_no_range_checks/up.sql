@@ -1,5 +1,5 @@
--- A figure outside its usual range is stored as WHOOP sends it: a range check used to cost the
--- whole record. The only check that remains is that `extra` is an object.
+-- A value outside its usual range is stored as WHOOP sends it. Until now a range check rejected the
+-- whole record for one such value. The only check that remains is that `extra` is an object.
 
 DO $$
 DECLARE
@@ -18,8 +18,8 @@ BEGIN
 END
 $$;
 
--- A record that is set aside is one row, whatever text it had: a running cycle has another one at
--- every read.
+-- A rejected record has one row, even if its text changes: the text of a running cycle differs at
+-- every read. Of several rows for one record the newest is kept.
 DELETE FROM whoop_rejected_record old
 USING whoop_rejected_record newer
 WHERE newer.user_id = old.user_id AND newer.data_type = old.data_type

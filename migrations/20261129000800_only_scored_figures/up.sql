@@ -1,6 +1,6 @@
--- A record that is not SCORED shows no figures, whatever it carries: WHOOP's scores exist only for
--- SCORED, and a pending record may carry zeros or the score of its version before. The running
--- strain of an open cycle is shown.
+-- Only SCORED records show values, because WHOOP's scores exist only for SCORED, and a pending record
+-- may contain zeros or the score of its earlier version. There is one exception: the strain and the
+-- calories of a running cycle that is pending are shown if its kilojoules are above zero.
 CREATE OR REPLACE FUNCTION get_daily_summary(p_user_id TEXT, p_date DATE)
 RETURNS TABLE (
     recovery_score DOUBLE PRECISION,

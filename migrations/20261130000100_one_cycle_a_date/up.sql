@@ -1,5 +1,5 @@
--- A date shows one cycle, with its recovery and all its main sleeps as one night. Which one, is
--- decided when records are stored; the columns hold the decision for every reader.
+-- A date shows one cycle, with its recovery and all its main sleeps as one night. The cycle is chosen
+-- when records are stored. These columns store the choice, so that every reader shows the same cycle.
 
 ALTER TABLE whoop_cycle ADD COLUMN in_others BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE whoop_recovery ADD COLUMN in_others BOOLEAN NOT NULL DEFAULT FALSE;
@@ -14,14 +14,15 @@ COMMENT ON COLUMN whoop_recovery.in_others IS 'Whether its date shows another cy
 COMMENT ON COLUMN whoop_sleep.in_others IS 'Whether its date shows another cycle; false for naps.';
 COMMENT ON COLUMN whoop_sleep.night_date IS 'The date of whose night this main sleep is a part, where that is not local_date.';
 
--- Changes by a process of an older version advance change_seq alone: the days of such members are
--- settled again, by `migrate` and every night. A migration that changes the rules sets it to -1.
+-- A process of an older version advances change_seq but not settled_seq. If the two differ, `migrate`
+-- and the night run assign the local dates of the member again. A migration that changes the rules
+-- for local dates sets settled_seq to -1.
 ALTER TABLE whoop_users ADD COLUMN settled_seq BIGINT NOT NULL DEFAULT 0;
 
 COMMENT ON COLUMN whoop_users.settled_seq IS 'The change up to which the days of this member are settled; if it is not change_seq, they are settled again.';
 
--- Each date of a span in a few numbers, for charts and for get_daily_summary.
--- SECURITY INVOKER: callers see what row-level security lets them see.
+-- Returns one row of values for each date of a span, for charts and for get_daily_summary.
+-- SECURITY INVOKER: row-level security limits the rows to those that the caller may read.
 CREATE FUNCTION whoop_days(p_user_id TEXT, p_from DATE, p_to DATE)
 RETURNS TABLE (
     local_date DATE,

@@ -1,5 +1,6 @@
--- A refresh no longer holds a transaction open while WHOOP answers: a lost connection used to lose the
--- new token pair. One process claims the member's refresh for a minute at a time instead.
+-- A refresh no longer keeps a transaction open while it waits for WHOOP's answer, because a lost database
+-- connection then lost the new token pair. Instead, one process at a time claims the refresh of a member,
+-- for one minute.
 
 ALTER TABLE whoop_refresh
     ALTER COLUMN begun_at DROP NOT NULL,

@@ -1,5 +1,5 @@
--- A webhook says that a data type of a member changed. The latest such signal is kept with what was read of the data
--- type, and is closed when the data type was read as a list after it, whoever reads it.
+-- A webhook announces that a data type of a member changed. The sync log stores the latest such signal of each data
+-- type. A later read of the data type's list up to the present closes the signal, for whatever reason it was read.
 ALTER TABLE whoop_sync_log
     ADD COLUMN signal_at TIMESTAMPTZ,
     ADD COLUMN signal_read_at TIMESTAMPTZ,
@@ -14,7 +14,8 @@ COMMENT ON COLUMN whoop_sync_log.last_sync_from IS 'Time of the oldest record th
 COMMENT ON COLUMN whoop_webhook_event.looks IS 'Not used any more.';
 COMMENT ON COLUMN whoop_users.webhook_at IS 'Not used any more; see whoop_sync_log.signal_at.';
 
--- The webhooks so far. What waits or was given up is announced and not read.
+-- Creates the signals of the stored events. A pending or dead event leaves its signal open, because the change was
+-- announced and not read.
 INSERT INTO whoop_sync_log AS known (user_id, data_type, signal_at, signal_read_at)
 SELECT u.user_id, split_part(e.event_type, '.', 1), max(e.received_at),
        CASE WHEN bool_or(e.state IN ('pending', 'dead')) THEN NULL ELSE max(e.received_at) END

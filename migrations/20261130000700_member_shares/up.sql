@@ -1,4 +1,4 @@
--- Calls to WHOOP for a member's app requests, so that one member cannot use up the quota of all.
+-- Counts the calls for the app requests of each member, so that one member cannot use up the quota of all members.
 ALTER TABLE whoop_users
     ADD COLUMN interactive_calls INTEGER NOT NULL DEFAULT 0,
     ADD COLUMN interactive_calls_since TIMESTAMPTZ;

@@ -1,6 +1,7 @@
 -- After an absence of more than three weeks the newest days are read first, and the backfill reads the
--- time before them. The older span stays known meanwhile. Processes of the former version do not
--- see it: they read the time before covered_from once more, and call nothing covered that was not read.
+-- time before them. Until it has, these columns store the older span. A process of the previous version
+-- does not know them: it reads the time before covered_from once more, but treats no time as covered
+-- that was not read.
 ALTER TABLE whoop_sync_log
     ADD COLUMN earlier_from TIMESTAMPTZ,
     ADD COLUMN earlier_until TIMESTAMPTZ;

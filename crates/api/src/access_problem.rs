@@ -1,4 +1,5 @@
-//! Problems of callers that may not do what they request.
+//! Errors for callers who may not do what they request: another member's data, a missing scope, an
+//! unknown or ended service key.
 
 use actix_web::http::StatusCode;
 use whoop_storage::{service_key::Scope, table::service_key::KeyState};
@@ -34,7 +35,7 @@ pub(crate) fn host_not_loopback() -> Problem {
     )
 }
 
-/// Returns the error for a route that no service key may use.
+/// Returns the error for a request with a service key to a route that no scope allows.
 pub(crate) fn not_for_service_keys() -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,

@@ -1,4 +1,5 @@
-//! The app of one address of the API: its routes and the middleware for every request.
+//! Builds the actix-web `App` of one listening address: its routes, and the middleware through
+//! which every request passes.
 
 use actix_web::{
     App, Error, ResponseError,
@@ -21,17 +22,19 @@ use crate::{
     state::AppState,
 };
 
-/// Routes of one listening address, with the state that they use.
+/// Factory of the actix-web apps of one listening address, with the routes that it serves and the
+/// shared state.
 #[derive(Clone)]
 pub(crate) struct AppFactory {
     pub(crate) routes: ServedRoutes,
     pub(crate) state: web::Data<AppState>,
-    /// Origins of web apps that may send requests from a browser.
+    /// Origins of the web apps that may send requests from a browser (CORS).
     pub(crate) origins: Vec<String>,
 }
 
 impl AppFactory {
-    /// Returns the app of one worker, which reads through its own `reads`.
+    /// Builds the actix-web `App` of one worker thread. Its routes read from the database through
+    /// `reads`, a pool that only this worker uses.
     pub(crate) fn build_app(
         &self,
         reads: ReadPool,
@@ -47,7 +50,8 @@ impl AppFactory {
         let served_routes = self.routes;
         App::new()
             .app_data(web::Data::new(reads))
-            // The middleware that is added last runs first.
+            // actix-web runs middleware in reverse order: the one that is added last sees a request
+            // first.
             .wrap(from_fn(body::refuse_encoded))
             .wrap(from_fn(panics::contain))
             .wrap(from_fn(audit::record_request))

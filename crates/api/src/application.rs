@@ -36,28 +36,29 @@ use crate::{
     webhook_drain::run_webhook_drain,
 };
 
-/// Maximum time that a connection stays open without a request.
+/// Time after which the connection of a caller who sends no request is closed: 75 seconds.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Maximum time that a caller may take to send the head of a request.
+/// Maximum time that a caller may take to send the request line and the headers of a request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The API, bound to its address and not yet serving.
+/// The API after its addresses were bound and before it serves requests.
 pub struct Application {
     public: BoundServer,
     operations: Option<BoundServer>,
     background: BackgroundTasks,
-    /// Cancelled after the last request.
+    /// Token that is cancelled after the last request was answered.
     all_served: CancellationToken,
 }
 
-/// A server that is bound to its address.
+/// An HTTP server, and the address that it is bound to.
 struct BoundServer {
     server: Server,
     address: SocketAddr,
 }
 
-/// Address to listen on, with its numbers of threads and connections.
+/// Configuration of one HTTP server: its address, the number of worker threads, and the maximum
+/// number of connections of each worker.
 struct ListenerConfig {
     setting: &'static str,
     address: SocketAddr,
@@ -66,17 +67,18 @@ struct ListenerConfig {
 }
 
 impl ListenerConfig {
-    /// Binds the address. Each worker calls `reads` once.
+    /// Binds the address and returns the server. Every worker thread calls `reads` once, to create
+    /// its own connection pool for reads.
     fn bind(
         self,
         app_factory: AppFactory,
         reads: impl Fn() -> ReadPool + Send + Clone + 'static,
     ) -> Result<BoundServer, ApiStartError> {
         let server = HttpServer::new(move || app_factory.build_app(reads()))
-            // The binary handles the signals itself.
+            // `serve` handles SIGTERM and SIGINT, so actix-web must not handle them.
             .disable_signals()
-            // A response in several parts, such as an event or a compressed day, must not wait for
-            // the acknowledgement of its first part.
+            // Disables Nagle's algorithm: the later parts of a response, such as an event or a
+            // compressed day, must not wait for the acknowledgement of the first part.
             .tcp_nodelay(true)
             // Longer than the keep-alive of usual load balancers, so that they close idle
             // connections first.
@@ -101,7 +103,8 @@ impl ListenerConfig {
 }
 
 impl Application {
-    /// Reads the settings and binds the addresses. PostgreSQL need not be available yet.
+    /// Checks the settings, starts the background tasks and binds the addresses. PostgreSQL need
+    /// not be available yet.
     ///
     /// # Errors
     ///
@@ -124,7 +127,8 @@ impl Application {
             .database
             .pool(None, pool_sizes.engine, statement_timeout)?;
         let read_url = cli.database_read_url.clone();
-        // Created here, so that an invalid address is reported when the process starts.
+        // The pool is created here, so that an invalid address in the settings is reported when the
+        // process starts.
         let lag_check_pool = cli.database.pool(read_url.as_ref(), 1, statement_timeout)?;
         warn_if_unverified("DATABASE_URL", &database);
         if read_url.is_some() {
@@ -204,7 +208,8 @@ impl Application {
         };
         let database_args = cli.database.clone();
         let reads = move || {
-            // Each worker has a pool of its own, because its connections belong to this thread.
+            // Each worker has its own pool, because a database connection belongs to the thread
+            // that opened it.
             let pool = database_args.pool(
                 read_url.as_ref(),
                 pool_sizes.worker.max(1),
@@ -228,8 +233,8 @@ impl Application {
                     docs: false,
                 },
                 state,
-                // Only the operator's page, which is of the same origin, sends requests to this
-                // address.
+                // No web app of another origin may use this address: only the operator's page sends
+                // requests to it, and this page has the same origin.
                 origins: Vec::new(),
             };
             // The operations address has its own thread and connections, so that the operator can
@@ -250,17 +255,20 @@ impl Application {
         })
     }
 
-    /// The public address. If the settings have port 0, it contains the port that the system chose.
+    /// Returns the address that the app uses.
+    ///
+    /// If the port in `API_LISTEN` is 0, the returned address contains the port that the operating
+    /// system chose.
     pub fn address(&self) -> SocketAddr {
         self.public.address
     }
 
-    /// The operations address, if there is one.
+    /// Returns the address for the operator, or `None` if `API_OPS_LISTEN` is not set.
     pub fn operations_address(&self) -> Option<SocketAddr> {
         self.operations.as_ref().map(|bound| bound.address)
     }
 
-    /// Returns a handle that stops the API.
+    /// Returns a handle with which another task can stop the API.
     pub fn handle(&self) -> StopHandle {
         let servers = [Some(&self.public), self.operations.as_ref()];
         StopHandle {
@@ -273,11 +281,12 @@ impl Application {
         }
     }
 
-    /// Serves until it is stopped, and finishes the requests in progress.
+    /// Serves requests until [`StopHandle::stop`] is called. Then finishes the requests in progress
+    /// and the background tasks.
     ///
     /// # Errors
     ///
-    /// A socket failed.
+    /// A listening socket failed.
     pub async fn run(self) -> io::Result<()> {
         let operations = async {
             match self.operations {
@@ -292,7 +301,8 @@ impl Application {
     }
 }
 
-/// Waits, after the last request, for token refreshes that no caller waits for.
+/// Waits until the last request was answered, and then for the token refreshes that are still
+/// running because no caller waits for their result any more.
 async fn finish_refreshes(
     engine: whoop_sync::Engine,
     all_served: CancellationToken,
@@ -302,13 +312,14 @@ async fn finish_refreshes(
     engine.refresher.finish_refreshes(&stop).await;
 }
 
-/// Number of worker threads of the public address.
+/// Returns the number of worker threads of the public address: `API_WORKERS`, or by default the
+/// number of CPU cores.
 fn worker_count(cli: &ApiCli) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     cli.api_workers.map_or_else(cores, usize::from)
 }
 
-/// Handle that stops an [`Application`] that serves.
+/// Handle that stops a running [`Application`].
 #[derive(Debug, Clone)]
 pub struct StopHandle {
     servers: Vec<ServerHandle>,
@@ -316,8 +327,10 @@ pub struct StopHandle {
 }
 
 impl StopHandle {
-    /// Requests the stop: no new request is accepted, requests in progress are finished. The
-    /// returned future only waits until they are finished.
+    /// Stops the API: no new request is accepted, and requests in progress are finished.
+    ///
+    /// The stop begins when this function is called. The returned future completes after the last
+    /// request in progress was answered.
     pub fn stop(&self) -> impl Future<Output = ()> + use<> {
         self.background.stop();
         let stopping = self.servers.iter().map(|server| server.stop(true));
@@ -328,14 +341,15 @@ impl StopHandle {
     }
 }
 
-/// An API that serves in a task of its own, for a process with several parts.
+/// An API that runs in its own Tokio task, for a process that also runs other parts, such as the
+/// demo.
 pub struct RunningApplication {
     handle: StopHandle,
     task: tokio::task::JoinHandle<io::Result<()>>,
 }
 
 impl Application {
-    /// Serves in the background until [`RunningApplication::stop`].
+    /// Starts to serve requests in a new Tokio task, until [`RunningApplication::stop`] is called.
     pub fn spawn(self) -> RunningApplication {
         RunningApplication {
             handle: self.handle(),
@@ -345,11 +359,11 @@ impl Application {
 }
 
 impl RunningApplication {
-    /// Finishes the requests in progress, then stops.
+    /// Stops the API, and waits until the requests in progress are finished.
     ///
     /// # Errors
     ///
-    /// The server had already failed.
+    /// A listening socket failed, or the task of the API panicked.
     pub async fn stop(self) -> io::Result<()> {
         self.handle.stop().await;
         self.task

@@ -1,7 +1,7 @@
-//! The audit trail of requests by service keys.
+//! The audit trail: one row in the database for each request with a service key.
 //!
-//! Rows for reads are frequent, so they are written in batches after the response. The row of a
-//! request that changes something is written before its response is sent.
+//! Requests that only read (GET and HEAD) are frequent, so their rows are queued and written in
+//! batches after the response. The row of any other request is written before the response is sent.
 
 use std::{
     fmt,
@@ -32,30 +32,35 @@ use whoop_sync::Engine;
 
 use crate::{caller, problem::Problem, scope, state::AppState};
 
-/// Maximum number of rows that wait to be written.
+/// Maximum number of audit rows that wait in memory to be written. If the queue is full, further
+/// rows are dropped.
 const QUEUE_CAPACITY: usize = 10_000;
 
-/// Maximum number of rows that are written in one statement.
+/// Maximum number of audit rows that one statement writes.
 const BATCH_SIZE: usize = 500;
 
-/// Maximum attempts to write a batch, and the pause between them.
+/// Maximum number of attempts to write a batch of audit rows. After the last one, the rows are
+/// dropped.
 const MAX_ATTEMPTS: u32 = 3;
+/// Pause between two attempts to write a batch of audit rows.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Minimum time between two log lines about dropped rows.
+/// Minimum time between two log lines about dropped audit rows, so that a database outage does not
+/// flood the log.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Queue of rows that wait to be written to the database.
+/// Queue of audit rows, which a background task writes to the database.
 #[derive(Clone)]
 pub(crate) struct AuditQueue {
     sender: mpsc::Sender<AuditEntry>,
     dropped: Arc<DroppedRows>,
 }
 
-/// Counter of rows that could not be written.
+/// Counter of the audit rows that could not be queued or written.
 #[derive(Debug, Default)]
 struct DroppedRows {
     rows: AtomicU64,
+    /// Number of rows that were dropped since the last log line, and the time of that log line.
     unreported: Mutex<(u64, Option<Instant>)>,
 }
 
@@ -87,8 +92,9 @@ impl fmt::Debug for AuditQueue {
 }
 
 impl AuditQueue {
-    /// Returns the queue and the task that writes its rows. The task ends after `all_served`
-    /// is cancelled and the queue is empty.
+    /// Returns the queue, and the task that writes the queued rows to the database.
+    ///
+    /// The task ends after `all_served` was cancelled and the queue is empty.
     pub(crate) fn new(
         engine: Engine,
         all_served: CancellationToken,
@@ -99,12 +105,13 @@ impl AuditQueue {
         (Self { sender, dropped }, writer)
     }
 
-    /// Number of rows that were dropped since the process started.
+    /// Returns the number of audit rows that were dropped since the process started.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.rows.load(Ordering::Relaxed)
     }
 
-    /// Adds a row to the queue without waiting for the database.
+    /// Adds a row to the queue without waiting for the database. If the queue is full, the row is
+    /// dropped and counted.
     fn push(&self, entry: AuditEntry) {
         match self.sender.try_send(entry) {
             Ok(()) => {}
@@ -131,7 +138,8 @@ async fn write_batches(
                 write_batch(&engine, &batch, &dropped).await;
                 batch.clear();
             }
-            // Rows that are already in the queue are still received after the close.
+            // The receiver still returns the rows that are already in the queue, and then ends the
+            // loop.
             () = all_served.cancelled(), if !receiver.is_closed() => receiver.close(),
         }
     }
@@ -154,7 +162,8 @@ async fn write_batch(engine: &Engine, batch: &[AuditEntry], dropped: &DroppedRow
     }
 }
 
-/// Returns the action of a route for the audit trail.
+/// Returns the action that the audit trail stores for requests to a route, such as `read` or
+/// `sync`.
 fn action_name(method: &Method, pattern: &str) -> &'static str {
     let tail = pattern.trim_start_matches("/api/v1/whoop/");
     match scope::scope_of_route(method, pattern) {
@@ -168,7 +177,8 @@ fn action_name(method: &Method, pattern: &str) -> &'static str {
     }
 }
 
-/// Adds a row for a request by a service key, unless the route added one.
+/// Middleware that adds a row to the audit trail for each request with a service key, unless the
+/// route has added its own row.
 pub(crate) async fn record_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -184,7 +194,8 @@ pub(crate) async fn record_request<B: MessageBody>(
     };
     let status = response.status();
     state.metrics.note_key(name, caller.outcome, status);
-    // A caller with an expired or revoked key read nothing, and must not be able to fill the table.
+    // A caller with an expired or revoked key has read nothing, and must not be able to fill the
+    // table of the audit trail.
     let has_ended_key = matches!(caller.outcome, Some("expired" | "revoked"));
     if has_ended_key || caller.is_audited {
         return Ok(response);

@@ -7,16 +7,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Maximum time to wait for background tasks at the stop. It is longer than a call to WHOOP or a
-/// token refresh in progress may take, and shorter than the usual limit of ten seconds for the end
-/// of a process.
+/// Maximum time to wait for background tasks when the process stops: 8 seconds.
+///
+/// A call to WHOOP or a token refresh in progress takes less time. Ten seconds after the stop was
+/// requested, a process manager usually kills the process.
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Tasks that continue although their caller may be gone.
+/// Tasks that continue even if the request that started them has ended.
 ///
-/// They run on the process's runtime and not on the runtimes of the server's workers, which end
-/// with the last request. A token refresh that is interrupted between WHOOP's response and the
-/// commit would lose the member's connection.
+/// The tasks run on the runtime of the process, because the runtimes of the server's workers end
+/// with the last request. If a token refresh were interrupted between WHOOP's response and the
+/// commit of the new token pair, the member would lose the connection to WHOOP.
 #[derive(Debug, Clone)]
 pub(crate) struct BackgroundTasks {
     runtime: Handle,
@@ -25,7 +26,7 @@ pub(crate) struct BackgroundTasks {
 }
 
 impl BackgroundTasks {
-    /// Spawns tasks on the current runtime.
+    /// Returns an empty set of tasks, which will run on the current Tokio runtime.
     pub(crate) fn new() -> Self {
         Self {
             runtime: Handle::current(),
@@ -41,7 +42,10 @@ impl BackgroundTasks {
         self.tasks.spawn_on(work, &self.runtime)
     }
 
-    /// Requests a stop. Tasks that support it end after the page that they are reading.
+    /// Requests that all tasks stop, without waiting for them.
+    ///
+    /// Tasks that use the stop token end early: a sync ends after the page of WHOOP's list that it
+    /// is reading. Other tasks run to their end.
     pub(crate) fn stop(&self) {
         self.stop_token.cancel();
     }
@@ -51,7 +55,7 @@ impl BackgroundTasks {
         self.stop_token.clone()
     }
 
-    /// Requests a stop and waits for the running tasks.
+    /// Requests that all tasks stop, and waits for the running ones, for at most [`STOP_TIMEOUT`].
     pub(crate) async fn shut_down(&self) {
         self.stop();
         self.tasks.close();

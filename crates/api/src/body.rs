@@ -1,7 +1,8 @@
-//! Request bodies, read as they were sent, with a limit on size and time.
+//! Reads request bodies exactly as they were sent, with a maximum size and a timeout.
 //!
-//! No request is decompressed. A few hundred bytes of Brotli can expand to a gigabyte, and a
-//! decoder would write it to memory before any limit or signature is checked.
+//! Compressed bodies are refused instead of decompressed. A few hundred bytes of Brotli can expand
+//! to a gigabyte, and a decoder would write this gigabyte to memory before any limit or signature
+//! is checked.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -21,13 +22,14 @@ use tokio::time::timeout;
 
 use crate::{parameters::shortened, problem::Problem};
 
-/// Maximum time that a caller may take to send a body.
+/// Maximum time that a caller may take to send a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum size of a request body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// A JSON object. An empty body counts as an empty object.
+/// Extractor for a request body that must be a JSON object. An empty body counts as an empty
+/// object.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
@@ -42,7 +44,8 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Self(T::default()));
             }
-            // serde also deserializes an array into a struct, element by element.
+            // An array is refused here, because serde would deserialize it into a struct, element
+            // by element.
             if bytes.trim_ascii_start().first() != Some(&b'{') {
                 return Err(Problem::invalid(
                     "invalid-body",
@@ -51,7 +54,7 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
                 ));
             }
             serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-                // The message contains unknown field names of the caller, which may be long.
+                // The error message repeats unknown field names from the body, which may be long.
                 let error = shortened(&error.to_string(), 200);
                 Problem::invalid(
                     "invalid-body",
@@ -63,11 +66,11 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonBody<T> {
     }
 }
 
-/// Reads a body to its end and returns exactly the bytes that were sent.
+/// Reads a request body to its end, and returns exactly the bytes that were sent.
 pub(crate) fn read_body(
     payload: &mut Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
-    // The `Bytes` extractor is not used because it decompresses.
+    // The extractor `Bytes` of actix-web is not used, because it decompresses the body.
     let stream = BodyStream::new(payload.take());
     async move {
         let bytes = body::to_bytes_limited(stream, MAX_BODY_BYTES);
@@ -101,7 +104,8 @@ fn body_too_large() -> Problem {
     .with_field("body")
 }
 
-/// Refuses a request to any route if its body is encoded, before reading the body.
+/// Middleware that refuses every request with an encoded (compressed) body, before any of the body
+/// is read.
 pub(crate) async fn refuse_encoded(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -114,7 +118,7 @@ pub(crate) async fn refuse_encoded(
 
 fn is_encoded(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).any(|value| {
-        // A value that is not text counts as an unknown encoding.
+        // A header value that is not text counts as an unknown encoding.
         let codings = value.to_str().unwrap_or("unknown").split(',');
         codings
             .map(str::trim)

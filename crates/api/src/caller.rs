@@ -1,5 +1,5 @@
-//! The caller of a request: identified once, then stored for the log, the metrics and the audit
-//! trail.
+//! The caller of a request. It is identified once, and is then stored in the request for the log,
+//! the metrics and the audit trail.
 
 use std::{
     collections::HashMap,
@@ -28,18 +28,20 @@ use crate::{
     state::AppState,
 };
 
-/// The identified caller of a request, for the log, the metrics and the audit trail.
+/// The caller that was identified for a request, with everything that the log, the metrics and the
+/// audit trail need.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestCaller {
     /// Name of the service key; `None` for a member.
     pub(crate) key_name: Option<String>,
     /// Holder of the service key, if the key is valid.
     holder: Option<Arc<KeyHolder>>,
-    /// The member in the path, after the caller's access was checked.
+    /// The member in the path. `None` until the caller's access to this member was checked.
     pub(crate) user_id: Option<UserId>,
-    /// Reason for refusing a known key, as a label of the metrics.
+    /// Reason for which a known service key was refused, as a label of the metrics; `None` if it
+    /// was not refused.
     pub(crate) outcome: Option<&'static str>,
-    /// Whether the route has written the audit trail itself.
+    /// Whether the route has written its own row to the audit trail.
     pub(crate) is_audited: bool,
 }
 
@@ -62,7 +64,7 @@ impl RequestCaller {
         }
     }
 
-    /// Returns `member` or `key:NAME`.
+    /// Returns the name of the caller for the log: `member` or `key:NAME`.
     fn log_name(&self) -> String {
         match &self.key_name {
             Some(name) => format!("key:{name}"),
@@ -71,12 +73,12 @@ impl RequestCaller {
     }
 }
 
-/// Returns the caller of a request; `None` if they could not be identified.
+/// Returns the caller that is stored in a request, or `None` if the caller could not be identified.
 pub(crate) fn request_caller(request: &HttpRequest) -> Option<RequestCaller> {
     request.extensions().get::<RequestCaller>().cloned()
 }
 
-/// Stores the caller of a request. From then on the request's log lines name the caller.
+/// Stores the caller in the request. All later log lines of the request name the caller.
 fn set_caller(request: &HttpRequest, caller: RequestCaller) {
     tracing::Span::current().record("caller", tracing::field::display(caller.log_name()));
     request.extensions_mut().insert(caller);
@@ -88,15 +90,17 @@ fn update_caller(request: &HttpRequest, update: impl FnOnce(&mut RequestCaller))
     }
 }
 
-/// Stores the member in the path. From then on the request's log lines contain the member's
-/// pseudonym, which only a process with the same `TOKEN_KEYS` can match with a user id.
+/// Stores the member in the path as the member that the request concerns.
+///
+/// All later log lines of the request contain the member's pseudonym. Only a process with the same
+/// `TOKEN_KEYS` can find out the user id that belongs to a pseudonym.
 pub(crate) fn note_member(request: &HttpRequest, state: &AppState, user_id: &UserId) {
     let pseudonym = state.engine.log_pseudonym(user_id.as_str());
     tracing::Span::current().record("member", tracing::field::display(pseudonym));
     update_caller(request, |caller| caller.user_id = Some(user_id.clone()));
 }
 
-/// Stores the reason for refusing a known key.
+/// Stores the reason for which a known service key was refused.
 pub(crate) fn note_outcome(request: &HttpRequest, outcome: &'static str) {
     update_caller(request, |caller| caller.outcome = Some(outcome));
 }
@@ -106,12 +110,13 @@ pub(crate) fn note_audited(request: &HttpRequest) {
     update_caller(request, |caller| caller.is_audited = true);
 }
 
-/// Returns the holder of the request's service key; `None` for a member.
+/// Returns the holder of the service key that the request was sent with, or `None` if the caller is
+/// a member.
 pub(crate) fn key_holder(request: &HttpRequest) -> Option<Arc<KeyHolder>> {
     request.extensions().get::<RequestCaller>()?.holder.clone()
 }
 
-/// Returns the caller of a request for the audit trail.
+/// Returns the caller and the id of a request in the form that the audit trail stores.
 pub(crate) fn audit_actor(request: &HttpRequest) -> Actor {
     let extensions = request.extensions();
     let key = extensions
@@ -122,8 +127,10 @@ pub(crate) fn audit_actor(request: &HttpRequest) -> Actor {
     actor.in_request(id.unwrap_or_default())
 }
 
-/// Identifies the caller of a request. A service key is looked up in the database each time, so
-/// that new and revoked keys take effect immediately in every process.
+/// Identifies the caller of a request, and stores the caller in the request.
+///
+/// A service key is looked up in the database for each request, so that new and revoked keys take
+/// effect immediately in every process.
 pub(crate) async fn identify(request: &HttpRequest) -> Result<VerifiedCaller, Problem> {
     let state = request
         .app_data::<web::Data<AppState>>()
@@ -148,7 +155,10 @@ pub(crate) async fn identify(request: &HttpRequest) -> Result<VerifiedCaller, Pr
     Ok(caller)
 }
 
-/// Looks up a key on this worker's own connection to the primary, or through the engine.
+/// Looks up a service key in the database by its digest.
+///
+/// Uses this worker's own connection to the primary, or the engine if the worker has no such
+/// connection or the query fails.
 async fn find_key(
     state: &AppState,
     reads: Option<&ReadPool>,
@@ -198,7 +208,8 @@ fn accept_key(
     Ok(VerifiedCaller::Service(holder))
 }
 
-/// Whether the key that opened a stream is still valid. Also true if the database is unavailable.
+/// Returns whether the service key that opened an event stream is still valid. Also returns true if
+/// the database is unavailable.
 pub(crate) async fn is_key_active(state: &AppState, digest: KeyDigest) -> bool {
     match find_key(state, None, digest).await {
         Ok(Some(row)) => row.state(state.engine.clock().now()) == KeyState::Active,
@@ -207,7 +218,7 @@ pub(crate) async fn is_key_active(state: &AppState, digest: KeyDigest) -> bool {
     }
 }
 
-/// Time of the last recorded use of each key by this process.
+/// For each service key, the time of its last use that this process has recorded in the database.
 #[derive(Default)]
 pub(crate) struct KeyUses(Mutex<HashMap<KeyDigest, DateTime<Utc>>>);
 
@@ -218,7 +229,8 @@ impl fmt::Debug for KeyUses {
 }
 
 impl KeyUses {
-    /// Records a use in the background, at most once a minute.
+    /// Records in the database that a service key was used. This happens in the background, and at
+    /// most once a minute for each key.
     fn record(&self, state: &AppState, digest: KeyDigest, row: &KeyRow, now: DateTime<Utc>) {
         if !row.use_is_due(now) || !self.is_due(digest, now) {
             return;
@@ -238,8 +250,10 @@ impl KeyUses {
         });
     }
 
-    /// Whether this process has not recorded a use of this key within the last minute. Only keys in
-    /// the database are passed, so the map remains small.
+    /// Returns whether this process has not recorded a use of the key within the last minute. If
+    /// so, stores `now` as the time of the recorded use.
+    ///
+    /// The map remains small, because it contains only keys that exist in the database.
     fn is_due(&self, digest: KeyDigest, now: DateTime<Utc>) -> bool {
         let mut last_uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = last_uses

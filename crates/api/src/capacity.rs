@@ -1,39 +1,47 @@
-//! Numbers of connections and event streams that the limit of open files allows.
+//! Computes how many connections and event streams the process can have with its limit of open
+//! files.
 
-/// Maximum number of event streams of this process. A low limit of open files reduces it.
+/// Maximum number of event streams that are open in this process at the same time. A low limit of
+/// open files reduces this number.
 const MAX_STREAMS: usize = 4000;
 
-/// Maximum number of connections of one worker; actix-web's default.
+/// Maximum number of callers' connections of one worker thread: the default of actix-web. A low
+/// limit of open files reduces this number.
 const MAX_CONNECTIONS_PER_WORKER: usize = 25_600;
 
-/// Maximum number of connections to the operations address.
+/// Maximum number of connections to the operations address at the same time.
 pub(crate) const OPERATIONS_CONNECTIONS: usize = 64;
 
-/// Number of files that the process itself needs: standard streams, listening sockets, requests to
-/// WHOOP and to the issuer, certificates.
+/// Number of open files that are reserved for the process itself: standard streams, listening
+/// sockets, requests to WHOOP and to the issuer, certificates.
 const RESERVED_FILES: usize = 64;
 
-/// Number of files that the event loop of one worker needs.
+/// Number of open files that the event loop of one worker thread needs.
 const FILES_PER_WORKER: usize = 4;
 
-/// Division of the process's open files.
+/// Maximum numbers of connections and event streams, which follow from the process's limit of open
+/// files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConnectionCapacity {
-    /// Soft limit of open files; `None` if there is none.
+    /// Soft limit of open files of the process; `None` if it is unlimited.
     pub(crate) open_files: Option<u64>,
-    /// Number of files reserved for other purposes than connections of callers: the database pool,
-    /// event loops, requests to WHOOP, the operations address.
+    /// Number of open files that are not available for callers' connections to the public address,
+    /// because they are reserved for the database pool, event loops, requests to WHOOP and the
+    /// operations address.
     pub(crate) reserved: usize,
-    /// Maximum number of connections of one worker of the public address.
+    /// Maximum number of connections that one worker thread of the public address accepts.
     pub(crate) connections_per_worker: usize,
-    /// Maximum number of event streams; at most three quarters of the connections.
+    /// Maximum number of open event streams. It is at most three quarters of all connections, so
+    /// that other requests still find a free connection.
     pub(crate) max_streams: usize,
     workers: usize,
 }
 
 impl ConnectionCapacity {
-    /// Divides `open_files` among the connections of `workers`, after the reserve, which includes a
-    /// pool of `database_connections`.
+    /// Subtracts the reserved files from `open_files`, and divides the remaining ones among the
+    /// connections of `workers` worker threads.
+    ///
+    /// The reserved files include a database pool of `database_connections`.
     pub(crate) fn new(
         open_files: Option<u64>,
         workers: usize,
@@ -59,12 +67,13 @@ impl ConnectionCapacity {
         }
     }
 
-    /// Maximum number of connections of all workers together.
+    /// Returns the maximum number of connections of all worker threads of the public address
+    /// together.
     pub(crate) const fn max_connections(&self) -> usize {
         self.connections_per_worker * self.workers
     }
 
-    /// Whether the limit of open files allows the maximum number of event streams.
+    /// Returns whether the limit of open files allows [`MAX_STREAMS`] event streams.
     pub(crate) const fn carries_all_streams(&self) -> bool {
         self.max_streams >= MAX_STREAMS
     }

@@ -1,23 +1,23 @@
-//! Cause of an error response, for the log and not for the caller.
+//! Cause of an error response. It is written to the log and is not sent to the caller.
 
 use std::{error::Error, fmt::Write as _};
 
-/// Severity of the cause of an error response.
+/// Severity with which a failed request is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// A fault of this service or a dependency that the operator has to resolve.
+    /// A fault of this service or of a dependency, which lasts until the operator resolves it.
     Error,
-    /// A fault that may end without the operator.
+    /// A fault that may end without an action of the operator.
     Warning,
 }
 
-/// Reason and error for the request's log line, in addition to the status.
+/// Cause of an error response, which is added to the log line of the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResponseCause {
     pub(crate) severity: Severity,
-    /// A constant phrase.
+    /// Constant phrase that states what failed.
     pub(crate) reason: &'static str,
-    /// The error and its sources.
+    /// Text of the error and of its sources.
     pub(crate) error: String,
 }
 
@@ -38,7 +38,8 @@ impl ResponseCause {
     }
 }
 
-/// Returns the error's text, followed by the texts of its sources that it does not already contain.
+/// Returns the text of an error, followed by the texts of its sources. A source is omitted if the
+/// text up to there already contains it.
 pub(crate) fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

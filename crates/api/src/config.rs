@@ -27,8 +27,8 @@ pub struct ApiCli {
     pub api_listen: SocketAddr,
 
     /// Second address to listen on, for the operator, such as `127.0.0.1:8081`. `/metrics`,
-    /// `/admin` and `/api/v1/whoop/admin/*` are then served only there, health checks on both
-    /// addresses.
+    /// `/admin` and `/api/v1/whoop/admin/*` are then served only on this address, and health checks
+    /// on both addresses.
     #[arg(long, env = "API_OPS_LISTEN", value_name = "ADDRESS")]
     pub api_ops_listen: Option<SocketAddr>,
 
@@ -42,9 +42,9 @@ pub struct ApiCli {
     )]
     pub api_docs: DocsSwitch,
 
-    /// Public address of this server, such as `https://health.example`. A connect that began on the
-    /// Health page returns there. If it is not set, the Health page is expected beside the
-    /// callback.
+    /// Public address of this server, such as `https://health.example`. After connecting WHOOP on
+    /// the Health page, the browser returns to this address; by default it returns to the host of
+    /// the callback.
     #[arg(long, env = "API_PUBLIC_URL", value_name = "URL", value_parser = web_address)]
     pub api_public_url: Option<Url>,
 
@@ -52,8 +52,8 @@ pub struct ApiCli {
     #[arg(long, env = "API_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub api_workers: Option<u16>,
 
-    /// Maximum number of requests per minute for each member, which is also the maximum burst; 0
-    /// for no limit. Requests with a service key are not limited.
+    /// Maximum number of requests per minute for each member, and also the maximum number of
+    /// requests at once; 0 for no limit. Requests with a service key are not limited.
     #[arg(
         long,
         env = "API_REQUESTS_PER_MINUTE",
@@ -79,8 +79,8 @@ pub struct ApiCli {
     #[command(flatten)]
     pub database: DatabaseArgs,
 
-    /// Read replica for days, spans of days and records. The primary is read for
-    /// members with changes within the last 60 seconds.
+    /// Address of a read replica, from which days, spans of days and records are read. Members with
+    /// changes within the last 60 seconds are read from the primary.
     #[arg(
         long,
         env = "DATABASE_READ_URL",
@@ -92,8 +92,8 @@ pub struct ApiCli {
     pub database_read_url: Option<SecretString>,
 
     /// Maximum duration of a statement in seconds, after which PostgreSQL cancels it; 0 for no
-    /// limit. Behind a pooler in transaction mode, set 0 and configure `statement_timeout` for the
-    /// role instead.
+    /// limit. Not applied behind a pooler in transaction mode: there, set `statement_timeout` for
+    /// the role.
     #[arg(
         long,
         env = "DATABASE_STATEMENT_TIMEOUT_SECONDS",
@@ -118,12 +118,12 @@ pub struct ApiCli {
     #[command(flatten)]
     pub log: LogArgs,
 
-    /// Settings that could not be read.
+    /// Settings that could not be read from the environment or from a file, each with the reason.
     #[arg(skip)]
     pub unreadable: SettingFaults,
 }
 
-/// Switch for the API's documentation.
+/// Whether the API serves `/docs` and `/openapi.json` (`API_DOCS`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DocsSwitch {
     On,
@@ -131,7 +131,7 @@ pub enum DocsSwitch {
 }
 
 impl ApiCli {
-    /// Returns every setting that prevents the API from starting.
+    /// Returns all settings that prevent the API from starting, each with the reason.
     pub fn faults(&self) -> SettingFaults {
         let mut faults = self.unreadable.clone();
         faults.extend(self.database.faults());
@@ -153,7 +153,8 @@ impl ApiCli {
         })
     }
 
-    /// Whether all addresses that the API listens on are reachable only from this machine.
+    /// Returns whether all addresses that the API listens on are loopback addresses, which only
+    /// programs on this machine can reach.
     pub(crate) fn listens_on_loopback(&self) -> bool {
         let mut addresses = [Some(self.api_listen), self.api_ops_listen]
             .into_iter()
@@ -162,11 +163,14 @@ impl ApiCli {
     }
 }
 
-/// Whether two programs could not listen on both addresses at the same time.
+/// Returns whether one server cannot listen on each of the two addresses at the same time.
+///
+/// This is so if the ports are equal, and the IP addresses are equal or one of them is unspecified
+/// (such as `0.0.0.0`) and includes the other one.
 fn addresses_overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_ip =
         one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-    // With port 0 each address gets a free port of its own.
+    // With port 0, the operating system chooses a different free port for each address.
     is_same_ip && one.port() == other.port() && one.port() != 0
 }
 
@@ -205,8 +209,8 @@ pub struct AuthArgs {
     #[arg(long, env = "AUTH_JWT_ISSUER", value_name = "ISSUERS")]
     pub auth_jwt_issuer: Option<String>,
 
-    /// OAuth clients with accepted JWTs, separated by commas. A JWT with the claim `client_id`
-    /// is refused unless that id is listed here.
+    /// Ids of the OAuth clients to which accepted JWTs may be issued, separated by commas. A JWT
+    /// with the claim `client_id` is refused unless that id is listed here.
     #[arg(long, env = "AUTH_JWT_CLIENT_IDS", value_name = "CLIENT_IDS")]
     pub auth_jwt_client_ids: Option<String>,
 
@@ -238,8 +242,8 @@ pub struct AuthArgs {
     )]
     pub auth_service_keys: Vec<String>,
 
-    /// Prefixes of addresses that a connect may return to, separated by commas, such as
-    /// `hos://whoop,https://app.example/`.
+    /// Prefixes of the addresses to which the browser may be redirected after connecting WHOOP,
+    /// separated by commas, such as `hos://whoop,https://app.example/`.
     #[arg(
         long,
         env = "APP_RETURN_URLS",
@@ -249,8 +253,9 @@ pub struct AuthArgs {
     )]
     pub app_return_urls: Vec<Url>,
 
-    /// `required`: a connect takes effect only after the app has confirmed it with the JWT of its
-    /// member. This protects members who open a link to another member's connect.
+    /// `required`: a member is connected only after the app has confirmed this with the member's
+    /// JWT. This protects a member who opens a link with which another member began to connect
+    /// WHOOP.
     #[arg(
         long,
         env = "CONNECT_CONFIRM",
@@ -267,8 +272,11 @@ pub struct AuthArgs {
 }
 
 impl AuthArgs {
-    /// Returns the settings that prevent the authentication of callers. A credential setting that
-    /// could not be read is not reported as missing.
+    /// Returns the authentication settings that prevent the API from starting, each with the
+    /// reason.
+    ///
+    /// If a setting with credentials could not be read, missing credentials are not reported,
+    /// because `unreadable` already contains that setting.
     fn faults(&self, listens_on_loopback: bool, unreadable: &SettingFaults) -> Vec<SettingFault> {
         let mut faults = Vec::new();
         if self.insecure_no_auth && !listens_on_loopback {
@@ -285,7 +293,8 @@ impl AuthArgs {
         faults
     }
 
-    /// Whether a setting allows callers to authenticate.
+    /// Returns whether a setting allows callers to authenticate: a JWT secret, a key set or service
+    /// keys.
     fn has_authentication(&self) -> bool {
         self.auth_jwt_secret.is_some()
             || self.auth_jwks_url.is_some()
@@ -296,7 +305,7 @@ impl AuthArgs {
     }
 }
 
-/// Switch for the confirmation of connects by the app.
+/// Whether the app has to confirm that a member is to be connected (`CONNECT_CONFIRM`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ConnectConfirm {
     Off,

@@ -1,4 +1,5 @@
-//! Cross-origin requests: the web apps that may send requests from a browser.
+//! Cross-origin requests (CORS) from web apps, and the setting that lists the origins of these web
+//! apps.
 
 use actix_cors::Cors;
 use actix_web::{
@@ -15,11 +16,14 @@ use url::Url;
 
 use crate::problem::Problem;
 
-/// Maximum time that a browser caches the response to a preflight request, in seconds.
+/// Time for which a browser may cache the response to a preflight request, in seconds.
 const PREFLIGHT_MAX_AGE_SECONDS: usize = 3600;
 
-/// Allows requests from these origins; `*` allows any. Credentials are sent in a header that a
-/// browser never adds by itself, so a web page cannot use a member's session.
+/// Returns the CORS middleware, which allows browsers to send requests from web apps of these
+/// origins. `*` allows any origin.
+///
+/// A foreign web page cannot use a member's session: callers send their credentials in the header
+/// `Authorization`, which a browser never adds by itself.
 pub(crate) fn build_cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
@@ -32,7 +36,7 @@ pub(crate) fn build_cors(origins: &[String]) -> Cors {
         ])
         .expose_headers(["etag", "location", "retry-after", "x-request-id"])
         .max_age(PREFLIGHT_MAX_AGE_SECONDS);
-    // Adding an origin after `*` would limit it to that origin again.
+    // If an origin were added after `allow_any_origin`, only that origin would be allowed.
     if origins.iter().any(|origin| origin == ANY_ORIGIN) {
         return cors.allow_any_origin();
     }
@@ -41,17 +45,17 @@ pub(crate) fn build_cors(origins: &[String]) -> Cors {
         .fold(cors, |cors, origin| cors.allowed_origin(origin))
 }
 
-/// Value that accepts every origin.
+/// Element of `CORS_ALLOWED_ORIGINS` that allows every origin.
 const ANY_ORIGIN: &str = "*";
 
 const EXAMPLE: &str = "example: CORS_ALLOWED_ORIGINS=https://app.example,https://admin.example";
 
-/// Parses one element of `CORS_ALLOWED_ORIGINS` and writes it as browsers send it: in lower case,
-/// without the default port and without a slash at the end.
+/// Parses one element of `CORS_ALLOWED_ORIGINS`, and returns it as browsers send an origin: in
+/// lower case, without the default port and without a slash at the end.
 ///
 /// # Errors
 ///
-/// The reason with an example, if the element is not an origin.
+/// Returns the reason with an example if the element is not an origin.
 pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
     if text == ANY_ORIGIN {
         return Ok(text.to_owned());
@@ -67,7 +71,7 @@ pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
         return invalid("is not an origin: it needs a scheme, `://` and a host");
     };
     if !url.username().is_empty() || url.password().is_some() {
-        // The address is not shown because it contains a password.
+        // The error does not repeat the element, because it may contain a password.
         return Err(format!(
             "an origin contains a user name or a password; {EXAMPLE}"
         ));
@@ -78,8 +82,8 @@ pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return invalid("has more than scheme, host and port");
     }
-    // The origin is assembled here because `url` treats the origin of an app's own scheme
-    // (`capacitor://localhost`) as opaque.
+    // The origin is assembled from its parts, because the crate `url` treats the origin of an app's
+    // own scheme (`capacitor://localhost`) as opaque.
     let port = url.port().map(|port| format!(":{port}"));
     Ok(format!(
         "{}://{host}{}",
@@ -88,8 +92,8 @@ pub(crate) fn parse_origin(text: &str) -> Result<String, String> {
     ))
 }
 
-/// Answers a refused preflight request with `application/problem+json` instead of the plain text of
-/// `actix_cors`.
+/// Middleware that answers a refused preflight request with a problem (`application/problem+json`)
+/// instead of the plain text of `actix_cors`.
 pub(crate) async fn explain_refusal<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
@@ -111,7 +115,7 @@ pub(crate) async fn explain_refusal<B: MessageBody>(
          not allowed from a browser",
     );
     let mut answer = problem.error_response();
-    // The response depends on the origin, so caches must not share it.
+    // The response depends on the origin, so a cache must not use it for other origins.
     answer
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("Origin"));

@@ -1,5 +1,5 @@
-//! Cursor of a page of records: the end of the page, encoded as text that the caller sends with the
-//! next request.
+//! Cursor of a page of records: the position of the page's last record, encoded as text. The caller
+//! sends the cursor to request the next page.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Datelike};
@@ -7,7 +7,8 @@ use whoop_storage::records::PageCursor;
 
 use crate::problem::Problem;
 
-/// Separator between the parts of a cursor. No part contains it.
+/// Separator between the parts of a cursor: date, time and id. The first two parts never contain
+/// it.
 const SEPARATOR: char = '\n';
 
 pub(crate) fn encode(cursor: &PageCursor) -> String {
@@ -39,7 +40,8 @@ fn parse_cursor(text: &str) -> Option<PageCursor> {
         created_at: DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?,
         id: parts.next()?.to_owned(),
     };
-    // PostgreSQL accepts no NUL character in a text and has a smaller range of years than `chrono`.
+    // A forged cursor must not cause a database error: PostgreSQL accepts no NUL character in a
+    // text, and it supports a smaller range of years than `chrono`.
     let is_valid_id = !cursor.id.contains('\0') && cursor.id.len() < 200;
     let years = 1970..10_000;
     let has_year = |year| years.contains(&year);

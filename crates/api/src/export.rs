@@ -1,4 +1,4 @@
-//! Writer of an export: lines of JSON, or one table.
+//! Conversion of a member's stored data to the text of an export: lines of JSON, or one CSV table.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ pub(crate) enum ExportFileFormat {
     Csv,
 }
 
-/// Columns with text from WHOOP. The writer escapes a value that a spreadsheet would treat as a
-/// formula.
+/// Columns with free text from WHOOP. In a CSV table, a value in these columns that a spreadsheet
+/// would treat as a formula is escaped.
 const FREE_TEXT_COLUMNS: [&str; 2] = ["sport_name", "score_state"];
 
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ struct RecordLine {
     record: WhoopRecord,
 }
 
-/// Converts stored items to text and counts the records.
+/// Converts stored items to the text of an export, and counts the records.
 #[derive(Debug)]
 pub(crate) struct ExportWriter {
     format: ExportFileFormat,
@@ -64,7 +64,9 @@ impl ExportWriter {
         }
     }
 
-    /// Returns the last line, which distinguishes a complete export from an interrupted one.
+    /// Returns the last line of a complete export. An export without this line was interrupted.
+    ///
+    /// A CSV table has no such line, so the result is empty.
     pub(crate) fn end_line(&self) -> Vec<u8> {
         match self.format {
             ExportFileFormat::Ndjson => {
@@ -110,8 +112,8 @@ impl ExportWriter {
                     self.records += 1;
                     (row.data_type().as_str(), row.to_flat_json()?)
                 }
-                // These items have no columns of their own: their content is JSON in the column
-                // `extra`.
+                // These items are not records and have no columns of their own. Their content is
+                // written as JSON to the column `extra`.
                 ExportItem::Member(value) => ("member", json!({ "extra": value })),
                 ExportItem::SyncLog(value) => ("sync_log", json!({ "extra": value })),
                 ExportItem::Rejected(value) => ("rejected", json!({ "extra": value })),

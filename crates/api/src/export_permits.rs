@@ -7,30 +7,30 @@ use whoop_core::UserId;
 
 use crate::one_per_member::{MemberClaim, OnePerMember};
 
-/// Maximum number of exports at the same time. A few downloads must not occupy the database
-/// connections that other members' requests need.
+/// Maximum number of exports that run in this process at the same time. More downloads could occupy
+/// the database connections that the requests of other members need.
 const MAX_EXPORTS: usize = 4;
 
-/// Permits for exports: one per member, [`MAX_EXPORTS`] in all.
+/// Permits for exports: at most one per member, and at most [`MAX_EXPORTS`] in total.
 #[derive(Debug)]
 pub(crate) struct ExportPermits {
     all: Arc<Semaphore>,
     members: OnePerMember,
 }
 
-/// Permission for one export; returned when it is dropped.
+/// Permission to run one export. It is given back when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct ExportPermit {
     _one_of_all: OwnedSemaphorePermit,
     _member: MemberClaim,
 }
 
-/// Reason for refusing a permit.
+/// Reason for which an export gets no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExportPermitRefusal {
-    /// This member has an export that is running.
+    /// Another export of the same member is running.
     MemberHasExport,
-    /// The maximum number of exports is running.
+    /// The maximum number of exports is running in this process.
     AllInUse,
 }
 
@@ -44,7 +44,8 @@ impl Default for ExportPermits {
 }
 
 impl ExportPermits {
-    /// Returns a permit for an export of this member.
+    /// Takes a permit for an export of this member, or returns the reason for which no permit is
+    /// available.
     pub(crate) fn take(&self, user_id: &UserId) -> Result<ExportPermit, ExportPermitRefusal> {
         let member = self
             .members

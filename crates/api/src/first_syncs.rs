@@ -1,14 +1,17 @@
-//! Resumes the first syncs that a stopped process did not finish.
+//! Resumes the first syncs of members that did not end, because their process was stopped.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use whoop_sync::{Engine, SyncContext};
 
-/// Pause before the next attempt if PostgreSQL is unavailable.
+/// Pause before the next attempt to resume the first syncs, if PostgreSQL is unavailable.
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
-/// Runs once when the process starts.
+/// Resumes the first syncs that did not end. If PostgreSQL is unavailable, tries again until it is
+/// available or the process stops.
+///
+/// The API calls this once, when it starts.
 pub(crate) async fn resume(engine: Engine, stop: CancellationToken) {
     let context = SyncContext::scheduled(None, stop.clone());
     while let Err(error) = engine.first_syncs.resume_first_syncs(&context).await {

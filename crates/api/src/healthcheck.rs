@@ -1,5 +1,5 @@
-//! `api healthcheck`: checks whether the API on this machine is alive, for an image without a
-//! shell.
+//! `api healthcheck`: checks whether the API on this machine is alive. A container image without a
+//! shell can use this program for its health check.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -8,10 +8,11 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-/// Timeout of the request, shorter than the usual health check timeout of a container (30 seconds).
+/// Timeout of the request to the API: 5 seconds. The usual timeout of a container's health check is
+/// longer (30 seconds).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Requests `/healthz` from the API that listens on `listen`.
+/// Requests `/healthz` from the API that listens on `listen`, and returns `Ok` if the API is alive.
 ///
 /// # Errors
 ///
@@ -35,7 +36,8 @@ pub fn healthcheck(listen: SocketAddr) -> anyhow::Result<()> {
     })
 }
 
-/// Returns the address to connect to: loopback if the API listens on all addresses.
+/// Returns the address to connect to: `listen`, or the loopback address if the API listens on all
+/// addresses.
 fn probe_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

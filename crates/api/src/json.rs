@@ -1,7 +1,7 @@
 //! JSON in which a whole number has no decimal point, as in JavaScript.
 //!
-//! Scores are floats in WHOOP's API and in the database. An app that reads `82` gets the same
-//! number as from `82.0`, and many typed JSON readers require `82` for an integer.
+//! Scores are floating-point numbers in WHOOP's API and in the database. JavaScript reads the same
+//! number from `82` and from `82.0`, but many typed JSON readers accept only `82` as an integer.
 
 use std::io;
 
@@ -16,12 +16,13 @@ use sha2::{Digest, Sha256};
 
 use crate::cause::ResponseCause;
 
-/// Only the caller may cache the response, and must revalidate it before each use.
+/// Value of `Cache-Control` with which only the caller may cache the response, and must revalidate
+/// it before each use.
 const PRIVATE_CACHE_CONTROL: &str = "private, no-cache";
 
 struct PlainNumberFormatter;
 
-/// Limit below which every whole float is exactly one integer (2^53).
+/// Limit below which each whole floating-point number represents exactly one integer: 2^53.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 impl Formatter for PlainNumberFormatter {
@@ -30,12 +31,13 @@ impl Formatter for PlainNumberFormatter {
             #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
             return self.write_i64(writer, value as i64);
         }
-        // serde_json's own formatter writes the shortest text that reads back as the same float.
+        // The formatter of serde_json writes the shortest text from which the same floating-point
+        // number can be read.
         serde_json::ser::CompactFormatter.write_f64(writer, value)
     }
 }
 
-/// Serializes a value to JSON in this format.
+/// Serializes a value to JSON in which whole numbers have no decimal point.
 pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut text = Vec::with_capacity(1024);
     value.serialize(&mut Serializer::with_formatter(
@@ -45,7 +47,8 @@ pub(crate) fn to_vec<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Err
     Ok(text)
 }
 
-/// Returns a JSON response that only the caller may cache.
+/// Returns a JSON response that only the caller may cache. `response` determines its status and
+/// headers.
 pub(crate) fn respond<T: Serialize>(mut response: HttpResponseBuilder, body: &T) -> HttpResponse {
     match to_vec(body) {
         Ok(text) => response
@@ -63,9 +66,10 @@ fn serialization_failure(error: &serde_json::Error) -> HttpResponse {
     response
 }
 
-/// Like [`respond`], but returns 304 if the caller has this version already.
+/// Returns a JSON response with an `ETag`, or 304 without a body if the caller already has this
+/// version.
 ///
-/// The tag is weak because the body may be compressed on the way.
+/// The tag is weak, because the body may be compressed on the way to the caller.
 pub(crate) fn respond_unless_cached<T: Serialize>(request: &HttpRequest, body: &T) -> HttpResponse {
     let text = match to_vec(body) {
         Ok(text) => text,
@@ -87,7 +91,7 @@ pub(crate) fn respond_unless_cached<T: Serialize>(request: &HttpRequest, body: &
 }
 
 pub(crate) fn matches_etag(request: &HttpRequest, tag: &EntityTag) -> bool {
-    // Most requests have no such header and need no parsing.
+    // Most requests have no `If-None-Match` header, and nothing has to be parsed.
     if !request.headers().contains_key(header::IF_NONE_MATCH) {
         return false;
     }

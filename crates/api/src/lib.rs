@@ -1,7 +1,8 @@
-//! The HTTP API: routes, access control, and errors that a person can act on.
+//! The HTTP API of the service: its routes, the authentication of callers, and error responses that
+//! state what to do.
 //!
-//! All lasting state is in the database, so several replicas can run at the same time. Requests use
-//! it through [`whoop_sync::Engine`].
+//! All lasting state is in the database, so several processes can serve the API at the same time.
+//! The routes read and change this state mainly through [`whoop_sync::Engine`].
 
 mod access_problem;
 mod app_factory;

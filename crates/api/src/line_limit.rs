@@ -1,4 +1,4 @@
-//! Limit on log lines that callers can cause in any number.
+//! Rate limit for log lines that callers can cause in any number.
 
 use std::{
     num::NonZeroU32,
@@ -7,11 +7,12 @@ use std::{
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-/// Maximum number of lines of one kind per second, and in one burst.
+/// Maximum number of log lines of one kind per second, on average.
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1).expect("one is not zero");
+/// Maximum number of log lines of one kind in one burst.
 const LINES_AT_ONCE: NonZeroU32 = NonZeroU32::new(60).expect("sixty is not zero");
 
-/// Limit on the log lines of one kind, with a count of the suppressed ones.
+/// Rate limit for the log lines of one kind, with a count of the lines that it suppresses.
 pub(crate) struct LineLimit {
     limiter: DefaultDirectRateLimiter,
     suppressed: AtomicU64,
@@ -26,8 +27,10 @@ impl LineLimit {
         }
     }
 
-    /// Returns the number of lines that were suppressed before this one, or `None` if this line has
-    /// to be suppressed.
+    /// Decides whether the next log line may be written.
+    ///
+    /// Returns `None` if the line has to be suppressed. Otherwise returns the number of lines that
+    /// were suppressed since the last line that was written.
     pub(crate) fn admit(&self) -> Option<u64> {
         if self.limiter.check().is_ok() {
             Some(self.suppressed.swap(0, Ordering::Relaxed))

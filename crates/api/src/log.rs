@@ -1,6 +1,7 @@
-//! One log line per request, with the route's pattern instead of the path and the query.
+//! One log line per request, with the pattern of the route instead of the path and the query.
 //!
-//! The path contains a user id, and the callback's query contains an authorization code.
+//! Path and query are not logged, because the path contains a user id, and the query of the
+//! callback contains an authorization code.
 
 use std::sync::LazyLock;
 
@@ -20,13 +21,15 @@ use crate::{
     request_id::RequestId,
 };
 
-/// Limit on the lines of refused requests, which every caller can cause without credentials.
+/// Rate limit for the log lines of refused requests, which any caller can cause without
+/// credentials.
 static REFUSAL_LINE_LIMIT: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
 
-/// Limit on the lines of failed requests: during an outage every request fails.
+/// Rate limit for the log lines of failed requests. Without it, every request would write a line
+/// during an outage.
 static FAILURE_LINE_LIMIT: LazyLock<LineLimit> = LazyLock::new(LineLimit::new);
 
-/// Creates the span and writes the log line of each request.
+/// Creates the tracing span of each request, and writes the log line of the request at its end.
 pub(crate) struct RequestSpanBuilder;
 
 impl RootSpanBuilder for RequestSpanBuilder {
@@ -38,9 +41,10 @@ impl RootSpanBuilder for RequestSpanBuilder {
             id = id.unwrap_or_default(),
             method = %request.method(),
             route = request.match_pattern().as_deref().unwrap_or("none"),
-            // `member` or `key:NAME`, after the caller was identified.
+            // Filled with `member` or `key:NAME` when the caller was identified.
             caller = tracing::field::Empty,
-            // The member's pseudonym, after the caller's access was checked.
+            // Filled with the member's pseudonym when the caller's access to the member was
+            // checked.
             member = tracing::field::Empty,
         )
     }
@@ -76,8 +80,10 @@ impl RootSpanBuilder for RequestSpanBuilder {
     }
 }
 
-/// Whether the route requires credentials from every caller. The other routes are pages,
-/// descriptions and health checks, which are public.
+/// Returns whether the route requires credentials or a signature. Successful requests to the other
+/// routes are logged only at debug level.
+///
+/// The other routes are pages, descriptions and health checks, which are public.
 fn needs_credential<B>(response: &ServiceResponse<B>) -> bool {
     let pattern = response.request().match_pattern();
     pattern.is_some_and(|route| route.starts_with("/api/") || route.starts_with("/webhooks/"))

@@ -1,4 +1,4 @@
-//! `api`: serves the app over HTTP until SIGTERM or SIGINT.
+//! `api`: the program that serves the HTTP API until it receives SIGTERM or SIGINT.
 
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Printed in addition to the log, for the operator who starts the program.
+            // The error is printed in addition to the log, for the operator who starts the program.
             eprintln!("api: {error:#}");
             ExitCode::FAILURE
         }
@@ -19,8 +19,8 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    // These commands are parsed separately, because they do not need the settings that the server
-    // requires.
+    // `openapi` and `healthcheck` are added here and not in `ApiCli`, because they do not need the
+    // settings that the server requires.
     let openapi = Command::new("openapi").about("Prints the API's OpenAPI description");
     let health = Command::new("healthcheck")
         .about("Checks whether the API on this machine is alive: exit code 0 if it is, otherwise 1")

@@ -14,9 +14,10 @@ use crate::{
     state::AppState,
 };
 
-/// The member in the path, after a check that the caller may access their data.
+/// The member in the path of a request. Extracting it checks that the caller may access the data of
+/// this member.
 ///
-/// A handler with this argument cannot forget to authenticate the caller.
+/// A handler with this argument therefore cannot forget to authenticate the caller.
 #[derive(Debug, Clone)]
 pub(crate) struct PathMember(pub(crate) UserId);
 
@@ -30,7 +31,7 @@ impl FromRequest for PathMember {
     }
 }
 
-/// Like [`PathMember`], for routes with one more segment after the user id.
+/// Like [`PathMember`], for routes that have one more path segment after the user id.
 #[derive(Debug, Clone)]
 pub(crate) struct PathMemberBeforeLast(pub(crate) UserId);
 
@@ -48,13 +49,14 @@ impl FromRequest for PathMemberBeforeLast {
     }
 }
 
-/// Like [`PathMember`], with the expiry of the token or key, at which a streamed response must end.
+/// Like [`PathMember`], with the time until the caller's token or key expires. A streamed response
+/// must end at that time.
 #[derive(Debug, Clone)]
 pub(crate) struct PathMemberWithExpiry {
     pub(crate) user_id: UserId,
-    /// Remaining lifetime of the token or key; unlimited if `None`.
+    /// Time until the token or key of the caller expires; `None` if it does not expire.
     pub(crate) remaining_lifetime: Option<Duration>,
-    /// Holder of the service key, if the caller is a service.
+    /// Holder of the service key; `None` if the caller is a member.
     pub(crate) key_holder: Option<Arc<KeyHolder>>,
 }
 
@@ -79,8 +81,8 @@ impl FromRequest for PathMemberWithExpiry {
     }
 }
 
-/// Proof that the caller has a service key with the scope of the route, for routes without a member
-/// in the path.
+/// Proof that the caller has a service key with the scope that the route needs. It is for routes
+/// without a member in the path.
 ///
 /// A handler with this argument cannot forget to authenticate the caller.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +108,10 @@ impl FromRequest for OperatorAccess {
     }
 }
 
-/// Refuses a service key without a scope that only some requests to a route need.
+/// Refuses a request with a service key that lacks `scope`. A member's request is accepted.
+///
+/// This is for a scope that only some requests to a route need. The scope that all requests to the
+/// route need was checked before.
 pub(crate) fn require_scope(request: &HttpRequest, scope: Scope) -> Result<(), Problem> {
     match caller::key_holder(request) {
         Some(holder) => scope::require_scope(request, &holder, scope),
@@ -114,8 +119,10 @@ pub(crate) fn require_scope(request: &HttpRequest, scope: Scope) -> Result<(), P
     }
 }
 
-/// Authenticates the caller and reads the member from the path. The user id is `segments_after`
-/// segments before the end of the path.
+/// Authenticates the caller, reads the member from the path, and checks that the caller may access
+/// this member.
+///
+/// The user id is the path segment that is followed by `segments_after` other segments.
 async fn authorize_member(
     request: &HttpRequest,
     segments_after: usize,
@@ -123,7 +130,8 @@ async fn authorize_member(
     let state = request
         .app_data::<web::Data<AppState>>()
         .ok_or_else(Problem::not_found)?;
-    // Authentication comes first, so that an unknown caller learns nothing from other errors.
+    // The caller is authenticated first, so that an unknown caller learns nothing from the other
+    // errors.
     let caller = caller::identify(request).await?;
     if let VerifiedCaller::Service(holder) = &caller {
         scope::require_route_scope(request, holder)?;
@@ -132,7 +140,8 @@ async fn authorize_member(
     let user_id = decode_path_segment(request.uri().path(), segments_after)
         .ok_or_else(|| invalid("the user id in the path is not percent-encoded UTF-8"))?;
     if matches!(user_id.as_str(), "." | "..") {
-        // Clients and proxies would resolve such a segment, which gives another path.
+        // Clients and proxies would resolve such a segment, and the request would have another
+        // path.
         return Err(invalid("a user id must not be `.` or `..`"));
     }
     let user_id = UserId::try_from(user_id).map_err(|error| invalid(&error.to_string()))?;
@@ -147,10 +156,11 @@ async fn authorize_member(
     Ok((PathMember(user_id), caller))
 }
 
-/// Decodes a segment of a path, counted from the end.
+/// Decodes the percent-encoding of one path segment, which is counted from the end of the path.
+/// Returns `None` if the encoding is invalid.
 ///
-/// The framework reads invalid UTF-8 as `\u{FFFD}` and accepts a lone `%`, so two different paths
-/// could name the same member.
+/// The decoding of actix-web is not used. It reads invalid UTF-8 as `\u{FFFD}` and accepts a lone
+/// `%`, so that two different paths could name the same member.
 fn decode_path_segment(path: &str, segments_after: usize) -> Option<String> {
     let segment = path.rsplit('/').nth(segments_after)?;
     let mut decoded = Vec::with_capacity(segment.len());

@@ -1,7 +1,7 @@
-//! Metrics for Prometheus.
+//! Metrics of the API process for Prometheus.
 //!
-//! The number of label values is limited: labels contain a route's pattern, never its path. They
-//! contain no user id, and callers cannot create new time series.
+//! The number of time series is limited, and callers cannot create new ones: labels contain the
+//! pattern of a route, never its path, and no user id.
 
 use std::{
     fmt,
@@ -52,7 +52,8 @@ struct RequestLabels {
     status: u16,
 }
 
-/// Labels of requests with a service key that is in the database or in the settings.
+/// Labels of the metric that counts requests with a known service key, in the database or in the
+/// settings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyRequestLabels {
     key: String,
@@ -106,7 +107,7 @@ struct QuantileLabel {
     quantile: &'static str,
 }
 
-/// The metrics of one API process.
+/// All metrics of one API process.
 pub(crate) struct ApiMetrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -123,28 +124,34 @@ pub(crate) struct ApiMetrics {
     delays: Family<QuantileLabel, Gauge<f64, AtomicU64>>,
     streams: Gauge,
     database_up: Gauge,
-    /// Result of the last count. The task that counts holds the lock.
+    /// Result of the last count of many rows; `None` before the first one and after a failed one.
+    /// The request that counts holds the lock, so that other requests wait for its result.
     pub(crate) cached_counts: Mutex<Option<Arc<CachedCounts>>>,
 }
 
-/// Minimum interval between two counts that read many rows.
+/// Minimum interval between two counts that have to read many rows: the result of a count is used
+/// for 10 seconds.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Values that one scrape reads from the database.
+/// Values that one request for the metrics (scrape) reads from the database.
 pub(crate) struct DatabaseCounts {
     pub(crate) users: Vec<MemberStatusCount>,
     pub(crate) quota: RemainingQuota,
     pub(crate) cached: Arc<CachedCounts>,
 }
 
-/// Values that require reading many rows. They are cached, because the route needs no token and
-/// must not cause a count with every request.
+/// Values for which many rows have to be read. They are cached for [`COUNT_INTERVAL`].
+///
+/// The route of the metrics needs no token, so without the cache any caller could cause such a
+/// count with every request.
 pub(crate) struct CachedCounts {
     pub(crate) counted_at: Instant,
     pub(crate) events: Vec<webhook_event::EventStateCount>,
-    /// Delays of the changes within the last hour.
+    /// Percentiles of the delay from a change at WHOOP until it was stored here, over the changes
+    /// of the last hour.
     pub(crate) delays: DelayPercentiles,
-    /// Oldest sync age per data type, among members who were active in the last 7 days.
+    /// Seconds since the last sync of the least recently synced member, per data type. Only members
+    /// who were active in the last 7 days are considered.
     pub(crate) oldest: Vec<DataTypeAge>,
 }
 
@@ -170,7 +177,7 @@ impl ApiMetrics {
             requests.clone(),
         );
         let durations = Family::<RouteLabel, Histogram>::new_with_constructor(|| {
-            // From 1 ms to 8 s, each bucket twice the previous one.
+            // The upper bounds of the buckets are 1 ms to 8 s. Each is twice the previous one.
             Histogram::new(exponential_buckets(0.001, 2.0, 14))
         });
         registry.register(
@@ -290,7 +297,8 @@ impl ApiMetrics {
         self.requests.get_or_create(&request).inc();
     }
 
-    /// Counts a request with a known service key.
+    /// Counts a request with a known service key. `refusal` is the reason for which the key was
+    /// refused; if there is none, `status` determines the outcome.
     pub(crate) fn note_key(&self, name: &str, refusal: Option<&'static str>, status: StatusCode) {
         let by_status = || {
             if status.is_server_error() {
@@ -308,13 +316,15 @@ impl ApiMetrics {
         self.key_requests.get_or_create(&request).inc();
     }
 
-    /// Sets the number of audit trail rows that were dropped since this process started.
+    /// Sets the metric for audit rows that were dropped since this process started.
     pub(crate) fn note_audit_dropped(&self, rows: u64) {
         self.audit_dropped.inner().store(rows, Ordering::Relaxed);
     }
 
-    /// Sets the gauges from the database's values. Clears them if `counts` is `None` because the
-    /// database did not answer: an old value would look like a current one.
+    /// Sets the gauges to the values that were read from the database.
+    ///
+    /// If `counts` is `None` because the database did not answer, clears the gauges: an old value
+    /// would look like a current one.
     pub(crate) fn note_counts(&self, counts: Option<&DatabaseCounts>) {
         self.note_users(counts.map(|counts| counts.users.as_slice()));
         self.note_quota(counts.map(|counts| counts.quota));
@@ -351,7 +361,8 @@ impl ApiMetrics {
         }
     }
 
-    /// Sets the counters of this process: calls to WHOOP and stored records.
+    /// Sets the counters of the requests that this process has sent to WHOOP, and of the records
+    /// that it has processed.
     pub(crate) fn note_work(&self, requests: &[RequestCount], records: &[RecordCount]) {
         for one in requests {
             let call = UpstreamCallLabels {
@@ -394,8 +405,8 @@ impl ApiMetrics {
         }
     }
 
-    /// Sets the remaining quota; clears it if `remaining` is `None` because PostgreSQL did not
-    /// answer.
+    /// Sets the gauges of WHOOP's remaining quota. If `remaining` is `None` because PostgreSQL did
+    /// not answer, clears them.
     fn note_quota(&self, remaining: Option<RemainingQuota>) {
         let Some(remaining) = remaining else {
             self.quota.clear();
@@ -429,8 +440,10 @@ impl ApiMetrics {
     }
 }
 
-/// Returns the label of a method. Unknown methods share one label, because a caller can send any
-/// word as a method and each would be a new time series.
+/// Returns the value of the label `method` for an HTTP method. All unknown methods share the value
+/// `other`.
+///
+/// A caller can send any word as a method, and each word would otherwise be a new time series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -442,7 +455,7 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// Counts a request and measures its duration.
+/// Middleware that counts each request and measures its duration.
 pub(crate) async fn observe_request<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

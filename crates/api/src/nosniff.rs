@@ -1,5 +1,5 @@
-//! `X-Content-Type-Options: nosniff`: a browser uses the declared content type and does not guess
-//! another.
+//! Adds `X-Content-Type-Options: nosniff` to responses. With this header, a browser uses the
+//! declared content type and does not guess another one.
 
 use actix_web::{
     Error,
@@ -9,7 +9,7 @@ use actix_web::{
     middleware::Next,
 };
 
-/// Adds the header to every response.
+/// Middleware that adds `X-Content-Type-Options: nosniff` to every response.
 pub(crate) async fn add_nosniff_header<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

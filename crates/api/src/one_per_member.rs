@@ -1,4 +1,4 @@
-//! Work that runs at most once per member in this process.
+//! Limits one kind of work to at most one running task per member in this process.
 
 use std::{
     collections::HashSet,
@@ -7,11 +7,12 @@ use std::{
 
 use whoop_core::UserId;
 
-/// The members with running work.
+/// The set of members for whom the work is running in this process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OnePerMember(Arc<Mutex<HashSet<UserId>>>);
 
-/// Claim for the running work of one member. The next work may begin after it is dropped.
+/// Claim on the work for one member. Until the claim is dropped, the work cannot start again for
+/// this member.
 #[derive(Debug)]
 pub(crate) struct MemberClaim {
     members: OnePerMember,
@@ -19,7 +20,7 @@ pub(crate) struct MemberClaim {
 }
 
 impl OnePerMember {
-    /// Returns a claim for the member, or `None` if there is one already.
+    /// Returns a claim for the member, or `None` if another claim for this member exists.
     pub(crate) fn claim(&self, user_id: &UserId) -> Option<MemberClaim> {
         let is_new = self.lock().insert(user_id.clone());
         is_new.then(|| MemberClaim {
@@ -28,13 +29,14 @@ impl OnePerMember {
         })
     }
 
-    /// Whether the work is running for a member.
+    /// Returns whether the work is running for a member.
     pub(crate) fn is_running(&self, user_id: &UserId) -> bool {
         self.lock().contains(user_id)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<UserId>> {
-        // Each use is one call on the set, which a panic cannot interrupt halfway.
+        // Each use of the set is a single operation, which a panic cannot interrupt halfway, so the
+        // set can be used even if the lock is poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

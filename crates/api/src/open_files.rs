@@ -1,17 +1,19 @@
-//! Limit of open files of this process. Every connection counts as an open file.
+//! The limit of open files of this process. Every network connection counts as an open file.
 
 use rustix::{
     io,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 
-/// Returns the soft limit; `None` if there is none.
+/// Returns the soft limit of open files; `None` if it is unlimited.
 pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Raises the soft limit to the hard limit and logs both. If that fails, the error is logged and
-/// the number of connections is derived from the unchanged limit.
+/// Raises the soft limit of open files to the hard limit, and logs the old and the new limit.
+///
+/// If this fails, logs the error. The maximum number of connections is then derived from the
+/// unchanged soft limit.
 pub(crate) fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {

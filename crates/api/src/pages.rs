@@ -1,4 +1,4 @@
-//! The files of the web pages, which are embedded in this binary.
+//! The files of the web pages (Health page and operator's page), which are embedded in this binary.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -6,7 +6,7 @@ use rust_embed::RustEmbed;
 
 use crate::static_file::{StaticFile, content_tag};
 
-/// Files that are in the repository.
+/// Files of the pages that are in the repository, in the directory `page`.
 #[derive(RustEmbed)]
 #[folder = "page"]
 struct OwnFiles;
@@ -20,19 +20,20 @@ macro_rules! fetched {
     };
 }
 
-/// Files of the chart library, which `build.rs` fetches from npm; empty if that failed.
+/// Files of the chart library, which `build.rs` fetches from npm. They are empty if that failed.
 const VENDOR_FILES: [(&str, &[u8]); 3] = [
     fetched!("uPlot.iife.min.js"),
     fetched!("uPlot.min.css"),
     fetched!("uPlot.LICENSE"),
 ];
 
-/// Script with the list of files that the service worker caches, to open the page without a
-/// network.
+/// Name of the generated script that lists the files of the Health page. The service worker caches
+/// these files, so that the page opens without a network.
 const FILE_LIST: &str = "files.js";
 
-/// Files excluded from the service worker's list: the operator's page, the service worker, and the
-/// Health page's document, which is listed separately.
+/// Files that are not in the service worker's list: the operator's page and the service worker
+/// itself. The document of the Health page is not in the list of files, because the script names it
+/// separately.
 const NOT_CACHED: [&str; 4] = ["index.html", "admin.html", "admin.js", "sw.js"];
 
 static FILES: LazyLock<BTreeMap<String, StaticFile>> = LazyLock::new(|| {
@@ -57,8 +58,11 @@ static FILES: LazyLock<BTreeMap<String, StaticFile>> = LazyLock::new(|| {
     files
 });
 
-/// Returns the script with the tag of each file and a name for this build. During a rollout several
-/// builds answer; the tag shows that a file belongs to another build.
+/// Returns the script that lists the cached files, each with the tag of its content, and that names
+/// this build.
+///
+/// During a rollout, processes of several builds answer requests. If a file has another tag than
+/// the list, the file belongs to another build.
 fn file_list_script(files: &BTreeMap<String, StaticFile>) -> String {
     let build = content_tag(files.values().map(|file| file.tag.as_bytes()));
     let kept: BTreeMap<String, &str> = files
@@ -71,35 +75,40 @@ fn file_list_script(files: &BTreeMap<String, StaticFile>) -> String {
     format!("self.PAGE = {page};\n")
 }
 
-/// Files of the operator's page. The public address does not serve them if there is an operations
-/// address.
+/// Files that only the operator's page uses. If there is an operations address, the public address
+/// does not serve these files.
 const OPERATOR_FILES: [&str; 2] = ["admin.html", "admin.js"];
 
-/// Content security policy of the pages' files. Trusted types apply only to documents, because only
-/// their scripts could create markup or scripts from text.
+/// Content security policy of all files of the pages. The pages may load files only from their own
+/// origin, and send requests only to it.
 const SAME_ORIGIN_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                         connect-src 'self'; manifest-src 'self'; worker-src 'self'; \
                         base-uri 'none'; form-action 'none'";
+/// Addition to the content security policy of HTML documents. It prevents their scripts from
+/// creating markup or other scripts from text.
 const TRUSTED_TYPES: &str = "require-trusted-types-for 'script'; trusted-types own-scripts";
 
-/// The pages, with the origins that may show the Health page in a frame.
+/// The web pages, with their security headers.
 #[derive(Debug)]
 pub(crate) struct WebPages {
-    /// Origins that may show the Health page in a frame; `None` if none may.
+    /// Origins that may show the Health page in a frame, separated by spaces; `None` if no origin
+    /// may.
     framed_by: Option<String>,
 }
 
-/// Security headers of a file.
+/// Security headers of one file of the pages.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PageHeaders {
-    /// The `Content-Security-Policy`.
+    /// Value of the header `Content-Security-Policy`.
     pub(crate) policy: String,
     pub(crate) may_be_framed: bool,
 }
 
 impl WebPages {
-    /// Returns the pages. The web apps of `origins`, which may send requests from a browser, may
-    /// also show the Health page in a frame. `*` allows no additional origin to do so.
+    /// Creates the pages. `origins` are the web apps that may send requests from a browser; they
+    /// may also show the Health page in a frame.
+    ///
+    /// The element `*` allows no origin to show the page in a frame.
     pub(crate) fn new(origins: &[String]) -> Self {
         let named: Vec<&str> = origins
             .iter()
@@ -111,8 +120,11 @@ impl WebPages {
         }
     }
 
-    /// Returns the security headers of the file `name`. Only the Health page may be framed: another
-    /// page could frame the operator's page and trick the operator into pressing its buttons.
+    /// Returns the security headers of the file `name`. Only the Health page may be shown in a
+    /// frame.
+    ///
+    /// A foreign page could otherwise show the operator's page in a frame and trick the operator
+    /// into pressing its buttons.
     pub(crate) fn headers_for(&self, name: &str) -> PageHeaders {
         let frames = match name {
             "index.html" => self.framed_by.as_deref(),
@@ -135,7 +147,7 @@ impl WebPages {
         FILES.get(name)
     }
 
-    /// Whether only the operator's page uses the file.
+    /// Returns whether only the operator's page uses the file `name`.
     pub(crate) fn is_operator_file(name: &str) -> bool {
         OPERATOR_FILES.contains(&name)
     }

@@ -1,4 +1,4 @@
-//! Containment of panics: a panic in one request does not affect other requests.
+//! Containment of panics: a panic during one request does not affect other requests.
 
 use std::panic::AssertUnwindSafe;
 
@@ -12,7 +12,8 @@ use futures::FutureExt;
 
 use crate::problem::Problem;
 
-/// Answers 500 if a handler panicked. The panic itself is already in the log.
+/// Middleware that answers 500 if a handler panicked. The message of the panic is already in the
+/// log.
 pub(crate) async fn contain<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

@@ -1,11 +1,12 @@
-//! Parsers of parameters. Each error describes the expected form.
+//! Parsers for the parameters of requests. Each error states the form that is expected.
 
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use whoop_core::{DataType, plan::RefreshMode};
 
 use crate::problem::Problem;
 
-/// Parses a date. Only the form `YYYY-MM-DD` is accepted.
+/// Parses a date from 1970 on. Only the form `YYYY-MM-DD` is accepted. `field` is the parameter
+/// that the error names.
 pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, Problem> {
     let has_form = text.len() == 10
         && text
@@ -31,7 +32,7 @@ pub(crate) fn parse_date(field: &'static str, text: &str) -> Result<NaiveDate, P
         })
 }
 
-/// Refuses a span that ends before it starts.
+/// Refuses a span of dates if its end `to` is before its start `from`.
 pub(crate) fn check_date_order(from: NaiveDate, to: NaiveDate) -> Result<(), Problem> {
     if from > to {
         return Err(Problem::invalid(
@@ -43,10 +44,11 @@ pub(crate) fn check_date_order(from: NaiveDate, to: NaiveDate) -> Result<(), Pro
     Ok(())
 }
 
-/// Parses a date that has begun somewhere on Earth.
+/// Parses a date, and refuses it if it has not begun in any time zone yet.
 ///
-/// The limit is not the member's current date by their last record: the member may have flown east
-/// since, and their app knows the current UTC offset.
+/// The member's current date is not used as the limit, because it is computed from the UTC offset
+/// of the last record. The member may have flown east since that record, and their app already
+/// knows the new offset.
 pub(crate) fn parse_past_date(
     field: &'static str,
     text: &str,
@@ -64,7 +66,8 @@ pub(crate) fn parse_past_date(
     Ok(date)
 }
 
-/// Parses a date, or an instant with its UTC offset. Future values are refused.
+/// Parses the start of a span: a date, or an instant with a UTC offset. Values in the future are
+/// refused.
 pub(crate) fn parse_since(
     field: &'static str,
     text: &str,
@@ -74,7 +77,8 @@ pub(crate) fn parse_since(
         Ok(instant) => instant.to_utc(),
         Err(_) => {
             let date = parse_past_date(field, text, now)?;
-            // Starting one day earlier covers the date at every UTC offset.
+            // The span starts one day before the date, so that it contains the whole date at every
+            // UTC offset.
             let midnight = date.checked_sub_days(Days::new(1)).unwrap_or(date);
             midnight
                 .and_time(chrono::NaiveTime::MIN)
@@ -115,7 +119,7 @@ pub(crate) fn parse_refresh(text: Option<&str>) -> Result<RefreshMode, Problem> 
     }
 }
 
-/// Parses an instant with its UTC offset, in the form that this service writes.
+/// Parses an instant with a UTC offset, in the form in which this API writes instants (RFC 3339).
 pub(crate) fn parse_instant(field: &'static str, text: &str) -> Result<DateTime<Utc>, Problem> {
     let instant = DateTime::parse_from_rfc3339(text);
     instant.map(|instant| instant.to_utc()).map_err(|_| {
@@ -130,7 +134,7 @@ pub(crate) fn parse_instant(field: &'static str, text: &str) -> Result<DateTime<
     })
 }
 
-/// Parses a whole number within a range.
+/// Parses a whole number within `range`. Returns `default` if the parameter is absent.
 pub(crate) fn parse_number(
     field: &'static str,
     text: Option<&str>,
@@ -140,7 +144,8 @@ pub(crate) fn parse_number(
     let Some(text) = text else {
         return Ok(default);
     };
-    // `parse` alone is not enough: it accepts a plus sign, and a plus in a query is a space.
+    // `parse` alone is not enough: it would accept a plus sign, but a plus sign in a query stands
+    // for a space.
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_plain
         .then(|| text.parse().ok())
@@ -175,7 +180,8 @@ pub(crate) fn parse_flag(field: &'static str, text: Option<&str>) -> Result<bool
     }
 }
 
-/// Parses the data types of a request; all four if the list is absent.
+/// Parses the data types of a request, and returns them sorted and without duplicates. Returns all
+/// four if the list is absent.
 pub(crate) fn parse_data_types(words: Option<Vec<String>>) -> Result<Vec<DataType>, Problem> {
     let Some(words) = words else {
         return Ok(DataType::ALL.to_vec());
@@ -201,7 +207,8 @@ pub(crate) fn parse_data_types(words: Option<Vec<String>>) -> Result<Vec<DataTyp
     Ok(types)
 }
 
-/// Shortens a caller's text for an error message.
+/// Returns the beginning of a caller's text, with at most this number of characters, for an error
+/// message.
 pub(crate) fn shortened(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }

@@ -1,7 +1,7 @@
-//! Errors as `application/problem+json` (RFC 9457).
+//! Error responses of the API in the format `application/problem+json` (RFC 9457), called problems.
 //!
-//! `type` is stable and intended for programs, `detail` for people. A 5xx response does not contain
-//! its cause, which is in the log.
+//! The field `type` is stable and intended for programs, the field `detail` is intended for people.
+//! A 5xx response does not contain its cause; the cause is written to the log.
 
 use std::fmt;
 
@@ -15,33 +15,35 @@ use whoop_sync::SyncError;
 
 use crate::cause::{ResponseCause, Severity};
 
-/// Prefix of `type`. The types are names and not addresses to open.
+/// Prefix of the field `type`. The values of this field are names, and not addresses that can be
+/// opened.
 const NAMESPACE: &str = "urn:whoop-backend:problem:";
 
 fn in_namespace<S: Serializer>(name: &&'static str, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&format_args!("{NAMESPACE}{name}"))
 }
 
-/// Error of a request (RFC 9457).
+/// Error response to a request (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct Problem {
-    /// Stable name of the error, for programs: `urn:whoop-backend:problem:invalid-date`.
+    /// Stable name of the kind of error, for programs, such as
+    /// `urn:whoop-backend:problem:invalid-date`.
     #[serde(rename = "type", serialize_with = "in_namespace")]
     #[schema(value_type = String, example = "urn:whoop-backend:problem:invalid-date")]
     kind: &'static str,
-    /// Summary of the error, the same for each error of this type.
+    /// Short summary of the error. It is the same for all errors with this `type`.
     title: &'static str,
     /// HTTP status of the response.
     status: u16,
-    /// Explanation of this error for people, with what would be correct.
+    /// Explanation of this error for people. It states what would be correct.
     #[schema(value_type = String)]
     detail: Box<str>,
-    /// Name of the invalid parameter or field of the body; absent for other errors.
+    /// Name of the invalid parameter or of the invalid field of the body. Absent for other errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     field: Option<Box<str>>,
-    /// Sequence number to continue from after the app has read all data again. Present only if the
-    /// requested changes are no longer stored.
+    /// Sequence number from which the app continues after it has read all data again. Present only
+    /// if the requested changes are no longer stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     latest: Option<i64>,
@@ -49,7 +51,7 @@ pub(crate) struct Problem {
     retry_after: Option<u32>,
     #[serde(skip)]
     allow: Option<&'static str>,
-    /// Reason for the log; never sent to the caller.
+    /// Cause of the error for the log. It is never sent to the caller.
     #[serde(skip)]
     cause: Option<Box<ResponseCause>>,
 }
@@ -74,7 +76,8 @@ impl Problem {
         }
     }
 
-    /// Returns the error for an invalid parameter.
+    /// Returns the error for an invalid parameter or an invalid field of the body. `name` is the
+    /// last part of `type`.
     pub(crate) fn invalid(
         name: &'static str,
         field: impl Into<Box<str>>,
@@ -141,7 +144,8 @@ impl Problem {
         problem
     }
 
-    /// Returns the error for a second export of a member while the first is running.
+    /// Returns the error for an export of a member while another export of the same member is
+    /// running.
     pub(crate) fn export_running(retry_after: u64) -> Self {
         let mut problem = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -195,8 +199,8 @@ impl Problem {
         Self::internal_without_cause().with_cause(ResponseCause::error("internal error", error))
     }
 
-    /// Returns the error for a handler that panicked. The panic's own log line contains its message
-    /// and location.
+    /// Returns the error for a handler that panicked. The panic has its own log line with its
+    /// message and location.
     pub(crate) fn panicked() -> Self {
         Self::internal_without_cause().with_cause(ResponseCause {
             severity: Severity::Error,
@@ -214,7 +218,7 @@ impl Problem {
         )
     }
 
-    /// Adds the reason for the request's log line.
+    /// Adds the cause, which is then written to the log line of the request.
     pub(crate) fn with_cause(mut self, cause: ResponseCause) -> Self {
         self.cause = Some(Box::new(cause));
         self
@@ -224,7 +228,7 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    /// Last part of `type`.
+    /// Returns the last part of the field `type`, such as `invalid-date`.
     pub(crate) const fn kind(&self) -> &'static str {
         self.kind
     }
@@ -235,7 +239,7 @@ impl Problem {
     }
 }
 
-/// Converts a wait in seconds to the value of `Retry-After`.
+/// Converts a wait in seconds to the value of the header `Retry-After`.
 fn retry_after_seconds(wait: u64) -> u32 {
     u32::try_from(wait).unwrap_or(u32::MAX)
 }
@@ -341,7 +345,8 @@ impl From<SyncError> for Problem {
             refused if refused.is_app_rejected() => {
                 let cause = ResponseCause::error("WHOOP rejects the client id or secret", &refused);
                 let mut problem = Self::unavailable("service-refused", message).with_cause(cause);
-                // A retry cannot succeed until the operator has resolved the cause.
+                // The response has no `Retry-After`, because a retry cannot succeed until the
+                // operator has resolved the cause.
                 problem.retry_after = None;
                 problem
             }

@@ -1,7 +1,7 @@
-//! Query parameters: only those in the route's description are accepted.
+//! Refuses query parameters that the description of a route does not contain.
 //!
-//! A parameter that is silently ignored would look as if it worked: `?dat=2025-01-20` would return
-//! today.
+//! If an unknown parameter were ignored, a misspelled one would seem to work: `?dat=2025-01-20`
+//! would return the data of today.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -10,12 +10,13 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 
 use crate::{openapi, parameters::shortened, problem::Problem};
 
-/// Minimum similarity of a suggested name; 1 means equal.
+/// Minimum similarity between an unknown parameter and the name that the error suggests instead; 1
+/// means equal.
 const MIN_SIMILARITY: f64 = 0.7;
 
 type ParameterNames = Vec<String>;
 
-/// Parameter names by route pattern and method, taken from the OpenAPI document.
+/// Names of the query parameters of each route pattern and method, taken from the OpenAPI document.
 static KNOWN_PARAMETERS: LazyLock<HashMap<(String, Method), ParameterNames>> =
     LazyLock::new(|| {
         let document = openapi::openapi_document();
@@ -49,7 +50,8 @@ fn query_parameter_names(operation: &Operation) -> ParameterNames {
 ///
 /// # Errors
 ///
-/// `unknown-parameter`, with the most similar parameter name of the route.
+/// Returns the problem `unknown-parameter`. It suggests the parameter of the route with the most
+/// similar name, or lists all parameters of the route.
 pub(crate) fn refuse_unknown_parameters(request: &HttpRequest) -> Result<(), Problem> {
     let query = request.query_string();
     if query.is_empty() {

@@ -1,7 +1,8 @@
-//! Id of a request, in its response and in the log.
+//! Id of a request. It is in the response header `X-Request-Id` and in the log lines of the
+//! request.
 //!
-//! A caller or proxy can send one in `X-Request-Id`. If it is missing, or is not 1 to 64 letters,
-//! digits, dots, underscores and hyphens, the service generates one.
+//! A caller or a proxy can send the id in `X-Request-Id`. The service generates an id if this
+//! header is missing, or is not 1 to 64 letters, digits, dots, underscores and hyphens.
 
 use actix_web::{
     Error, HttpMessage,
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Maximum length in characters of an id that a caller sends.
+/// Maximum length of an id that a caller sends, in characters.
 const MAX_LENGTH: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -45,7 +46,8 @@ fn is_acceptable_id(value: &HeaderValue) -> bool {
     (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(is_allowed)
 }
 
-/// Assigns the id before all other middleware runs.
+/// Middleware that assigns an id to each request before the request is logged, and that adds the id
+/// to the response.
 pub(crate) async fn assign_request_id<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

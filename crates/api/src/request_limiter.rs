@@ -1,4 +1,5 @@
-//! Rate limit per member, so that one app in a loop cannot overload the service.
+//! Rate limit for the requests of each member, so that one app that sends requests in a loop cannot
+//! overload the service.
 
 use std::{fmt, num::NonZeroU32, time::Duration};
 
@@ -7,11 +8,13 @@ use whoop_core::UserId;
 
 use crate::problem::Problem;
 
-/// Number of remembered members above which members without recent requests are removed.
+/// Number of members in the rate limiter above which members without recent requests are removed
+/// from it.
 const MAX_TRACKED_MEMBERS: usize = 100_000;
 
-/// Rate limiter with a quota for each member. Requests with a service key are not counted, because
-/// a service reads many members.
+/// Rate limiter with a separate limit for each member; `None` if there is no limit.
+///
+/// Requests with a service key are not counted, because a service reads the data of many members.
 pub(crate) struct RequestRateLimiter(Option<DefaultKeyedRateLimiter<UserId>>);
 
 impl fmt::Debug for RequestRateLimiter {
@@ -23,8 +26,8 @@ impl fmt::Debug for RequestRateLimiter {
 }
 
 impl RequestRateLimiter {
-    /// Returns a limiter for this number of requests per minute, which is also the maximum burst; 0
-    /// for no limit.
+    /// Returns a limiter that allows each member `requests` requests per minute, which may all be
+    /// sent at once. 0 means no limit.
     pub(crate) fn per_minute(requests: u32) -> Self {
         Self(NonZeroU32::new(requests).map(|max| RateLimiter::keyed(Quota::per_minute(max))))
     }
@@ -43,7 +46,7 @@ impl RequestRateLimiter {
     }
 }
 
-/// Converts a wait to whole seconds. It is rounded up, so that a retry after it is accepted.
+/// Converts a wait to whole seconds. The wait is rounded up, so that a retry after it is accepted.
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

@@ -4,19 +4,19 @@ use url::{Position, Url};
 
 use crate::problem::Problem;
 
-/// Addresses that a connect may return to.
+/// Addresses to which the browser may be redirected after connecting WHOOP (`return_to`).
 #[derive(Debug)]
 pub(crate) struct ReturnUrls {
     allowed: Vec<Url>,
-    /// Public address of this server, if it is set.
+    /// Public address of this server; `None` if `API_PUBLIC_URL` is not set.
     public_url: Option<Url>,
 }
 
-/// Base address for parsing a path of this server. It is never part of a result.
+/// Base address with which a path of this server is parsed as a URL. It is never part of a result.
 static PLACEHOLDER_URL: LazyLock<Url> =
     LazyLock::new(|| Url::parse("http://placeholder.invalid").expect("a literal URL parses"));
 
-/// Schemes with which a browser runs code or reads local files.
+/// Schemes of addresses with which a browser would run code or read local files.
 const FORBIDDEN_SCHEMES: [&str; 7] = [
     "about",
     "blob",
@@ -31,7 +31,7 @@ const FORBIDDEN_SCHEMES: [&str; 7] = [
 ///
 /// # Errors
 ///
-/// The reason with an example, if the address is not usable.
+/// Returns the reason with an example if the browser could not return to an app with this address.
 pub(crate) fn parse_return_url(text: &str) -> Result<Url, String> {
     let with_example = |reason: &str| {
         format!("{reason}; example: APP_RETURN_URLS=hos://whoop,https://app.example/")
@@ -60,11 +60,11 @@ impl ReturnUrls {
         }
     }
 
-    /// Returns the address if one of the allowed addresses is its prefix, or if it is a path of
-    /// this server.
+    /// Checks the address `return_to` of a caller, and returns it without its fragment.
     ///
-    /// The parts of the addresses are compared after parsing: as text, `https://app.example` is
-    /// also a prefix of `https://app.example.evil/`.
+    /// The address must be below one of the allowed addresses, or be a path of this server. The
+    /// addresses are compared part by part after parsing: as text, `https://app.example` is also a
+    /// prefix of `https://app.example.evil/`.
     pub(crate) fn check(&self, text: &str) -> Result<String, Problem> {
         let invalid = |reason: &str| Problem::invalid("return-to-not-allowed", "return_to", reason);
         let refused = || invalid("this address is not below any address in APP_RETURN_URLS");
@@ -73,8 +73,8 @@ impl ReturnUrls {
         }
         if text.starts_with('/') {
             let path = path_on_this_server(text).ok_or_else(refused)?;
-            // Without a public address the path is enough: the browser resolves it against the
-            // callback's address, to which WHOOP redirects the member first.
+            // If the public address is not set, the path is enough: the browser resolves the path
+            // against the address of the callback, to which WHOOP redirects the browser first.
             return Ok(match &self.public_url {
                 Some(public) => public.join(&path).map_err(|_| refused())?.into(),
                 None => path,
@@ -82,8 +82,9 @@ impl ReturnUrls {
         }
         let mut url = Url::parse(text)
             .map_err(|_| invalid("this is neither an absolute URL nor a path of this server"))?;
-        // A page may read credentials from its fragment. This one was chosen by the caller who
-        // began the connect, and not by the person in the browser.
+        // The fragment is removed, because a page may read credentials from it. The caller who
+        // began to connect WHOOP has chosen this fragment, and the person in the browser may be
+        // another one.
         url.set_fragment(None);
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused());
@@ -96,8 +97,8 @@ impl ReturnUrls {
     }
 }
 
-/// Returns path and query, or `None` if a browser would read another host in the text
-/// (`//evil.test`, `/\evil.test`).
+/// Returns the path and the query of `text`. Returns `None` if a browser would read the name of
+/// another host in it, as in `//evil.test` and `/\evil.test`.
 fn path_on_this_server(text: &str) -> Option<String> {
     let url = PLACEHOLDER_URL.join(text).ok()?;
     let is_on_this_server = url.origin() == PLACEHOLDER_URL.origin();
@@ -116,7 +117,8 @@ fn is_below(allowed: &Url, url: &Url) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns the address with one more query parameter.
+/// Returns the address with one more query parameter, and without a fragment. Returns `None` if the
+/// address cannot be parsed.
 pub(crate) fn with_parameter(return_to: &str, name: &str, value: &str) -> Option<String> {
     let is_path = return_to.starts_with('/');
     let mut url = if is_path {
@@ -124,7 +126,7 @@ pub(crate) fn with_parameter(return_to: &str, name: &str, value: &str) -> Option
     } else {
         Url::parse(return_to).ok()?
     };
-    // Addresses that an earlier version stored may have a fragment.
+    // An earlier version of this service stored addresses with a fragment.
     url.set_fragment(None);
     url.query_pairs_mut().append_pair(name, value);
     Some(if is_path {

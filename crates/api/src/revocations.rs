@@ -1,15 +1,15 @@
-//! Revokes permissions at WHOOP in the background: of members who disconnected, of connects that
-//! failed, and of connects that were not confirmed in time.
+//! Revokes permissions at WHOOP in the background: after a member has disconnected, and after
+//! connecting a member failed or was not confirmed in time.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use whoop_sync::{Engine, SyncContext};
 
-/// Interval between two checks for revocations that are due.
+/// Interval between two searches for permissions that have to be revoked.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Revokes permissions that are due, until the process stops.
+/// Revokes the permissions that are due, once a minute until the process stops.
 pub(crate) async fn run_revocations(engine: Engine, stop: CancellationToken) {
     let mut failed_before = false;
     loop {
@@ -22,7 +22,7 @@ pub(crate) async fn run_revocations(engine: Engine, stop: CancellationToken) {
         if let Err(error) = &revoked
             && !failed_before
         {
-            // Logged once per outage, not every minute.
+            // The error is logged once per outage, and not every minute.
             tracing::warn!(
                 error = error.error_chain(),
                 "due permissions could not be revoked"

@@ -1,18 +1,20 @@
-//! Scope that a service key needs, by method and path.
+//! Scopes that service keys need, by method and path of the route.
 //!
-//! One table contains the rules for all routes, so that no route can be forgotten: a route without
-//! a rule is closed to service keys. The OpenAPI description takes the scopes from here.
+//! One table contains the rules for all routes. A route without a rule cannot be used with a
+//! service key, so a forgotten rule gives no access. The OpenAPI description takes the scopes from
+//! the same table.
 
 use actix_web::{HttpRequest, http::Method};
 use whoop_storage::service_key::Scope;
 
 use crate::{access_problem, auth::KeyHolder, caller, problem::Problem};
 
-/// Rules in order: the first rule that matches the method and path applies.
+/// The scope for each method and path prefix. The first rule that matches a request applies; `None`
+/// as the method matches all methods.
 const RULES: [(Option<Method>, &str, Scope); 5] = [
     (None, "/api/v1/whoop/admin/", Scope::Operate),
     (Some(Method::POST), "/api/v1/whoop/sync/", Scope::Sync),
-    // Also matches the confirmation of a connect.
+    // This rule also matches the path `connect/{user_id}/confirm`.
     (Some(Method::POST), "/api/v1/whoop/connect/", Scope::Sync),
     (
         Some(Method::DELETE),
@@ -22,9 +24,10 @@ const RULES: [(Option<Method>, &str, Scope); 5] = [
     (Some(Method::GET), "/api/v1/whoop/", Scope::Read),
 ];
 
-/// Returns the scope that a route needs; `None` if no service key may use it.
+/// Returns the scope that a service key needs for a route, or `None` if no service key may use the
+/// route.
 pub(crate) fn scope_of_route(method: &Method, pattern: &str) -> Option<Scope> {
-    // A HEAD is a GET without a body in the response.
+    // HEAD needs the same scope as GET, because it is a GET without a body in the response.
     let method = match *method {
         Method::HEAD => &Method::GET,
         _ => method,
@@ -37,7 +40,7 @@ pub(crate) fn scope_of_route(method: &Method, pattern: &str) -> Option<Scope> {
         .map(|(_, _, scope)| *scope)
 }
 
-/// Refuses a service key that lacks the scope of the route.
+/// Refuses a service key that lacks the scope for the route of the request.
 pub(crate) fn require_route_scope(
     request: &HttpRequest,
     holder: &KeyHolder,
@@ -49,7 +52,7 @@ pub(crate) fn require_route_scope(
     require_scope(request, holder, scope)
 }
 
-/// Refuses a service key that lacks a scope.
+/// Refuses a service key that lacks `scope`, and stores this reason in the request for the metrics.
 pub(crate) fn require_scope(
     request: &HttpRequest,
     holder: &KeyHolder,

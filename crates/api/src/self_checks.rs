@@ -1,10 +1,11 @@
-//! Checks of this API process, in addition to those of `sync-worker doctor`.
+//! Checks of the API process itself, in addition to the checks of `sync-worker doctor`.
 
 use whoop_sync::doctor::{CheckState, DoctorCheck};
 
 use crate::{capacity::ConnectionCapacity, state::AppState};
 
-/// Returns the checks of this process.
+/// Returns the results of the checks of this process: its limit of open files, and its
+/// authentication settings.
 pub(crate) fn self_checks(state: &AppState) -> Vec<DoctorCheck> {
     let mut checks = vec![check_open_files(&state.capacity)];
     checks.extend(state.auth.doctor_checks());

@@ -6,7 +6,7 @@ use whoop_core::SystemClock;
 
 use crate::{ApiCli, Application, open_files};
 
-/// Runs the API: starts the log and serves until SIGTERM or SIGINT.
+/// Runs the API: starts the log, and serves requests until SIGTERM or SIGINT arrives.
 ///
 /// # Errors
 ///

@@ -2,7 +2,7 @@ use std::{io, net::SocketAddr};
 
 use whoop_sync::config::{ConfigError, SettingFaults};
 
-/// Reason that the API does not start.
+/// Error that prevents the API from starting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiStartError {

@@ -10,7 +10,7 @@ use crate::{
     request_limiter::RequestRateLimiter, return_to::ReturnUrls,
 };
 
-/// State that all routes share, created once per process.
+/// State that all routes share. It is created once per process.
 #[derive(Debug)]
 pub(crate) struct AppState {
     pub(crate) engine: Engine,
@@ -19,26 +19,28 @@ pub(crate) struct AppState {
     pub(crate) background: BackgroundTasks,
     pub(crate) metrics: ApiMetrics,
     pub(crate) export_permits: ExportPermits,
-    /// Members with a background sync that is queued or running.
+    /// Members who have a background sync that is queued or running.
     pub(crate) background_syncs: OnePerMember,
-    /// Wakes the task that processes webhook events.
+    /// Wakes the background task that processes webhook events.
     pub(crate) webhook_arrived: Arc<Notify>,
     pub(crate) request_limiter: RequestRateLimiter,
     pub(crate) audit: AuditQueue,
     pub(crate) key_uses: KeyUses,
-    /// Open event streams.
+    /// The open event streams of this process.
     pub(crate) event_hub: Arc<EventHub>,
     pub(crate) pages: WebPages,
     pub(crate) capacity: ConnectionCapacity,
-    /// Whether a connect takes effect only after the app has confirmed it.
+    /// Whether a member is connected only after the app has confirmed this (`CONNECT_CONFIRM`).
     pub(crate) confirms_connects: bool,
 }
 
 impl AppState {
-    /// Runs work with the engine in the background, to its end even if the caller disconnects.
+    /// Runs `work` with the engine as a background task, and returns its result. The work runs to
+    /// its end even if the caller disconnects.
     ///
-    /// Work that uses the engine's database must run here: a pooled connection belongs to the
-    /// runtime that opened it, and the workers' runtimes end before the work does.
+    /// Work that uses the engine's database connections must run here: a pooled connection belongs
+    /// to the runtime that opened it, and the runtimes of the server's workers may end before the
+    /// work.
     pub(crate) async fn run_on_engine<T, F>(
         &self,
         work: impl FnOnce(Engine) -> F,

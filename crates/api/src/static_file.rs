@@ -1,4 +1,4 @@
-//! A file that is embedded in this binary and compressed once.
+//! A file of a web page, which is embedded in this binary and compressed only once.
 
 use std::io::Write as _;
 
@@ -12,22 +12,23 @@ use sha2::{Digest, Sha256};
 
 use crate::json;
 
-/// Minimum size in bytes for compression: in smaller files a header costs more than compression
-/// saves.
+/// Minimum size in bytes of a file that is compressed. For a smaller file, the header of the
+/// compressed data costs more than compression saves.
 const MIN_COMPRESSED: usize = 500;
 
 #[derive(Debug)]
 pub(crate) struct StaticFile {
     content_type: String,
     bytes: Bytes,
-    /// `None` if compression does not make the file smaller.
+    /// Compressed content; `None` if compression does not make the file smaller.
     gzip: Option<Bytes>,
-    /// Beginning of the SHA-256 of the content.
+    /// Beginning of the SHA-256 digest of the content. It identifies the version of the file.
     pub(crate) tag: String,
 }
 
 impl StaticFile {
-    /// Compresses the content. The content type follows from the name.
+    /// Returns a file with this content, and compresses it. The content type follows from the
+    /// extension in `name`.
     pub(crate) fn new(name: &str, content: Vec<u8>) -> Self {
         let content_type = mime_guess::from_path(name).first_or_octet_stream();
         let is_text = content_type.type_() == mime_guess::mime::TEXT || name.ends_with(".svg");
@@ -44,8 +45,10 @@ impl StaticFile {
         }
     }
 
-    /// Returns the file, or 304 if the caller has this version already. A cache must revalidate the
-    /// file before each use, because another build may have another version.
+    /// Returns a response with the file, or 304 if the caller already has this version.
+    ///
+    /// A cache must revalidate the file before each use, because another build of the service may
+    /// have another version.
     pub(crate) fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let tag = EntityTag::new_weak(self.tag.clone());
         let is_known = json::matches_etag(request, &tag);
@@ -72,7 +75,7 @@ impl StaticFile {
     }
 }
 
-/// Returns a short digest of the parts, which changes with every byte.
+/// Returns a short digest of the parts. It changes if any byte of a part changes.
 pub(crate) fn content_tag<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! Limit on the time during which a caller does not read the bytes that were sent.
+//! Limit on the time during which a caller does not read the bytes that the API has sent.
 //!
 //! A caller who requests an export or a page of records and does not read the response would
 //! otherwise occupy the connection, and the memory of the response, without a limit.
@@ -7,13 +7,16 @@ use std::any::Any;
 
 use actix_web::rt::net::TcpStream;
 
-/// Maximum time in milliseconds that sent bytes may be unacknowledged, or unsent because the
-/// caller's window is full. It also ends an event stream after its reader has
-/// disconnected without closing it.
+/// Maximum time in milliseconds for which bytes may be sent without being acknowledged, or remain
+/// unsent because the caller's window is full.
+///
+/// This limit also ends an event stream after its reader has disconnected without closing the
+/// connection.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const MAX_UNREAD_MS: u32 = 75_000;
 
-/// Makes the kernel close the connection after that time, on systems that support it.
+/// Makes the kernel close the connection if its caller reads nothing for 75 seconds. Has no effect
+/// on systems that do not support this.
 pub(crate) fn limit_unread_time(connection: &dyn Any) {
     let Some(connection) = connection.downcast_ref::<TcpStream>() else {
         return;

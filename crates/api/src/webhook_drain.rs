@@ -1,4 +1,4 @@
-//! Processes WHOOP's webhook events in the background.
+//! Processes the events in the webhook inbox in the background.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,15 +7,17 @@ use tokio_util::sync::CancellationToken;
 use whoop_storage::StorageError;
 use whoop_sync::{Engine, SyncContext, SyncError};
 
-/// Time to wait for further events after one arrives, so that they are fetched together: WHOOP
-/// sends one event for a sleep and one for its recovery.
+/// Time to wait for further events after one has arrived, so that several events are processed
+/// together.
+///
+/// WHOOP sends one event for a sleep, and another one for the recovery of this sleep.
 const BATCH_DELAY: Duration = Duration::from_millis(250);
 
-/// Interval between two checks for events that other replicas did not process, or that are due for
-/// another attempt.
+/// Interval between two searches for events that another process has received but not processed,
+/// and for events that are due for another attempt.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Processes events until a stop is requested.
+/// Processes the events in the webhook inbox until a stop is requested.
 pub(crate) async fn run_webhook_drain(
     engine: Engine,
     webhook_arrived: Arc<Notify>,
@@ -34,11 +36,11 @@ pub(crate) async fn run_webhook_drain(
                 }
             }
             Err(error) => {
-                // Logged once per outage, not every few seconds.
+                // The error is logged once per outage, and not every few seconds.
                 if !failed_before {
                     match &error {
-                        // If all programs are started at the same time, the migration will follow
-                        // in a moment.
+                        // This is only a warning: if all programs are started at the same time, the
+                        // database will be migrated in a moment.
                         SyncError::Storage(StorageError::NotMigrated(_)) => tracing::warn!(
                             error = error.error_chain(),
                             "the database is not ready; requests are answered with 503"

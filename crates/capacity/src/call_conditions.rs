@@ -6,11 +6,12 @@ use rand_chacha::ChaCha8Rng;
 
 const HOUR_SECONDS: i64 = 60 * 60;
 
-/// Late refreshes, failing members and outages of WHOOP.
+/// Conditions of a simulation: slow token refreshes, members whose calls fail, and outages of
+/// WHOOP.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallConditions {
-    /// Time that a token refresh takes. The quota does not count refreshes, but the calls that need
-    /// the token start later.
+    /// Duration of a token refresh. The refresh does not count against the quota, but the calls
+    /// that need the new token start later.
     pub refresh_duration: TimeDelta,
     /// Share of the members for whom WHOOP answers every call with a 5xx, 0 to 1.
     pub failing_share: f64,
@@ -18,7 +19,7 @@ pub struct CallConditions {
 }
 
 impl CallConditions {
-    /// Conditions without failures or delays: WHOOP answers every call at once.
+    /// Returns conditions without failures and without delays by token refreshes.
     pub const fn ideal() -> Self {
         Self {
             refresh_duration: TimeDelta::zero(),
@@ -38,8 +39,10 @@ impl Default for CallConditions {
     }
 }
 
-/// Period in which WHOOP answers every call with a 5xx. Its token endpoint still answers, which is
-/// the more expensive case: without a token no call would be sent.
+/// Outage: a time span in which WHOOP answers every call with a 5xx.
+///
+/// WHOOP's token endpoint still answers during the outage. This is the case with more calls,
+/// because without a valid token no call would be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outage {
     /// Time from the beginning of the simulation to the beginning of the outage.
@@ -57,8 +60,10 @@ impl Outage {
         }
     }
 
-    /// Creates `per_month` outages of one hour per 30 days. The simulated days are divided into
-    /// equal parts; the seed decides the time of the outage in each part.
+    /// Creates `per_month` outages of one hour per 30 days.
+    ///
+    /// The simulated days are divided into equal parts with one outage each. The seed determines
+    /// the time of the outage within each part.
     pub fn spread_evenly(per_month: u32, days: u32, seed: u64) -> Vec<Self> {
         let count = i64::from(days) * i64::from(per_month) / 30;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -73,7 +78,8 @@ impl Outage {
             .collect()
     }
 
-    /// Returns the beginning and the end of the outage for a simulation that begins at `begins`.
+    /// Returns the beginning and the end of the outage in a simulation that begins at the time
+    /// `begins`.
     pub(crate) fn span(self, begins: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
         let from = begins + self.begins_after;
         (from, from + self.duration)

@@ -1,4 +1,4 @@
-//! Counters of a simulation.
+//! Counters of a simulation, from which the report is computed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{DataType, quota::PriorityClass};
@@ -6,10 +6,10 @@ use whoop_core::{DataType, quota::PriorityClass};
 #[derive(Debug, Default)]
 pub(super) struct SimulationCounters {
     calls: Vec<(DateTime<Utc>, PriorityClass, u32)>,
-    /// Pages after the first one of a list.
+    /// Number of pages that were read after the first page of a list.
     pub(super) second_pages: u64,
     pub(super) calls_by_id: u64,
-    /// Calls for members for whom every call fails.
+    /// Number of calls for members for whom WHOOP answers every call with a 5xx.
     pub(super) calls_of_failing_members: u64,
     pub(super) calls_during_outages: u64,
     pub(super) refreshes: u64,
@@ -21,32 +21,33 @@ pub(super) struct SimulationCounters {
     pub(super) selected_members: u64,
     pub(super) deferred_members: u64,
     pub(super) skipped_for_quota: u64,
-    /// Seconds by which the stored data is behind WHOOP at an app request, in the order of
-    /// [`DataType::ALL`].
+    /// Seconds by which the stored data was behind WHOOP at each app request, for each data type in
+    /// the order of [`DataType::ALL`].
     pub(super) lags: [Vec<i64>; 4],
-    /// Seconds behind WHOOP at an app request, for data types that were due but not read because
-    /// the quota is scarce.
+    /// Seconds by which the stored data was behind WHOOP at each app request, for data types that
+    /// were due but were not read because the quota was scarce.
     pub(super) skipped_read_lags: Vec<i64>,
-    /// Seconds since the last read of the least recently read data type, for members who did not
-    /// open the app.
+    /// Seconds since the last read of the least recently read data type, measured at each midnight
+    /// for each member who did not open the app in the 24 hours before.
     pub(super) inactive_ages: Vec<i64>,
     pub(super) max_inactive_age: i64,
     pub(super) launch: LaunchCounters,
 }
 
-/// Counters of a launch.
+/// Counters of a launch, in which many new members connect.
 #[derive(Debug, Default)]
 pub(super) struct LaunchCounters {
-    /// New members with a completed first sync.
+    /// Number of new members whose first sync is complete.
     pub(super) first_syncs: usize,
     pub(super) last_first_sync: Option<DateTime<Utc>>,
-    /// App requests of new members that waited for the first sync.
+    /// Number of app requests of new members that waited for the member's first sync.
     pub(super) shared_first_sync: u64,
-    /// App requests of other members before the last first sync of the launch ended.
+    /// Number of app requests of other members between the beginning of the launch and the end of
+    /// its last first sync.
     pub(super) app_requests: u64,
     pub(super) deferred_app_requests: u64,
     pub(super) longest_wait: TimeDelta,
-    /// App requests of all members after the last first sync of the launch ended.
+    /// Number of app requests of all members after the last first sync of the launch ended.
     pub(super) app_requests_afterwards: u64,
     pub(super) deferred_app_requests_afterwards: u64,
 }
@@ -57,7 +58,8 @@ impl LaunchCounters {
         self.last_first_sync = Some(now);
     }
 
-    /// Records the answer to an app request of a member who is not part of the launch.
+    /// Records that an app request of a member who is not part of the launch was answered after the
+    /// duration `time`.
     pub(super) fn record_answer(&mut self, time: TimeDelta, is_deferred: bool) {
         self.app_requests += 1;
         self.deferred_app_requests += u64::from(is_deferred);
@@ -82,13 +84,15 @@ impl SimulationCounters {
         self.max_inactive_age = self.max_inactive_age.max(age.num_seconds());
     }
 
-    /// Returns all calls, the oldest first.
+    /// Returns all calls, ordered by time.
     pub(super) fn calls(&self) -> &[(DateTime<Utc>, PriorityClass, u32)] {
         &self.calls
     }
 
-    /// Returns the maximum number of calls in any window of this length. Counts the calls
-    /// themselves, not the entries of the quota ledger.
+    /// Returns the maximum number of calls in any time window of this length.
+    ///
+    /// The calls themselves are counted, and not the entries of the quota ledger, so that an error
+    /// of the ledger is found.
     pub(super) fn max_calls_within(&self, length: TimeDelta) -> u32 {
         let calls = self.calls();
         let (mut max, mut sum, mut oldest) = (0, 0, calls.iter());

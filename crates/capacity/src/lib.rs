@@ -1,8 +1,8 @@
-//! Simulation of the WHOOP quota for a given number of members, in memory.
+//! Simulation of WHOOP's quota for a given number of members, in memory.
 //!
-//! Drives the planner and the quota ledger of `whoop-core` through days of generated members:
-//! times at which members wake, train and open the app, and at which WHOOP has new data. It
-//! generates no records.
+//! The simulation runs the planner and the quota ledger of `whoop-core` through several days of
+//! generated members. It generates the times at which members wake, train and open the app, and the
+//! times at which WHOOP has new data. It generates no records.
 
 mod call_conditions;
 mod counters;
@@ -29,11 +29,11 @@ use whoop_core::quota::QuotaLimits;
 /// Parameters of a simulation.
 #[derive(Debug, Clone)]
 pub struct SimulationParameters {
-    /// Midnight of the first day in UTC. Members are in UTC unless `day_variation` gives them other
-    /// offsets.
+    /// Beginning of the simulation: midnight of the first day in UTC. The members' local time is
+    /// UTC unless `day_variation` gives them other offsets.
     pub begins: DateTime<Utc>,
     pub users: usize,
-    /// Share of the members who open the app on a day, 0 to 1, on average.
+    /// Average share of the members who open the app on a day, 0 to 1.
     pub active_share: f64,
     pub days: u32,
     pub day_variation: DayVariation,
@@ -41,15 +41,18 @@ pub struct SimulationParameters {
     pub webhooks: Option<WebhookConditions>,
     pub seed: u64,
     pub limits: QuotaLimits,
-    /// Freshness interval: age after which an app request reads a day again.
+    /// Freshness interval: age of the stored data of a day after which an app request reads the day
+    /// again.
     pub freshness: TimeDelta,
     pub call_conditions: CallConditions,
-    /// Launch: new members in addition to `users`.
+    /// New members who connect during the simulation, in addition to `users`; `None` if there are
+    /// none.
     pub launch: Option<Launch>,
 }
 
 impl SimulationParameters {
-    /// Returns the generator of all members: first the `users`, then those of the launch.
+    /// Returns the generator of all members. The first members are the `users`, the others are the
+    /// new members of the launch.
     pub fn member_generator(&self) -> MemberGenerator {
         MemberGenerator {
             users: self.users + self.launch.map_or(0, |launch| launch.members),

@@ -7,42 +7,46 @@ use whoop_core::{DataType, plan::app_opens::AppOpenHistory};
 
 const HOUR_SECONDS: i64 = 60 * 60;
 
-/// Time until WHOOP scores a nap or a workout.
+/// Time after which WHOOP scores a nap or a workout: three minutes.
 const SCORE_DELAY: TimeDelta = TimeDelta::minutes(3);
 
-/// An event in a member's life that changes WHOOP's data or opens the app.
+/// Event in a member's life after which WHOOP's data has changed, or in which the member opens the
+/// app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberEvent {
-    /// WHOOP has last night's sleep, but not its score.
+    /// WHOOP has the sleep of last night, but has not scored it yet.
     SleepRecorded,
-    /// WHOOP has scored the sleep and the recovery.
+    /// WHOOP has scored the sleep and the recovery of last night.
     NightScored,
-    /// WHOOP has scored last night again.
+    /// WHOOP has scored last night a second time, with a different result.
     NightRescored,
-    /// WHOOP has a new nap, or the score of one.
+    /// WHOOP has a new nap, or has scored a nap.
     NapChanged,
-    /// WHOOP has a new workout, or the score of one.
+    /// WHOOP has a new workout, or has scored a workout.
     WorkoutChanged,
-    /// The member deletes a workout. The next list of workouts lacks it, so it is requested by its
-    /// id. This event also represents the other reasons for calls by id: old records with a pending
-    /// score, and changes of records that are older than one page.
+    /// The member deletes a workout. The next list of workouts does not contain it, so the service
+    /// requests the workout by its id.
+    ///
+    /// This event also represents all other reasons to request a record by its id: old records with
+    /// a pending score, and changes of records that are older than one page.
     WorkoutDeleted,
     /// The member opens the app.
     AppOpened,
 }
 
-/// Differences between the members' days. Shares are between 0 and 1.
+/// Probabilities by which the members' days differ from each other. Shares are between 0 and 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DayVariation {
-    /// Share of nights, naps and workouts that the strap uploads, or WHOOP scores, hours later.
+    /// Share of nights, naps and workouts that arrive late, because the strap uploads them or WHOOP
+    /// scores them some hours later.
     pub late_scores: f64,
-    /// Share of nights without a record, such as a night without the strap.
+    /// Share of nights without a record, for example because the member did not wear the strap.
     pub missed_nights: f64,
-    /// Share of days with a nap.
+    /// Share of days on which a member takes a nap.
     pub naps: f64,
-    /// Share of days on which one record has to be requested by its id.
+    /// Share of days on which one record of a member has to be requested by its id.
     pub deletions: f64,
-    /// UTC offsets of the members in hours, assigned cyclically.
+    /// UTC offsets in hours, which are assigned to the members in turn.
     pub utc_offsets: &'static [i64],
 }
 
@@ -63,7 +67,7 @@ impl Default for DayVariation {
 pub struct WebhookConditions {
     /// Share of the webhooks that never arrive, 0 to 1.
     pub lost_share: f64,
-    /// Maximum delay of a webhook: its transport and its time in the inbox.
+    /// Maximum delay of a webhook, including its transport and its time in the webhook inbox.
     pub max_delay: TimeDelta,
 }
 
@@ -76,16 +80,17 @@ impl Default for WebhookConditions {
     }
 }
 
-/// Habits of a member that are the same every day, within about half an hour.
+/// Habits of one member: times that are the same every day, within about half an hour.
 struct MemberHabits {
-    /// Time after midnight.
+    /// Time from local midnight to the moment at which the member wakes.
     wakes_at: TimeDelta,
     first_open_after: TimeDelta,
-    /// Time after midnight.
+    /// Time from local midnight to the second app open of a day.
     second_open_at: TimeDelta,
 }
 
-/// Times at which WHOOP has the sleep of a night, its score and a second score.
+/// Times at which WHOOP has the sleep of one night, its first score, and its second score if there
+/// is one.
 struct NightTimes {
     stored: DateTime<Utc>,
     scored: DateTime<Utc>,
@@ -93,8 +98,8 @@ struct NightTimes {
 }
 
 impl NightTimes {
-    /// Delays the upload of the night, or only its score, by some hours, but not beyond the end of
-    /// the day that begins at `midnight`.
+    /// Delays the upload of the night, or only its score, by some hours. No time moves beyond the
+    /// end of the day that begins at `midnight`.
     fn delay_upload_or_score(&mut self, midnight: DateTime<Utc>, rng: &mut ChaCha8Rng) {
         let late = TimeDelta::seconds(rng.random_range(4 * HOUR_SECONDS..14 * HOUR_SECONDS));
         if rng.random_bool(0.5) {
@@ -117,10 +122,11 @@ impl NightTimes {
     }
 }
 
-/// An event and its time.
+/// Time of an event, and the event.
 type TimedEvent = (DateTime<Utc>, MemberEvent);
 
-/// Returns the events of a record: one when WHOOP has it, and one when WHOOP has its score.
+/// Returns the two events of a record: at the time `at`, WHOOP has the record; at the time
+/// `at + after`, WHOOP has its score.
 fn with_score_event(at: DateTime<Utc>, after: TimeDelta, event: MemberEvent) -> [TimedEvent; 2] {
     [(at, event), (at + after, event)]
 }
@@ -132,10 +138,11 @@ pub struct ScheduledEvent {
     pub event: MemberEvent,
 }
 
-/// Generator of members and their events; the same seed gives the same members.
+/// Generator of members and their events. The same seed always gives the same members.
 ///
-/// Some members open the app nearly every day and others hardly ever. On average the active share
-/// opens it on a day: in the first hours after waking and again in the evening.
+/// Some members open the app nearly every day, and others hardly ever. On a day, a member opens the
+/// app either not at all or twice: in the first hours after waking, and again in the evening. On
+/// average, the active share of the members opens the app on a day.
 #[derive(Debug, Clone, Copy)]
 pub struct MemberGenerator {
     pub users: usize,
@@ -145,8 +152,8 @@ pub struct MemberGenerator {
 }
 
 impl MemberGenerator {
-    /// Returns the events of the members' local days that begin within 24 hours after `midnight`,
-    /// unordered.
+    /// Returns the events of all members' local days that begin in the 24 hours after `midnight`,
+    /// in any order.
     pub fn day_events(&self, midnight: DateTime<Utc>) -> Vec<ScheduledEvent> {
         let offsets = self.day_variation.utc_offsets.iter().cycle();
         let members = (0..self.users).zip(offsets);
@@ -163,7 +170,8 @@ impl MemberGenerator {
             .collect()
     }
 
-    /// Returns the events after `midnight` of the members' local days that began before it.
+    /// Returns the events at or after `midnight` that belong to local days that began before
+    /// `midnight`.
     pub fn carried_over_events(&self, midnight: DateTime<Utc>) -> Vec<ScheduledEvent> {
         let mut events = self.day_events(midnight - TimeDelta::days(1));
         events.retain(|scheduled| scheduled.at >= midnight);
@@ -172,7 +180,8 @@ impl MemberGenerator {
 
     fn member_day_events(&self, member: usize, midnight: DateTime<Utc>) -> Vec<TimedEvent> {
         let mut rng = self.rng_for(member, midnight);
-        // Drawn first, because `opens_app_on` draws this number and no other.
+        // This number has to be drawn first, because `opens_app_on` draws only this number from the
+        // same generator.
         let opens_app = rng.random::<f64>() < self.open_probability(member);
         let mut within = |from: i64, until: i64| TimeDelta::seconds(rng.random_range(from..until));
 
@@ -241,7 +250,7 @@ impl MemberGenerator {
         let mut rng = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(2));
         let mut within = |until: i64| TimeDelta::seconds(rng.random_range(0..until));
         MemberHabits {
-            // Between 5:00 and 9:00, mostly about 7:00.
+            // Members wake between 5:00 and 9:00, most of them at about 7:00.
             wakes_at: TimeDelta::hours(5)
                 + within(HOUR_SECONDS)
                 + within(HOUR_SECONDS)
@@ -251,7 +260,7 @@ impl MemberGenerator {
         }
     }
 
-    /// Returns the days on which a member opened the app in the four weeks before `midnight`.
+    /// Returns the days on which a member opened the app in the 28 days before `midnight`.
     pub fn app_opens_before(&self, member: usize, midnight: DateTime<Utc>) -> AppOpenHistory {
         (1..=28)
             .rev()
@@ -262,15 +271,15 @@ impl MemberGenerator {
             })
     }
 
-    /// Whether WHOOP answers all calls for a member with a 5xx. This is true for `share` of the
-    /// members.
+    /// Returns whether WHOOP answers all calls for a member with a 5xx. `share` is the share of the
+    /// members for whom this is the case, 0 to 1.
     pub fn always_fails(&self, member: usize, share: f64) -> bool {
         let mut rng = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(3));
         rng.random_bool(share)
     }
 
-    /// Returns the average number of records of a data type that a member has on a day. One member
-    /// in a hundred trains more than twice a day.
+    /// Returns the average number of records of a data type that a member has on a day. About one
+    /// member in a hundred trains more than twice a day.
     pub fn records_per_day(&self, member: usize, data_type: DataType) -> f64 {
         match data_type {
             DataType::Recovery | DataType::Cycle => 1.0,
@@ -286,20 +295,21 @@ impl MemberGenerator {
         self.rng_for(member, midnight).random::<f64>() < self.open_probability(member)
     }
 
-    /// Returns the probability that the member opens the app on a day. The mean over all members is
-    /// the active share.
+    /// Returns the probability that a member opens the app on a day. Its average over all members
+    /// is the active share.
     fn open_probability(&self, member: usize) -> f64 {
         let position: f64 = self.rng_for(member, DateTime::UNIX_EPOCH).random();
         position.powf(1.0 / self.active_share - 1.0)
     }
 
-    /// Returns the time between the last read of a member and the first simulated day.
+    /// Returns the time between the last read of a member's data and the beginning of the
+    /// simulation.
     pub fn initial_read_age(&self, member: usize) -> TimeDelta {
         let mut rng = self.rng_for(member, DateTime::UNIX_EPOCH + TimeDelta::days(1));
         TimeDelta::seconds(rng.random_range(0..10 * 24 * HOUR_SECONDS))
     }
 
-    /// Returns the time at which the webhook about an event arrives; `None` if it is lost.
+    /// Returns the time at which the webhook about an event arrives; `None` if the webhook is lost.
     pub fn webhook_arrival(
         &self,
         scheduled: &ScheduledEvent,

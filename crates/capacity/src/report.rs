@@ -1,4 +1,4 @@
-//! The result of a simulation and the goals that it has to meet.
+//! Report of a simulation, with the goals that the simulation has to meet.
 
 mod launch;
 mod outage;
@@ -12,14 +12,17 @@ use super::{SimulationParameters, counters::SimulationCounters};
 pub use launch::LaunchReport;
 pub use outage::OutageReport;
 
-/// Maximum lag behind WHOOP at an app request, if WHOOP sends webhooks for the data type.
+/// Goal: maximum time by which stored data is behind WHOOP at an app request, for data types for
+/// which WHOOP sends webhooks.
 const MAX_LAG_WITH_WEBHOOKS: TimeDelta = TimeDelta::minutes(5);
 
-/// Maximum lag behind WHOOP at an app request for the running cycle, about which WHOOP sends no
-/// webhooks, and for every data type if there are no webhooks at all.
+/// Goal: maximum time by which stored data is behind WHOOP at an app request, for data types for
+/// which WHOOP sends no webhooks.
+///
+/// These are the cycles, or all data types if the simulation has no webhooks.
 const MAX_LAG: TimeDelta = TimeDelta::minutes(15);
 
-/// The result of a simulation.
+/// Report of a simulation.
 #[derive(Debug, Clone, Serialize)]
 pub struct SimulationReport {
     pub users: usize,
@@ -35,63 +38,68 @@ pub struct SimulationReport {
     /// Maximum number of calls in any 24 hours.
     pub most_in_a_day: u32,
     pub by_day: Vec<DayCalls>,
-    /// Average number of calls in each hour of the day.
+    /// Average number of calls in each of the 24 hours of a day.
     pub by_hour: Vec<f64>,
     pub visits: u64,
-    /// App requests that were answered without a call to WHOOP.
+    /// Number of app requests that were answered without a call to WHOOP.
     pub visits_without_a_call: u64,
-    /// App requests that were deferred because the quota did not suffice.
+    /// Number of app requests whose sync was deferred because the quota did not suffice.
     pub visits_put_off: u64,
-    /// Members selected by scheduled runs.
+    /// Number of members that the scheduled runs selected, counted once per run.
     pub turns: u64,
-    /// Selected members with a sync that ended because the quota did not suffice.
+    /// Number of selected members, counted once per run, whose sync was not begun or not completed
+    /// because the quota did not suffice.
     pub turns_put_off: u64,
     /// Average number of members per run that were skipped because the quota did not suffice.
     pub left: u64,
-    /// Lag behind WHOOP at an app request, per data type.
+    /// Time by which the stored data was behind WHOOP at app requests, per data type.
     pub behind: Vec<TypeLag>,
-    /// Lag behind WHOOP at an app request, for reads that were skipped because the quota was
-    /// scarce: a night that has its score (WHOOP may have scored it again), or a recovery before
-    /// the sleep has its score.
+    /// Time by which the stored data was behind WHOOP at app requests, for reads that were skipped
+    /// because the quota was scarce.
+    ///
+    /// These are reads of a night that already has its score, which WHOOP may have scored again,
+    /// and reads of the recovery before the sleep has its score.
     pub settled: DurationPercentiles,
-    /// Time since the last read, for members who did not open the app.
+    /// Time since the last read of the least recently read data type, for members who did not open
+    /// the app.
     pub away: DurationPercentiles,
-    /// Pages after the first one of a list.
+    /// Number of pages that were read after the first page of a list.
     pub second_pages: u64,
-    /// Calls for single records by id.
+    /// Number of calls that requested a single record by its id.
     pub calls_by_id: u64,
-    /// Token refreshes; the quota does not count them.
+    /// Number of token refreshes. They do not count against the quota.
     pub refreshes: u64,
-    /// Calls for members for whom WHOOP answers every call with a 5xx.
+    /// Number of calls for members for whom WHOOP answers every call with a 5xx.
     pub calls_of_failing_members: u64,
-    /// App requests of these members. No goal includes them.
+    /// Number of app requests of members for whom every call fails. These app requests are not
+    /// included in the goals.
     pub visits_of_failing_members: u64,
-    /// Result of the outages; `None` if there was none.
+    /// Report about the outages of WHOOP; `None` if the simulation had none.
     pub outages: Option<OutageReport>,
     pub launch: Option<LaunchReport>,
     pub goals: Vec<GoalResult>,
-    /// Whether every goal was met.
+    /// Whether the simulation met every goal.
     pub held: bool,
 }
 
-/// Calls of one day.
+/// Number of calls on one day, by priority class.
 #[derive(Debug, Clone, Serialize)]
 pub struct DayCalls {
     pub day: usize,
-    /// Calls for app requests.
+    /// Number of calls for app requests.
     pub interactive: u64,
     pub webhook: u64,
     pub scheduled: u64,
-    /// Calls for inactive members, who do not use the app.
+    /// Number of calls for inactive members, who do not use the app.
     pub inactive: u64,
-    /// Calls for the backfill of history.
+    /// Number of calls that read history (backfill).
     pub backfill: u64,
     pub total: u64,
-    /// App requests that were deferred because the quota did not suffice.
+    /// Number of app requests whose sync was deferred because the quota did not suffice.
     pub visits_put_off: u64,
 }
 
-/// Lag of one data type behind WHOOP.
+/// Time by which the stored data of one data type was behind WHOOP at app requests, and the goal.
 #[derive(Debug, Clone, Serialize)]
 pub struct TypeLag {
     pub data_type: DataType,
@@ -100,7 +108,8 @@ pub struct TypeLag {
     pub spread: DurationPercentiles,
 }
 
-/// Median, 95th percentile and maximum of durations, in seconds.
+/// Number, median, 95th percentile and maximum of a list of durations. The durations are in
+/// seconds.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct DurationPercentiles {
     pub count: usize,
@@ -125,7 +134,7 @@ impl DurationPercentiles {
     }
 }
 
-/// A limit that the simulation has to meet, and the measured value.
+/// Result of one goal: a maximum value, the measured value, and whether the goal was met.
 #[derive(Debug, Clone, Serialize)]
 pub struct GoalResult {
     pub name: String,

@@ -1,4 +1,5 @@
-//! Discrete-event simulation of the service: handles all events of the simulated days in order.
+//! Discrete-event simulation of the service: handles all events of the simulated days in the order
+//! of their times.
 
 mod app_request;
 mod call;
@@ -28,22 +29,23 @@ use super::{
     counters::SimulationCounters, simulated_member::SimulatedMember,
 };
 
-/// Minimum remaining lifetime of an access token. A token with less is refreshed before a call.
+/// Minimum remaining lifetime of an access token: one minute. If less remains, the token is
+/// refreshed before a call is sent.
 const MIN_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(1);
 
 const TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
-/// Time after an outage in which app requests may still return data from before it: until the next
-/// probe succeeds and WHOOP has sent the webhooks of the outage.
+/// Time after an outage for which app requests may still return data from before the outage: two
+/// minutes. By then, a probe has succeeded, and WHOOP has sent the webhooks of the outage.
 const OUTAGE_AFTERMATH: TimeDelta = TimeDelta::minutes(2);
 
 struct Simulation<'a> {
     parameters: &'a SimulationParameters,
     member_generator: MemberGenerator,
-    /// The connected members.
+    /// All connected members. New members of a launch are added when they connect.
     members: Vec<SimulatedMember>,
     ledger: QuotaLedger,
-    /// Whether a call failed since the last success.
+    /// Whether a call has failed since the last call that WHOOP answered.
     has_failures: bool,
     /// Time of the latest successful read of any member.
     latest_read: DateTime<Utc>,
@@ -52,12 +54,12 @@ struct Simulation<'a> {
     queues: [CallQueue; PriorityClass::ALL.len()],
     runs: Vec<ActiveRun>,
     inbox: SimulatedInbox,
-    /// Beginning and end of each outage.
+    /// Beginning and end of each outage of WHOOP.
     outages: Vec<(DateTime<Utc>, DateTime<Utc>)>,
     counters: SimulationCounters,
 }
 
-/// Simulates all days and returns the report. The same parameters give the same report.
+/// Simulates all days and returns the report. Equal parameters always give equal reports.
 pub fn simulate(parameters: &SimulationParameters) -> SimulationReport {
     let mut simulation = Simulation::new(parameters);
     let begins = parameters.begins;
@@ -90,7 +92,7 @@ pub fn simulate(parameters: &SimulationParameters) -> SimulationReport {
     SimulationReport::of(parameters, simulation.counters)
 }
 
-/// Returns the state of a member at the beginning of the simulation.
+/// Creates the member with this index, in the member's state at the beginning of the simulation.
 fn initial_member(
     parameters: &SimulationParameters,
     generator: &MemberGenerator,
@@ -106,7 +108,8 @@ fn initial_member(
         .last
         .is_some_and(|last| begins - last <= TimeDelta::days(1));
     let mut member = if opened_yesterday {
-        // Yesterday's second app request read all changes up to then.
+        // The second app request of the day before the simulation read all changes that existed
+        // then.
         let at = begins - last_read_before.min(TimeDelta::hours(4));
         SimulatedMember::up_to_date(at, app_opens, all_open.map(|_| WebhookSignals::default()))
     } else {
@@ -125,7 +128,8 @@ impl<'a> Simulation<'a> {
         let members: Vec<SimulatedMember> = (0..parameters.users)
             .map(|member| initial_member(parameters, &generator, member))
             .collect();
-        // The expected calls of the priority classes, as the last run before midnight sets them.
+        // The ledger begins with the expected interactive calls that the last run before midnight
+        // would have set.
         let states: Vec<_> = members
             .iter()
             .map(|one| one.sync_state(begins, begins))
@@ -207,7 +211,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Applies a new or changed record of a member at WHOOP, and sends the webhooks about it.
+    /// Applies a member's event: WHOOP now has a new or changed record, and sends the webhooks
+    /// about it.
     fn apply_member_event(&mut self, now: DateTime<Utc>, scheduled: &ScheduledEvent) {
         let Some(member) = self.members.get_mut(scheduled.member) else {
             return;
@@ -217,7 +222,8 @@ impl<'a> Simulation<'a> {
         if let Some(arrives) =
             webhooks.and_then(|webhooks| self.member_generator.webhook_arrival(scheduled, webhooks))
         {
-            // WHOOP sends no webhooks during an outage; they follow after its end.
+            // WHOOP sends no webhooks during an outage. It sends them after the end of the outage,
+            // with the same delay.
             let arrives = match self.outage_at(arrives) {
                 Some((_, ends)) => ends + (arrives - now),
                 None => arrives,
@@ -230,7 +236,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Begins a task: its requests are sent once the member's access token is valid.
+    /// Begins a task. The requests of the task are sent as soon as the member's access token is
+    /// valid.
     fn begin_task(&mut self, now: DateTime<Utc>, task: SyncTask) {
         let Some(member) = self.members.get_mut(task.member) else {
             return;
@@ -245,7 +252,7 @@ impl<'a> Simulation<'a> {
         self.events.add(ready_at, SimulationEvent::TokenReady(id));
     }
 
-    /// Ends a task and begins the next step that its purpose requires.
+    /// Ends a task, and begins the step that follows for the purpose of the task.
     fn end_task(&mut self, now: DateTime<Utc>, id: TaskId) {
         let Some(task) = self.tasks.remove(id) else {
             return;
@@ -263,13 +270,14 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Returns the beginning and end of the outage at a moment, if there is one.
+    /// Returns the beginning and the end of the outage during which the time `now` lies; `None` if
+    /// there is none.
     fn outage_at(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let mut outages = self.outages.iter().copied();
         outages.find(|(begins, ends)| (*begins..*ends).contains(&now))
     }
 
-    /// Whether an outage affects the data that an app request at this moment gets.
+    /// Returns whether an outage affects the data that an app request at the time `now` returns.
     fn is_affected_by_outage(&self, now: DateTime<Utc>) -> bool {
         self.outage_at(now).is_some() || self.outage_at(now - OUTAGE_AFTERMATH).is_some()
     }

@@ -1,4 +1,4 @@
-//! A simulated member: the stored data, and the changes at WHOOP that are not stored yet.
+//! Simulated member: the data that is stored, and the changes at WHOOP that were not read yet.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use whoop_core::{
@@ -14,7 +14,7 @@ use whoop_core::{
 
 use super::MemberEvent;
 
-/// Maximum pause before a failing data type is read again.
+/// Maximum pause before a data type whose reads fail is read again: 7 days.
 const LONGEST_BACKOFF: TimeDelta = TimeDelta::days(7);
 
 #[derive(Debug, Clone)]
@@ -22,18 +22,18 @@ pub(super) struct SimulatedMember {
     pub(super) coverage: [Coverage; 4],
     pub(super) app_opens: AppOpenHistory,
     pub(super) signals: Option<WebhookSignals>,
-    /// Time at which the access token expires.
+    /// Time at which the member's access token expires.
     pub(super) token_expires_at: DateTime<Utc>,
     /// Whether WHOOP answers every call for this member with a 5xx.
     pub(super) always_fails: bool,
-    /// Start of the history that is still to be read; `None` if the history is complete.
+    /// Start of the history that the backfill has to read; `None` if the whole history is stored.
     pub(super) backfill_from: Option<DateTime<Utc>>,
     failures: [Option<ReadFailures>; 4],
-    /// Time of the oldest change at WHOOP that was not read, per data type.
+    /// Time of the oldest change at WHOOP that was not read yet, per data type.
     unread_since: [Option<DateTime<Utc>>; 4],
-    /// Times of the changes at WHOOP since the last read, per data type.
+    /// Times of all changes at WHOOP since the last read, per data type.
     changes: [Vec<DateTime<Utc>>; 4],
-    /// Time of the latest webhook, per data type.
+    /// Time at which the latest webhook arrived, per data type.
     signal_at: [Option<DateTime<Utc>>; 4],
     /// Number of workouts that were deleted at WHOOP and are still stored.
     deleted_workouts: u32,
@@ -42,7 +42,7 @@ pub(super) struct SimulatedMember {
     recovery_read: Option<NaiveDate>,
 }
 
-/// Failures of a data type since its last successful read.
+/// Failed reads of a data type since its last successful read.
 #[derive(Debug, Clone, Copy)]
 struct ReadFailures {
     since: DateTime<Utc>,
@@ -50,9 +50,11 @@ struct ReadFailures {
 }
 
 impl ReadFailures {
-    /// Whether the data type is in its backoff pause, by the rule of
-    /// `whoop_storage::member_states`. `latest_read` is the time of the latest successful read of
-    /// any member.
+    /// Returns whether the data type is not read now because of a pause after failed reads
+    /// (backoff).
+    ///
+    /// The rule is the same as in `whoop_storage::member_states`. `latest_read` is the time of the
+    /// latest successful read of any member.
     fn is_backing_off(self, now: DateTime<Utc>, latest_read: DateTime<Utc>) -> bool {
         let pause = (self.last_attempt_at - self.since) / 2;
         self.since < latest_read && now < self.last_attempt_at + pause.min(LONGEST_BACKOFF)
@@ -60,7 +62,8 @@ impl ReadFailures {
 }
 
 impl SimulatedMember {
-    /// Creates a member with a completely stored history, last read at `last`.
+    /// Creates a member with a completely stored history that was last read at the time
+    /// `last_read`.
     pub(super) fn new(
         last_read: DateTime<Utc>,
         app_opens: AppOpenHistory,
@@ -93,7 +96,7 @@ impl SimulatedMember {
         }
     }
 
-    /// Creates a member without changes at WHOOP since the last read.
+    /// Creates a member whose data has not changed at WHOOP since the last read.
     pub(super) fn up_to_date(
         last_read: DateTime<Utc>,
         app_opens: AppOpenHistory,
@@ -105,7 +108,8 @@ impl SimulatedMember {
         }
     }
 
-    /// Creates a member who connects at `now`, with a history to be read from `history_from` on.
+    /// Creates a member who connects at the time `now`. The backfill has to read the member's
+    /// history from the time `history_from` on.
     pub(super) fn connecting(
         now: DateTime<Utc>,
         history_from: DateTime<Utc>,
@@ -119,7 +123,7 @@ impl SimulatedMember {
         }
     }
 
-    /// Makes every call for this member fail. The failures began at the last read.
+    /// Makes every call for this member fail. Each data type counts as failing since its last read.
     pub(super) fn set_always_failing(&mut self, last_attempt_at: DateTime<Utc>) {
         self.always_fails = true;
         for (failure, one) in self.failures.iter_mut().zip(&self.coverage) {
@@ -131,8 +135,8 @@ impl SimulatedMember {
         }
     }
 
-    /// Returns the member's state as the planner sees it. `latest_read` is the time of the latest
-    /// successful read of any member.
+    /// Returns the state of the member from which the planner selects members for a run.
+    /// `latest_read` is the time of the latest successful read of any member.
     pub(super) fn sync_state(
         &self,
         now: DateTime<Utc>,
@@ -158,7 +162,8 @@ impl SimulatedMember {
         }
     }
 
-    /// Applies a change at WHOOP. Returns the data types for which WHOOP sends a webhook.
+    /// Records that the member's data changes at WHOOP. Returns the data types for which WHOOP
+    /// sends a webhook.
     pub(super) fn apply_event(
         &mut self,
         event: MemberEvent,
@@ -172,8 +177,8 @@ impl SimulatedMember {
             MemberEvent::WorkoutChanged | MemberEvent::WorkoutDeleted => &[DataType::Workout],
             MemberEvent::AppOpened => &[],
         };
-        // WHOOP also announces the recovery with a pending score, but there is no change to read
-        // yet.
+        // WHOOP sends a webhook about the recovery as well, but the recovery has no score yet, so
+        // there is no change to read.
         let changed: &[DataType] = match event {
             MemberEvent::SleepRecorded => &[DataType::Sleep],
             _ => announced,
@@ -193,7 +198,7 @@ impl SimulatedMember {
         announced
     }
 
-    /// Opens the signal of a data type when a webhook about it arrives.
+    /// Opens the signal of a data type, because a webhook about the data type arrives.
     pub(super) fn receive_webhook(&mut self, data_type: DataType, now: DateTime<Utc>) {
         if let Some(signals) = &mut self.signals {
             signals.open(data_type);
@@ -205,8 +210,8 @@ impl SimulatedMember {
         }
     }
 
-    /// Returns the latest change that a read of a data type shows now, if WHOOP has not announced
-    /// it.
+    /// Returns the latest change that a read of a data type shows now and that WHOOP did not
+    /// announce; `None` if there is no such change.
     pub(super) fn unannounced_change(
         &self,
         data_type: DataType,
@@ -221,9 +226,10 @@ impl SimulatedMember {
         is_unannounced(change, one.last_sync_at, signal_at, now).then_some(change)
     }
 
-    /// Opens the signals of the data types that were last read before `read_before`, if a webhook
-    /// of the member arrived within [`SILENCE_TRUSTED_FOR`]; see
-    /// `whoop_storage::table::webhook_signal::open_read_before`.
+    /// Opens the signals of the data types that were last read before `read_before`.
+    ///
+    /// Does nothing if no webhook of the member arrived within [`SILENCE_TRUSTED_FOR`]. The rule is
+    /// the same as in `whoop_storage::table::webhook_signal::open_read_before`.
     pub(super) fn reopen_signals(&mut self, read_before: DateTime<Utc>, now: DateTime<Utc>) {
         let arrived_lately = |at: &DateTime<Utc>| now - *at < SILENCE_TRUSTED_FOR;
         if !self.signal_at.iter().flatten().any(arrived_lately) {
@@ -240,8 +246,10 @@ impl SimulatedMember {
         }
     }
 
-    /// Stores a window up to the present that was read to its end. Returns the number of stored
-    /// records that the list lacked; they are requested by their ids.
+    /// Records that a window up to the present was read to its end and stored.
+    ///
+    /// Returns the number of stored records that WHOOP's list did not contain. The service requests
+    /// these records by their ids.
     pub(super) fn store_window(&mut self, read_request: &ReadRequest, now: DateTime<Utc>) -> u32 {
         self.extend_coverage(read_request, now);
         let unread = self.unread_since.iter_mut().zip(&mut self.changes);
@@ -264,11 +272,12 @@ impl SimulatedMember {
         }
     }
 
-    /// Adds a page of a list to the coverage of its data type.
+    /// Adds a page of a list to the coverage of the data type, which is the time span that was read
+    /// completely.
     pub(super) fn extend_coverage(&mut self, read_request: &ReadRequest, now: DateTime<Utc>) {
         for one in &mut self.coverage {
             if one.data_type == read_request.data_type {
-                // The oldest record of a full page is older than the window.
+                // The oldest record of a full page is older than the start of the window.
                 let oldest = read_request
                     .window
                     .must_reach
@@ -283,7 +292,7 @@ impl SimulatedMember {
         }
     }
 
-    /// Records a failed read.
+    /// Records that a read of a data type failed.
     pub(super) fn read_failed(&mut self, data_type: DataType, now: DateTime<Utc>) {
         for (failure, one) in self.failures.iter_mut().zip(DataType::ALL) {
             if one == data_type {
@@ -296,7 +305,8 @@ impl SimulatedMember {
         }
     }
 
-    /// Returns the time since which the reads of a data type have been failing.
+    /// Returns the time since which the reads of a data type have been failing; `None` if the last
+    /// read succeeded.
     pub(super) fn failing_since(&self, data_type: DataType) -> Option<DateTime<Utc>> {
         let mut failures = self.failures.iter().zip(DataType::ALL);
         let (failure, _) = failures.find(|(_, one)| *one == data_type)?;
@@ -307,12 +317,12 @@ impl SimulatedMember {
         self.coverage.iter().find(|one| one.data_type == data_type)
     }
 
-    /// Whether all data types were read since the member connected.
+    /// Returns whether all data types were read at least once since the member connected.
     pub(super) fn was_ever_read(&self) -> bool {
         self.coverage.iter().all(|one| one.last_sync_at.is_some())
     }
 
-    /// Whether a webhook announced a change of the data type that was not read yet.
+    /// Returns whether a webhook announced a change of the data type that was not read yet.
     pub(super) fn has_signal(&self, data_type: DataType, now: DateTime<Utc>) -> bool {
         use whoop_core::plan::webhook_signals::Signal;
         self.signals
@@ -337,13 +347,13 @@ impl SimulatedMember {
         }
     }
 
-    /// Returns the time by which the stored data of a data type is behind WHOOP's.
+    /// Returns the duration by which the stored data of a data type is behind WHOOP's data.
     pub(super) fn data_lag(&self, data_type: DataType, now: DateTime<Utc>) -> TimeDelta {
         let mut types = self.coverage.iter().zip(self.unread_since);
         let Some((coverage, unread)) = types.find(|(one, _)| one.data_type == data_type) else {
             return TimeDelta::zero();
         };
-        // The running cycle changes continuously.
+        // The running cycle changes continuously, so its stored data is as old as the last read.
         let since = match data_type {
             DataType::Cycle => coverage.last_sync_at,
             _ => unread,
@@ -353,7 +363,7 @@ impl SimulatedMember {
         })
     }
 
-    /// Returns the time since the last read of the least recently read data type.
+    /// Returns the time since the last read of the data type that was read longest ago.
     pub(super) fn oldest_read_age(&self, now: DateTime<Utc>) -> TimeDelta {
         let oldest = self
             .coverage

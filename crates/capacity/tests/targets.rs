@@ -1,5 +1,7 @@
-//! Capacity targets of the design and limits of the quota, tested with slow refreshes, failing
-//! members, an outage and calls by id.
+//! Tests of the capacity targets of the design and of WHOOP's limits.
+//!
+//! The simulations have slow token refreshes, members whose calls fail, an outage, and requests by
+//! id.
 
 use chrono::TimeDelta;
 use whoop_capacity::{
@@ -22,8 +24,9 @@ fn parameters(users: usize, active_share: f64, days: u32, seed: u64) -> Simulati
         limits: QuotaLimits::default(),
         freshness: TimeDelta::minutes(15),
         call_conditions: CallConditions {
-            // An outage at the hour of most first app requests moves more calls into 24 hours than
-            // the quota allows: see docs/decisions.md.
+            // The outage is not in the morning. An outage in the hours with most of the first app
+            // requests of a day moves more calls into 24 hours than the quota allows: see
+            // docs/decisions.md.
             outages: vec![Outage::one_hour(2, 18)],
             ..CallConditions::default()
         },
@@ -84,7 +87,8 @@ fn targets_are_met_when_1600_new_members_connect_within_an_hour() {
 
             assert!(report.held, "seed {seed}: {launch:?} {:?}", report.goals);
             assert_eq!(launch.members_read, 1_600);
-            // 8,000 calls take 80 minutes at 100 calls per minute.
+            // Reading 1,600 members takes 8,000 calls, which need 80 minutes at 100 calls per
+            // minute.
             assert!(launch.last_member_read_after_seconds > 80 * 60);
             assert!(launch.visits_of_others > 0);
             assert_eq!(launch.visits_of_others_put_off, 0);
@@ -124,7 +128,7 @@ fn a_launch_that_exceeds_the_day_quota_misses_the_targets_but_not_the_limits() {
 
 #[test]
 fn an_outage_costs_less_than_100_calls_per_hour_at_any_time_of_day() {
-    // Many app requests, and many members in each run.
+    // The first configuration has many app requests; the second has many members in each run.
     for (users, active_share) in [(1_600, 1.0), (600, 0.25)] {
         for hour in [7, 8, 18, 20] {
             let report = simulate(&SimulationParameters {
@@ -155,7 +159,7 @@ fn a_slow_token_endpoint_delays_app_requests_and_costs_no_calls() {
                 per_minute: 1_000_000,
                 per_day: 1_000_000,
             },
-            // The report has the longest wait of an app request during a launch.
+            // The report contains the longest wait of an app request only if there is a launch.
             launch: Some(Launch::second_evening(30, TimeDelta::minutes(30))),
             ..parameters(200, 1.0, 3, 1)
         })

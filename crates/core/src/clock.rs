@@ -4,14 +4,17 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
 /// Source of the current time.
 ///
-/// The caller passes it in, so that a test can set any time, such as 23:59 before a clock change.
+/// Every component gets its clock from its caller, so that a test can set any time, for example one
+/// minute before a change to daylight saving time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// Returns the current time, truncated to microseconds: PostgreSQL stores no more digits, and a
-    /// value must be the same after it was stored and read.
+    /// Returns the current time, truncated to microseconds.
+    ///
+    /// PostgreSQL stores times with a precision of microseconds. The truncation ensures that a time
+    /// is unchanged after it was stored and read back.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The system clock.
+/// Clock that returns the time of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -27,7 +30,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that changes its time only when it is set; for tests and simulations.
+/// Clock for tests and simulations. Its time changes only when the caller sets or advances it.
 #[derive(Debug, Clone)]
 pub struct FixedClock(Arc<Mutex<DateTime<Utc>>>);
 
@@ -36,7 +39,7 @@ impl FixedClock {
         Self(Arc::new(Mutex::new(now)))
     }
 
-    /// Sets the time of this clock and all its clones.
+    /// Sets the time of this clock and of all its clones, because clones share one time.
     pub fn set(&self, now: DateTime<Utc>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }

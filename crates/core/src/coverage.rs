@@ -1,49 +1,64 @@
-//! Coverage: the time span of each data type that was read completely, and the rules for proving
-//! it.
+//! Coverage: the time span of each data type that was read completely, and the evidence that is
+//! required for it.
 //!
-//! A list that ends, an empty page and a 404 in place of a page mean that WHOOP showed nothing
-//! older. They are no proof, because WHOOP sometimes answers like this for a moment although the
-//! records exist. Three things are proof:
+//! WHOOP's list ends with a page without a following page, with an empty page, or with status 404
+//! instead of a page. None of these answers proves that no older records exist, because WHOOP
+//! sometimes sends such an answer for a short time although older records exist. The service
+//! accepts only this evidence:
 //!
-//! - **of a span**: a page that shows a record older than the span. WHOOP lists records without
-//!   gaps, so everything between that record and the window's end was on the pages;
-//! - **of the beginning of history**: the same end of the list, seen again at least
-//!   [`CONFIRM_AFTER`] later. Until then it is a [`ListEnd`], and the span is not covered;
-//! - **of a deletion**: see `sync`, which requests the record by its id.
+//! - **A time span was read completely** if a page contains a record that is older than the span.
+//!   WHOOP lists records without gaps, so the pages contain every record between this older record
+//!   and the end of the window.
+//! - **A record is the first of the member's history** if WHOOP's list ended at the same record in
+//!   two reads that are at least [`CONFIRM_AFTER`] apart. After the first of these reads, the end
+//!   of the list is stored as a [`ListEnd`], and the time before the record does not count as
+//!   covered.
+//! - **A record was deleted** only after WHOOP was asked for it by its id; see the crate `sync`.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 
 use crate::{DataType, plan::LOOK_BACK};
 
-/// Minimum time after which the same end of a list confirms the beginning of history. It is less
-/// than 24 hours, so that the run of the next day can confirm it although it starts at another
-/// minute.
+/// Minimum time between two reads whose lists ended at the same record, before this record counts
+/// as the beginning of the member's history.
+///
+/// The time is 20 hours and not 24, so that the scheduled run of the next day can confirm the end
+/// of the list even if it starts some minutes earlier than the run of the day before.
 pub const CONFIRM_AFTER: TimeDelta = TimeDelta::hours(20);
 
-/// Maximum difference between the clocks of two machines. A time farther in the future was written
-/// by a wrong clock and proves nothing.
+/// Maximum difference between the clocks of two machines.
+///
+/// A stored time that lies farther in the future was written by a process with a wrong clock. Such
+/// a time is ignored.
 pub const CLOCK_SKEW_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// The covered time span of one data type of a member.
+/// Coverage of one data type of one member: the time span that was read completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     pub data_type: DataType,
     /// End of the latest window up to the present that was read and stored completely.
     pub last_sync_at: Option<DateTime<Utc>>,
-    /// Start of the coverage: every record of WHOOP between here and `covered_until` is stored.
+    /// Start of the coverage. Every record that WHOOP has between `covered_from` and
+    /// `covered_until` is stored.
     pub covered_from: Option<DateTime<Utc>>,
-    /// End of the coverage, as of `last_sync_at`.
+    /// End of the coverage. Later records were not read yet.
     pub covered_until: Option<DateTime<Utc>>,
-    /// An older covered span. After a long absence of the member the backfill reads the gap between
-    /// this span and `covered_from`.
+    /// Older time span that was also read completely, separated from `covered_from` by a gap.
+    ///
+    /// A gap arises when a member was away for a long time. The backfill reads the gap and then
+    /// joins the two spans.
     pub earlier: Option<CoveredSpan>,
-    /// Whether the history begins at `covered_from`: WHOOP's list ended there on two days.
+    /// Whether `covered_from` is the beginning of the member's history.
+    ///
+    /// This is known after WHOOP's list ended at the same record in two reads that are at least
+    /// [`CONFIRM_AFTER`] apart.
     pub whole_history: bool,
-    /// End of WHOOP's list that was seen once and not confirmed yet.
+    /// End of WHOOP's list, if only one read has shown it so far and a second read has to confirm
+    /// it.
     pub list_end: Option<ListEnd>,
 }
 
-/// A time span of which every record is stored.
+/// Time span for which all of WHOOP's records are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CoveredSpan {
     pub from: DateTime<Utc>,
@@ -55,9 +70,12 @@ impl CoveredSpan {
         self.from <= from && until <= self.until
     }
 
-    /// Returns the part of a coverage that is kept behind a gap. WHOOP scores and edits records
-    /// after they were read, so the last [`LOOK_BACK`] of the coverage is read again together with
-    /// the gap.
+    /// Returns the part of the span from `from` to `until` that still counts as covered if a gap
+    /// follows it.
+    ///
+    /// WHOOP scores and edits records after they were read. The last [`LOOK_BACK`] of the span
+    /// therefore no longer counts as covered, and the backfill reads this part again together with
+    /// the gap. Returns `None` if nothing remains.
     fn behind_gap(from: DateTime<Utc>, until: DateTime<Utc>) -> Option<Self> {
         let until = until - LOOK_BACK;
         (from < until).then_some(Self { from, until })
@@ -71,38 +89,40 @@ impl CoveredSpan {
     }
 }
 
-/// The end of WHOOP's list as it was seen.
+/// End of WHOOP's list: a read found no record that is older than `oldest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListEnd {
-    /// The oldest record on the list; `None` if it was empty.
+    /// Time of the oldest record on the list; `None` if the list was empty.
     pub oldest: Option<DateTime<Utc>>,
-    /// Time at which the list was first seen to end there.
+    /// Time of the first read in which the list ended at this record.
     pub seen_at: DateTime<Utc>,
 }
 
 impl ListEnd {
-    /// Whether the end was seen in the past. A later time was written by a process with a clock
-    /// that was ahead, and is ignored.
+    /// Returns whether `seen_at` is in the past.
+    ///
+    /// A `seen_at` in the future was written by a process with a wrong clock. Such an end of the
+    /// list is ignored.
     fn is_past(&self, now: DateTime<Utc>) -> bool {
         self.seen_at <= now
     }
 }
 
-/// The result of reading a window completely.
+/// Result of reading all pages of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowRead {
-    /// The end of the window.
+    /// End of the window: the pages contain only records that began before this time.
     pub until: DateTime<Utc>,
-    /// The oldest record on the pages; `None` if they were empty.
+    /// Time of the oldest record on the pages; `None` if the pages were empty.
     pub oldest: Option<DateTime<Utc>>,
-    /// Whether WHOOP named no further page.
+    /// Whether the last page had no following page, so that WHOOP's list contained nothing older.
     pub list_ended: bool,
-    /// Time of the read.
+    /// Time at which the pages were read.
     pub read_at: DateTime<Utc>,
 }
 
 impl Coverage {
-    /// Returns the coverage of a data type that was never read.
+    /// Returns the coverage of a data type that was never read: no time span is covered.
     pub const fn empty(data_type: DataType) -> Self {
         Self {
             data_type,
@@ -115,7 +135,10 @@ impl Coverage {
         }
     }
 
-    /// Returns this coverage with an older span. Joins the two if nothing between them is unread.
+    /// Returns a copy of this coverage in which `earlier` is the older covered span.
+    ///
+    /// If no unread gap lies between the two spans, they are joined and the result has no older
+    /// span.
     #[must_use]
     pub fn with_earlier(self, earlier: Option<CoveredSpan>) -> Self {
         let Some((covered_from, span)) = self.covered_from.zip(earlier) else {
@@ -135,7 +158,7 @@ impl Coverage {
         }
     }
 
-    /// Whether every record of the span is proven to be stored.
+    /// Returns whether it is proven that every record between `from` and `until` is stored.
     pub fn contains(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let (Some(covered_from), Some(covered_until)) = (self.covered_from, self.covered_until)
         else {
@@ -145,39 +168,48 @@ impl Coverage {
         is_in_coverage || self.earlier.is_some_and(|span| span.contains(from, until))
     }
 
-    /// Whether every record of the span that WHOOP has shown is stored. In contrast to
-    /// [`Self::contains`], an end of the list that was seen only once is accepted.
+    /// Returns whether every record that WHOOP's lists contained between `from` and `until` is
+    /// stored.
+    ///
+    /// Unlike [`Self::contains`], this function already accepts an end of the list that was seen
+    /// only once as the beginning of the member's history.
     pub fn was_listed(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> bool {
         let claimed = Self {
-            // While a gap is being filled, an end of the list proves nothing about the time behind
-            // the gap.
+            // While the backfill fills a gap, the older span shows that records exist before the
+            // gap. An end of the list is then no evidence that the time before `covered_from` is
+            // empty.
             whole_history: self.whole_history || self.list_end.is_some() && self.earlier.is_none(),
             ..self.clone()
         };
         claimed.contains(from, until)
     }
 
-    /// Returns the time of the last read up to the present, unless it lies in the future.
+    /// Returns the time of the last complete read up to the present (`last_sync_at`).
+    ///
+    /// Returns `None` if there was no read, or if the stored time lies in the future because of a
+    /// wrong clock.
     pub fn last_read_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.last_sync_at
             .filter(|last| *last <= now + CLOCK_SKEW_TOLERANCE)
     }
 
-    /// Whether the data type was read up to the present within the last `interval`.
+    /// Returns whether the last complete read up to the present is less than `interval` ago.
     pub fn was_read_within(&self, interval: TimeDelta, now: DateTime<Utc>) -> bool {
         self.last_read_at(now)
             .is_some_and(|last| now - last < interval)
     }
 
-    /// Whether the end of WHOOP's list was seen so recently that another read could not confirm it
-    /// yet.
+    /// Returns whether an end of WHOOP's list was first seen less than [`CONFIRM_AFTER`] ago.
+    ///
+    /// Until that time has passed, another read cannot confirm the end of the list.
     pub fn has_recent_list_end(&self, now: DateTime<Utc>) -> bool {
         self.list_end
             .filter(|end| end.is_past(now))
             .is_some_and(|end| now < end.seen_at + CONFIRM_AFTER)
     }
 
-    /// Whether any process has read the data type up to the present since `before`.
+    /// Returns whether any process has completed a read up to the present after `before` was
+    /// recorded.
     pub fn was_read_since(&self, before: &LastReads) -> bool {
         let mut known = DataType::ALL.into_iter().zip(before);
         known
@@ -185,20 +217,22 @@ impl Coverage {
             .is_some_and(|(_, before)| self.last_sync_at > *before)
     }
 
-    /// Returns the coverage after a window was read completely.
+    /// Returns the coverage of the data type after the window `read` was read completely.
     #[must_use]
     pub fn with_read(&self, read: WindowRead) -> Self {
         let from = read
             .oldest
             .map_or(read.until, |oldest| oldest.min(read.until));
-        // A record before the beginning of the history disproves it.
+        // A record that is older than the supposed beginning of the history disproves that
+        // beginning.
         let mut whole_history =
             self.whole_history && self.covered_from.is_none_or(|known| known <= from);
         let meets_coverage =
             whole_history || self.covered_from.is_none_or(|known| read.until >= known);
         if !meets_coverage {
-            // The time between the window and the coverage was not read. So the end of the list
-            // proves nothing about it, and the window is not recorded.
+            // The time between the end of this window and the start of the coverage was not read.
+            // An end of the list behind this gap is no proof that the gap is empty. The window is
+            // therefore not recorded.
             return Self {
                 whole_history,
                 ..self.clone()
@@ -215,7 +249,7 @@ impl Coverage {
                 seen_at,
             });
         } else if list_end.is_some_and(|end| end.oldest.is_none_or(|oldest| from < oldest)) {
-            // WHOOP shows a record that is older than the known end of the list.
+            // The window contains a record that is older than the known end of the list.
             list_end = None;
         }
         let is_read_between = read.list_ended && whole_history;
@@ -225,7 +259,8 @@ impl Coverage {
                 (known_from.min(from), known_until.max(read.until))
             }
             (Some(known_from), Some(known_until)) => {
-                // The time between the coverage and the window was not read.
+                // The time between the end of the coverage and the start of this window was not
+                // read.
                 if !read.list_ended {
                     whole_history = false;
                     list_end = None;
@@ -250,10 +285,13 @@ impl Coverage {
     }
 }
 
-/// Time of the last read up to the present of each data type, in the order of [`DataType::ALL`].
+/// Time of the last complete read up to the present for each data type, in the order of
+/// [`DataType::ALL`]; `None` if there was no such read.
 pub type LastReads = [Option<DateTime<Utc>>; 4];
 
-/// Returns the last reads; `None` for each data type without an entry in `coverage`.
+/// Returns the time of the last complete read up to the present for each data type.
+///
+/// The time is `None` for a data type that has no entry in `coverage` or was never read.
 pub fn last_reads(coverage: &[Coverage]) -> LastReads {
     DataType::ALL.map(|data_type| {
         let mut known = coverage.iter().filter(|entry| entry.data_type == data_type);
@@ -261,10 +299,11 @@ pub fn last_reads(coverage: &[Coverage]) -> LastReads {
     })
 }
 
-/// Returns the start and the end of a date at an offset from UTC, in seconds east.
+/// Returns the start and the end of a local date. `offset_seconds` is the offset from UTC in
+/// seconds, positive to the east.
 ///
-/// The span is always 24 hours long: WHOOP gives offsets and not time zones, so the offset does not
-/// change within a date.
+/// The span is always 24 hours long: WHOOP's records contain offsets and not time zones, so the
+/// offset does not change within a date.
 pub fn span_of_date(date: NaiveDate, offset_seconds: i32) -> (DateTime<Utc>, DateTime<Utc>) {
     let midnight =
         date.and_time(NaiveTime::MIN).and_utc() - TimeDelta::seconds(i64::from(offset_seconds));
@@ -282,7 +321,8 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::hours(hour)
     }
 
-    /// The result of reading a page that shows a record at `oldest` and names a next page.
+    /// Creates the result of reading a page that contains a record at hour `oldest` and has a
+    /// following page.
     fn page(oldest: i64, until: i64) -> WindowRead {
         WindowRead {
             until: at(until),
@@ -292,7 +332,7 @@ mod tests {
         }
     }
 
-    /// The result of reading the last page of a list at hour `read_at`.
+    /// Creates the result of reading the last page of a list at hour `read_at`.
     fn last_page(oldest: Option<i64>, until: i64, read_at: i64) -> WindowRead {
         WindowRead {
             until: at(until),
@@ -411,7 +451,8 @@ mod tests {
         assert!(on_demand.contains(at(100), at(120)));
     }
 
-    /// Example: a member who never trains. Every run of the day finds the same empty list.
+    /// Example: a member who never trains, so that every run of the day reads the same empty list
+    /// of workouts.
     #[test]
     fn an_empty_list_that_is_read_several_times_a_day_is_confirmed_a_day_later() {
         let mut known = Coverage::empty(DataType::Workout);
@@ -425,8 +466,8 @@ mod tests {
         assert!(next_day.contains(at(-90_000), at(32)));
     }
 
-    /// Example: an app asks for a member's first days before the backfill has read the time after
-    /// them.
+    /// Example: an app asks for a member's first days before the backfill has read the time between
+    /// those days and the coverage.
     #[test]
     fn an_end_of_the_list_behind_a_gap_is_not_the_start_of_history() {
         let recent = covered(700, 720);
@@ -477,7 +518,8 @@ mod tests {
 
         assert!(after_absence.contains(at(5_000), at(5_100)));
         assert!(after_absence.contains(at(0), at(496)));
-        // WHOOP may have changed the records of these three weeks after they were read.
+        // WHOOP may have changed the records of the last three weeks before the absence after they
+        // were read.
         assert!(!after_absence.contains(at(496), at(497)));
         assert!(!after_absence.contains(at(400), at(5_050)));
         let with_list_end = Coverage {
@@ -523,7 +565,9 @@ mod tests {
         assert!(!after_absence.whole_history && !after_absence.contains(at(0), at(50)));
         assert!(after_absence.contains(at(100), at(496)));
 
-        // Only workouts are this rare. The list shows that there was no record in between.
+        // A member can be without a record for that long only in the list of workouts. WHOOP's list
+        // contains the workout at hour 100 and none after it, so the time in between is covered,
+        // too.
         let list_ended = complete.with_read(last_page(Some(100), 5_100, 5_100));
         assert!(list_ended.contains(at(0), at(5_100)));
     }
@@ -546,13 +590,13 @@ mod tests {
         assert_eq!(forgotten, Coverage::empty(DataType::Sleep));
     }
 
-    /// Hour of the member's first record.
+    /// Hour at which the member's first record in the model begins.
     const FIRST: i64 = 400;
 
     /// Maximum hour that any step of the model can reach.
     const LAST: i64 = 12_000;
 
-    /// A coverage and the hours that were really read.
+    /// Model of a data type: its coverage, and for each hour whether the hour was really read.
     struct CoverageModel {
         now: i64,
         coverage: Coverage,
@@ -568,8 +612,10 @@ mod tests {
             }
         }
 
-        /// Reads the hours from `from` to `until`. If the list ends, the hours before the first
-        /// record count as read, too.
+        /// Reads the hours from `from` to `until`.
+        ///
+        /// If the read reaches the first record, WHOOP's list contains nothing older, and all
+        /// earlier hours count as read.
         fn read(&mut self, from: i64, until: DateTime<Utc>) {
             let until_hour = (until - at(0)).num_hours();
             let from = from.min(until_hour);
@@ -606,7 +652,8 @@ mod tests {
             }
         }
 
-        /// Returns an hour that the coverage contains although it was not read.
+        /// Returns an hour that the coverage contains although the hour was not read; `None` if
+        /// there is none.
         fn find_unread_covered_hour(&self) -> Option<i64> {
             (0..self.now).find(|hour| {
                 self.coverage.contains(at(*hour), at(hour + 1))
@@ -634,8 +681,8 @@ mod tests {
     }
 
     proptest! {
-        /// Law 3: for any reads in any order, the coverage never contains an unread hour, and the
-        /// backfill closes every gap.
+        /// Part of law 3 (late changes arrive): for any reads in any order, the coverage never
+        /// contains an unread hour, and the backfill closes every gap.
         #[test]
         fn an_unread_hour_is_never_covered(steps in steps()) {
             let mut model = CoverageModel::new();

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// Data type: one of the four kinds of records that WHOOP lists page by page.
 ///
-/// - `recovery`: recovery of a cycle, from its night
-/// - `sleep`: main sleep or nap
-/// - `workout`: workout
+/// - `recovery`: the recovery of a cycle, which WHOOP scores from the night of the cycle
+/// - `sleep`: a main sleep or a nap
+/// - `workout`: a workout
 /// - `cycle`: WHOOP's day, from the beginning of one night to the beginning of the next
 #[derive(
     Debug,
@@ -30,10 +30,10 @@ pub enum DataType {
 }
 
 impl DataType {
-    /// All data types, in the order of the API contract.
+    /// All four data types, in the order that the API contract defines.
     pub const ALL: [Self; 4] = [Self::Recovery, Self::Sleep, Self::Workout, Self::Cycle];
 
-    /// Returns the name of the data type in tables, routes and command-line options.
+    /// Returns the name of the data type that tables, routes and command-line options use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recovery => "recovery",
@@ -43,7 +43,8 @@ impl DataType {
         }
     }
 
-    /// Returns the OAuth scope that a member has to grant for the data type.
+    /// Returns the OAuth scope that a member has to grant before the service can read the data
+    /// type.
     pub const fn scope(self) -> &'static str {
         match self {
             Self::Recovery => "read:recovery",
@@ -53,7 +54,9 @@ impl DataType {
         }
     }
 
-    /// Returns the data types that a space-separated list of scopes does not allow.
+    /// Returns the data types that cannot be read with the granted scopes.
+    ///
+    /// `scopes` is a list of OAuth scopes, separated by spaces.
     pub fn not_granted(scopes: &str) -> Vec<Self> {
         let is_missing =
             |data_type: &Self| !scopes.split(' ').any(|scope| scope == data_type.scope());
@@ -67,7 +70,8 @@ impl fmt::Display for DataType {
     }
 }
 
-/// Error: a word is not the name of a data type.
+/// Error: a text is not the name of a data type. Contains at most the first 40 characters of the
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a data type; use recovery, sleep, workout or cycle")]
 pub struct UnknownDataType(pub String);

@@ -1,13 +1,21 @@
-//! Assignment of local dates: the date of each cycle, recovery and main sleep, and the cycle that a
-//! date shows.
+//! Assignment of local dates: determines the date of each cycle, recovery and main sleep, and the
+//! cycle that is displayed for each date.
 //!
-//! A cycle, its recovery and its main sleeps are one group. The date of a group is the date of the
-//! main sleep that the recovery names, else of the longest main sleep, else of the cycle's middle.
-//! If two closed cycles with a main sleep claim one date, the later one moves to the next date,
-//! provided that more than half of it lies there and no other group claims that date. Each date
-//! shows one cycle: one with a scored recovery before one with an unscored recovery before one
-//! without a recovery; then the cycle with the longest sleep; then the one that starts later. The
-//! other groups of the date are in `others`.
+//! A cycle, its recovery and its main sleeps form one group, and all records of a group get the
+//! same date. The date of a group is determined in this order:
+//!
+//! 1. the date of the main sleep that the recovery names;
+//! 2. otherwise the date of the longest main sleep of the group;
+//! 3. otherwise the date of the middle of the cycle.
+//!
+//! If two closed cycles with a main sleep claim the same date, the later cycle moves to the next
+//! date, provided that more than half of the cycle lies on the next date and that no other group
+//! claims the next date.
+//!
+//! One cycle is displayed for each date. A cycle with a scored recovery has precedence over a cycle
+//! with an unscored recovery, and that has precedence over a cycle without a recovery. Among
+//! equals, the cycle with the longest sleep has precedence, then the cycle that starts later. The
+//! records of the other groups of the date are listed in `others`.
 //!
 //! The result depends only on the set of records, not on the order in which they arrive.
 
@@ -21,12 +29,13 @@ use crate::{
     record::{Cycle, Recovery, Sleep},
 };
 
-/// Maximum length of a running cycle. WHOOP closes a cycle after 24 hours without the strap, and
-/// few cycles last longer than two days. An older cycle without an end has ended, but the end was
-/// not read.
+/// Maximum length of a running cycle: 48 hours.
+///
+/// WHOOP closes a cycle after 24 hours without the strap, and few cycles last longer than two days.
+/// If an older cycle has no end, it has ended at WHOOP, but its end was not read yet.
 const LONGEST_CYCLE: TimeDelta = TimeDelta::hours(48);
 
-/// The fields of a sleep that decide its date and the date of its cycle.
+/// Fields of a sleep that determine its date and the date of its cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SleepTimes {
     pub id: SleepId,
@@ -35,7 +44,7 @@ pub struct SleepTimes {
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub nap: bool,
-    /// Time asleep, or the time from start to end if the sleep has no score.
+    /// Time asleep. If the sleep has no score, the time from its start to its end.
     pub ranking_duration: TimeDelta,
 }
 
@@ -63,12 +72,12 @@ impl From<&Sleep> for SleepTimes {
     }
 }
 
-/// The fields of a cycle that decide its date.
+/// Fields of a cycle that determine its date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CycleTimes {
     pub id: CycleId,
     pub start: DateTime<Utc>,
-    /// `None` if the cycle is still running.
+    /// End of the cycle; `None` if the cycle is still running.
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
 }
@@ -84,7 +93,9 @@ impl CycleTimes {
         local_date::of_sleepless_cycle(self.start, self.end, self.timezone_offset.as_deref())
     }
 
-    /// Whether more than half of the cycle lies on a date, at the cycle's own offset.
+    /// Returns whether more than half of the cycle lies on `date`, at the cycle's own UTC offset.
+    ///
+    /// Returns `false` for a running cycle.
     fn lies_mostly_on(&self, date: NaiveDate) -> bool {
         let Some(end) = self.end else { return false };
         let offset = self.timezone_offset.as_deref().and_then(offset::parse);
@@ -109,7 +120,7 @@ impl From<&Cycle> for CycleTimes {
     }
 }
 
-/// The fields of a recovery that decide its date.
+/// Fields of a recovery that determine its date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveryLinks {
     pub cycle_id: CycleId,
@@ -129,28 +140,33 @@ impl From<&Recovery> for RecoveryLinks {
     }
 }
 
-/// Records of one member, each once. Dates may be wrong if records of neighbouring dates are
-/// missing.
+/// Records of one member for which the local dates are determined. No record is contained twice.
+///
+/// The input has to include the records of the neighbouring dates; without them, dates may be
+/// wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DateAssignmentInput {
     pub cycles: Vec<CycleTimes>,
     pub recoveries: Vec<RecoveryLinks>,
-    /// Sleeps; naps are ignored.
+    /// Main sleeps. The list may also contain naps, which are ignored.
     pub sleeps: Vec<SleepTimes>,
 }
 
-/// The date of a record, and whether the date shows it.
+/// Local date of a record, and whether the record belongs to the cycle that is displayed for the
+/// date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DateAssignment {
-    /// The date of the day that contains the record. A main sleep may end on another date.
+    /// Date of the day that contains the record. The end of a main sleep may lie on another date.
     pub local_date: NaiveDate,
-    /// Whether the date shows another cycle, so that this record is in `others`.
+    /// Whether another cycle is displayed for the date, so that this record is listed in `others`.
     pub in_others: bool,
-    /// The UTC offset that was used to determine the date: the main sleep's, if there is one.
+    /// UTC offset that was used to determine the date. It is the offset of the main sleep if there
+    /// is one.
     pub timezone_offset: Option<String>,
 }
 
-/// The dates of all cycles, recoveries and main sleeps.
+/// Local dates of all cycles, recoveries and main sleeps of the input. Recoveries are identified by
+/// the id of their cycle.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DateAssignments {
     pub cycles: BTreeMap<CycleId, DateAssignment>,
@@ -158,26 +174,28 @@ pub struct DateAssignments {
     pub sleeps: BTreeMap<SleepId, DateAssignment>,
 }
 
-/// Identifies a group: a cycle, or a main sleep without a known cycle.
+/// Key of a group: the id of a cycle, or the id of a main sleep for which no cycle is known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum GroupKey {
     Cycle(CycleId),
     Sleep(SleepId),
 }
 
-/// A cycle with its recovery and its main sleeps.
+/// Group of records with the same date: a cycle, its recovery and its main sleeps.
 #[derive(Debug, Clone, Default)]
 struct CycleGroup<'a> {
     cycle: Option<&'a CycleTimes>,
     recovery: Option<&'a RecoveryLinks>,
     sleeps: Vec<&'a SleepTimes>,
-    /// The main sleep that decides the date of the group. A recovery may name a sleep of another
-    /// cycle.
+    /// Main sleep that determines the date of the group.
+    ///
+    /// This can be a sleep of another cycle, because a recovery may name a sleep of another cycle.
     dating_sleep: Option<&'a SleepTimes>,
 }
 
 impl CycleGroup<'_> {
-    /// Returns the date that the group claims, and the offset that was used to determine it.
+    /// Returns the date that the group claims, and the UTC offset that was used to determine this
+    /// date.
     fn claimed_date(&self) -> Option<(NaiveDate, Option<&str>)> {
         if let Some(night) = self.dating_sleep {
             return Some((night.local_date(), night.timezone_offset.as_deref()));
@@ -185,9 +203,10 @@ impl CycleGroup<'_> {
         if let Some(cycle) = self.cycle {
             return Some((cycle.local_date(), cycle.timezone_offset.as_deref()));
         }
-        // The recovery arrived before its sleep and its cycle. Its creation time gives a
-        // provisional date until one of them arrives: WHOOP creates a recovery at upload, at most
-        // some hours after waking.
+        // The recovery arrived before its sleep and its cycle. The time at which WHOOP created the
+        // recovery gives a provisional date until the sleep or the cycle arrives. WHOOP creates a
+        // recovery when the strap uploads its data, usually at most some hours after the member
+        // wakes.
         let recovery = self.recovery?;
         Some((date_at(recovery.created_at, None), None))
     }
@@ -197,7 +216,8 @@ impl CycleGroup<'_> {
         cycle.or(self.dating_sleep.map(|night| night.start))
     }
 
-    /// Returns the sort key of groups on one date: the date shows the group with the greatest key.
+    /// Returns the sort key of the group. Among all groups of a date, the group with the greatest
+    /// key is displayed.
     fn precedence(&self) -> (u8, Option<TimeDelta>, Option<DateTime<Utc>>) {
         let by_recovery = match self.recovery {
             Some(recovery) if recovery.is_scored => 2,
@@ -209,7 +229,7 @@ impl CycleGroup<'_> {
     }
 }
 
-/// Assigns a local date to each record.
+/// Determines the local date of each cycle, recovery and main sleep of the input.
 pub fn assign_dates(input: &DateAssignmentInput) -> DateAssignments {
     let groups = group_records(input);
     let claims: BTreeMap<&GroupKey, (NaiveDate, Option<&str>)> = groups
@@ -296,8 +316,10 @@ fn group_records(input: &DateAssignmentInput) -> BTreeMap<GroupKey, CycleGroup<'
     groups
 }
 
-/// Returns the cycle of a main sleep: the cycle that the sleep names, else the cycle with a
-/// recovery that names the sleep, else the cycle in which the sleep began.
+/// Returns the cycle to which a main sleep belongs; `None` if no cycle is known.
+///
+/// This is the cycle that the sleep names, otherwise the cycle with a recovery that names the
+/// sleep, otherwise the cycle during which the sleep began.
 fn find_cycle(sleep: &SleepTimes, input: &DateAssignmentInput) -> Option<CycleId> {
     if sleep.cycle_id.is_some() {
         return sleep.cycle_id;
@@ -316,9 +338,10 @@ fn find_cycle(sleep: &SleepTimes, input: &DateAssignmentInput) -> Option<CycleId
         })
 }
 
-/// Returns the groups that move to the next date. If two closed cycles with a main sleep claim one
-/// date, the later one moves if most of it lies on the next date and no other group claims that
-/// date.
+/// Returns the groups that move from the date that they claim to the next date.
+///
+/// If two closed cycles with a main sleep claim the same date, the later cycle moves, provided that
+/// more than half of the cycle lies on the next date and that no other group claims the next date.
 fn groups_moved_to_next_date<'a>(
     groups: &BTreeMap<GroupKey, CycleGroup<'_>>,
     claims: &BTreeMap<&'a GroupKey, (NaiveDate, Option<&str>)>,

@@ -1,5 +1,7 @@
-//! Differences between the stored records and WHOOP's, found by storing WHOOP's and comparing the
-//! rows before and after.
+//! Differences between the stored records and WHOOP's records.
+//!
+//! The differences are found by storing WHOOP's records and comparing each row before and after
+//! this.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -7,31 +9,34 @@ use serde_json::{Map, Value};
 
 use crate::DataType;
 
-/// A stored row: column values by name, without the columns that only this service sets.
+/// Stored row of a record: the values by column name, without the columns that WHOOP does not send
+/// and this service sets itself.
 pub type ColumnValues = Map<String, Value>;
 
-/// The row of a record before and after WHOOP's records were stored; `None` if there is no row.
+/// Row of a record before and after WHOOP's records were stored; `None` if the row did not exist.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RowChange {
     pub before: Option<ColumnValues>,
     pub after: Option<ColumnValues>,
 }
 
-/// A record with a stored version that differed from WHOOP's.
+/// Record that was stored differently from WHOOP's version, was not stored, or no longer exists at
+/// WHOOP.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RecordDifference {
     pub data_type: DataType,
     pub record_id: String,
-    /// Date of the day that shows the record, or showed it before.
+    /// Date of the day that contains the record, or contained it before the record was removed.
     pub local_date: Option<NaiveDate>,
     pub cause: DifferenceCause,
-    /// Whether WHOOP's version is stored now; `false` in a dry run.
+    /// Whether the difference was removed by storing WHOOP's version; `false` in a dry run.
     pub healed: bool,
-    /// Columns that differ, if the record was stored before and still is.
+    /// Columns with different values. Empty if the record was not stored before, or is not stored
+    /// any more.
     pub fields: Vec<FieldDifference>,
 }
 
-/// A column that differs.
+/// Column that has different values before and after WHOOP's version was stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FieldDifference {
     pub name: String,
@@ -39,7 +44,7 @@ pub struct FieldDifference {
     pub after: Value,
 }
 
-/// The cause of a difference; see [`DifferenceCause::description`].
+/// Cause of a difference; see [`DifferenceCause::description`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceCause {
@@ -61,7 +66,7 @@ impl DifferenceCause {
         }
     }
 
-    /// Returns an explanation for the operator.
+    /// Returns an explanation of the cause for the operator.
     pub const fn description(self) -> &'static str {
         match self {
             Self::Missing => "WHOOP has the record and it was not stored",
@@ -76,8 +81,10 @@ impl DifferenceCause {
 }
 
 impl RowChange {
-    /// Merges a later change of the same record. If the earlier change was rolled back, as in a dry
-    /// run, the columns of both changes count.
+    /// Merges a later change of the same record into this change.
+    ///
+    /// If the earlier change was rolled back, as in a dry run, the merged change contains the
+    /// changed columns of both.
     pub fn merge(&mut self, later: Self) {
         match (&mut self.after, later.before, later.after) {
             (Some(row), Some(before), Some(after)) => {
@@ -90,7 +97,10 @@ impl RowChange {
         }
     }
 
-    /// Returns the difference that this change removed, if any column differs.
+    /// Returns the difference between the row before and after the change; `None` if no column
+    /// differs.
+    ///
+    /// `healed` is `false` in a dry run, in which the change was rolled back.
     pub fn difference(
         &self,
         data_type: DataType,
@@ -129,8 +139,10 @@ impl RowChange {
     }
 }
 
-/// Whether a column contains the date of a record or is derived from it. A recovery has the offset
-/// of its night.
+/// Returns whether a column contains the date of a record or is derived from the date.
+///
+/// The UTC offset of a recovery is such a column, because the offset is copied from the recovery's
+/// night.
 fn depends_on_date(data_type: DataType, column: &str) -> bool {
     match column {
         "local_date" | "night_date" | "in_others" => true,
@@ -154,7 +166,7 @@ fn updated_at(row: &ColumnValues) -> Option<DateTime<Utc>> {
     row.get("updated_at")?.as_str()?.parse().ok()
 }
 
-/// Returns the date of the day that shows a row.
+/// Returns the date of the day that contains the record of a row.
 fn shown_date(row: &ColumnValues) -> Option<NaiveDate> {
     let dates = ["night_date", "local_date"].into_iter();
     dates
@@ -168,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    /// Creates a row of a version that WHOOP made at this hour.
+    /// Creates the row of a record that WHOOP last changed at this hour.
     fn row(hour: u32, columns: &Value) -> Option<ColumnValues> {
         let mut row = json!({"updated_at": format!("2026-10-20T{hour:02}:00:00+00:00"), "local_date": "2026-10-20"});
         let row = row.as_object_mut().unwrap();

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 /// The app's id of a member: a Supabase UUID or any other text.
 ///
-/// It has 1 to 128 characters and no control characters. It is the first column of every primary
-/// key, so every stored record has one.
+/// The id has 1 to 128 characters and contains no control characters. Every stored record has a
+/// user id, because it is the first column of every primary key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);
 
-/// Reason why a text is not a valid user id.
+/// Reason for which a text is rejected as a user id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUserId {
     #[error("a user id must not be empty")]
@@ -48,7 +48,8 @@ impl TryFrom<String> for UserId {
         if length > Self::MAX_CHARS {
             return Err(InvalidUserId::TooLong(length));
         }
-        // PostgreSQL cannot store NUL, and a line break would split a log line.
+        // PostgreSQL cannot store NUL characters, and a line break would split a log entry into two
+        // lines.
         if text.chars().any(char::is_control) {
             return Err(InvalidUserId::ControlCharacter);
         }
@@ -68,7 +69,7 @@ impl fmt::Display for UserId {
     }
 }
 
-/// WHOOP's numeric id of a cycle, a 64-bit integer.
+/// WHOOP's numeric id of a cycle, a signed 64-bit integer.
 #[derive(
     Debug,
     Clone,
@@ -109,11 +110,11 @@ macro_rules! uuid_text {
 }
 
 uuid_text! {
-    /// WHOOP's UUID of a sleep or nap, kept exactly as sent.
+    /// WHOOP's UUID of a sleep or nap. The text is stored exactly as WHOOP sent it.
     SleepId
 }
 uuid_text! {
-    /// WHOOP's UUID of a workout, kept exactly as sent.
+    /// WHOOP's UUID of a workout. The text is stored exactly as WHOOP sent it.
     WorkoutId
 }
 

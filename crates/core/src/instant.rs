@@ -1,13 +1,14 @@
-//! Serialization of instants in WHOOP's format: UTC with three decimals.
+//! Serialization of points in time (instants) in WHOOP's format: UTC with three decimals.
 //!
-//! chrono's default format drops the decimals of a whole second, so a record would be written in
-//! another form than WHOOP sent it. Use with `#[serde(with = "instant")]`.
+//! Use this module with `#[serde(with = "instant")]`. chrono's default format omits the decimals if
+//! the time is a whole second, so the text would differ from the text that WHOOP sent.
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// Formats an instant, such as `2026-09-30T05:21:07.412Z`; with six decimals if it has
-/// microseconds.
+/// Formats an instant in UTC, for example `2026-09-30T05:21:07.412Z`.
+///
+/// The text has three decimals, or six if the instant is not a whole number of milliseconds.
 pub fn to_text(instant: DateTime<Utc>) -> String {
     let precision = if instant.nanosecond().is_multiple_of(1_000_000) {
         SecondsFormat::Millis
@@ -25,7 +26,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, 
     DateTime::<Utc>::deserialize(from)
 }
 
-/// Serialization of an optional instant in the same format.
+/// Serialization of an optional instant: the format of the parent module, or `null`.
 pub mod option {
     use super::{DateTime, Deserialize, Deserializer, Serializer, Utc, to_text};
 

@@ -1,17 +1,18 @@
-//! Domain logic without I/O: WHOOP's records, the member's day, and the planning of reads.
+//! Domain logic: WHOOP's records, a member's day, and the planning of the requests to WHOOP.
 //!
-//! This crate performs no I/O, has no async code and reads no clock. Its parts:
+//! This crate performs no I/O, contains no async code and never reads the system clock itself. Its
+//! modules and types:
 //!
-//! - [`record`]: the four data types as WHOOP sends them, parsed leniently and kept without loss of
-//!   digits;
-//! - [`local_date`] and [`date_assignment`]: the date of each record, and the cycle that a date
-//!   shows;
-//! - [`coverage`] and [`plan`]: the time spans that were read, and the calls that are still
-//!   necessary;
-//! - [`quota`]: the quota ledger: permits for calls to WHOOP, by priority class;
-//! - [`difference`]: differences between the stored records and WHOOP's;
-//! - [`day`]: the day that an app shows;
-//! - [`Clock`]: the only source of the current time, passed in by the caller.
+//! - [`record`]: the four data types as WHOOP sends them. Parsing is lenient, and no digit of a
+//!   number is lost.
+//! - [`local_date`] and [`date_assignment`]: rules that assign each record to a local date, and
+//!   that choose the cycle that is displayed for a date.
+//! - [`coverage`]: the time span of each data type that was read from WHOOP completely (coverage).
+//! - [`plan`]: the reads that are still necessary, and the members that a scheduled run syncs.
+//! - [`quota`]: the quota ledger, which grants permits for calls to WHOOP by priority class.
+//! - [`difference`]: differences between the stored records and WHOOP's records.
+//! - [`day`]: the day that an app displays for a member.
+//! - [`Clock`]: the only source of the current time. The caller passes it in.
 
 mod clock;
 pub mod coverage;

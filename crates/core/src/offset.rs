@@ -1,11 +1,11 @@
-//! WHOOP's `timezone_offset`: an offset from UTC, not a time zone.
+//! WHOOP's field `timezone_offset`: an offset from UTC such as `+02:00`, not a time zone.
 //!
-//! Each record has the offset at which it was recorded, so daylight saving time and travel are
-//! already included. The member's current offset does not apply to older records.
+//! Each record contains the offset at which it was recorded. Daylight saving time and travel are
+//! therefore already included, and the member's current offset is not used for older records.
 
 use chrono::{DateTime, FixedOffset, NaiveDate, Offset, Utc};
 
-/// Parses `+hh:mm`, `-hh:mm` or `Z`. Returns `None` for any other text.
+/// Parses an offset of the form `+hh:mm`, `-hh:mm` or `Z`. Returns `None` for any other text.
 pub fn parse(text: &str) -> Option<FixedOffset> {
     if matches!(text, "Z" | "z") {
         return Some(Utc.fix());
@@ -22,17 +22,17 @@ pub fn parse(text: &str) -> Option<FixedOffset> {
     }
     let hours: i32 = hours.parse().ok()?;
     let minutes: i32 = minutes.parse().ok()?;
-    // The greatest offset in use is +14:00. Offsets of 19 hours and more are invalid.
+    // The greatest offset in use is +14:00. Offsets of 19 hours or more are rejected as invalid.
     if hours > 18 || minutes > 59 {
         return None;
     }
     FixedOffset::east_opt(sign * (hours * 3600 + minutes * 60))
 }
 
-/// Returns the calendar date of an instant at an offset.
+/// Returns the calendar date of a point in time at an offset from UTC.
 ///
-/// An absent offset is treated as UTC, so that the record is kept without a guess about the
-/// member's location.
+/// If the offset is absent or invalid, the date in UTC is returned. The service does not guess the
+/// member's time zone.
 pub fn local_date(instant: DateTime<Utc>, timezone_offset: Option<&str>) -> NaiveDate {
     let offset = timezone_offset.and_then(parse).unwrap_or_else(|| Utc.fix());
     instant.with_timezone(&offset).date_naive()

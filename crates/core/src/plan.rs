@@ -1,7 +1,7 @@
-//! Planning of reads: derives the windows to read from the state of a member.
+//! Planning of reads: determines the windows to read from the state of a member.
 //!
-//! A call costs the same for 1 record as for 25. So a window begins as far back as a full page
-//! usually reaches, and further pages are read only if necessary.
+//! A call costs the same for 1 record as for 25 records. A window therefore begins as far back as
+//! one full page usually reaches, and further pages are read only if they are necessary.
 
 pub mod app_opens;
 pub mod day_query;
@@ -16,79 +16,89 @@ pub use day_query::{DayQuery, NightState, RefreshMode};
 
 use crate::{DataType, coverage::Coverage};
 
-/// Page size: WHOOP's maximum. WHOOP answers a greater limit with a 400.
+/// Number of records per page. This is WHOOP's maximum; WHOOP answers a greater `limit` with status
+/// 400.
 pub const PAGE_SIZE: usize = 25;
 
-/// Maximum look-back of a window; a full page of nights reaches about as far.
+/// Maximum look-back: 21 days before the present. A window is extended back to the end of the
+/// coverage, or to a pending score, only within this time. A full page of 25 nights spans about the
+/// same time.
 ///
-/// WHOOP scores and edits nights again for days after they end, and its `start` parameter filters
-/// by the time of the event. A window that began at the end of the previous one would therefore
-/// miss later scores.
+/// WHOOP scores and edits nights again for days after they ended, and WHOOP's lists can be filtered
+/// only by the time of the event and not by the time of the change. A window that began where the
+/// previous window ended would therefore miss later scores.
 pub const LOOK_BACK: TimeDelta = TimeDelta::days(21);
 
-/// Minimum look-back of every window, even if the first page is full before it.
+/// Minimum look-back of every window: 48 hours. Further pages are read if the first page is full
+/// and does not reach back as far.
 pub(crate) const MIN_LOOK_BACK: TimeDelta = TimeDelta::hours(48);
 
-/// Minimum look-back of the windows of a night run.
+/// Minimum look-back of the windows of a night run: 7 days.
 const MIN_LOOK_BACK_AT_NIGHT: TimeDelta = TimeDelta::days(7);
 
-/// Maximum number of records of a data type that one sync requests by id.
+/// Maximum number of records of one data type that one sync requests by their ids.
 ///
-/// These are records with a pending score that are older than [`LOOK_BACK`]. The maximum covers a week
-/// of missing scores without using much of the quota.
+/// These are records with a pending score that are older than [`LOOK_BACK`], so that no window
+/// contains them. Ten records cover a week of missing scores without using much of the quota.
 pub const MAX_READS_BY_ID: usize = 10;
 
-/// Length of the history that is read after a connect, before any scheduled run.
+/// Length of the history that is read after a member connects, before any scheduled run: 30 days.
 pub const BACKFILL_AFTER_CONNECT: TimeDelta = TimeDelta::days(30);
 
-/// Maximum time between the beginning of a night and the start of the date on which it ends, at any
-/// offset.
+/// Maximum time between the beginning of a night and midnight at the start of the date on which the
+/// night ends, at any UTC offset: 36 hours.
 pub(crate) const NIGHT_MARGIN: TimeDelta = TimeDelta::hours(36);
 
-/// The part of one list that is read.
+/// Time span of one WHOOP list that is read.
 ///
-/// Pages are ordered newest first. The read ends with the page that shows a record older than
-/// `must_reach`, or with WHOOP's last page. Requests never have a `start`: a page costs the same
-/// without it, and a page that shows an older record proves that no record after that one is
-/// missing.
+/// Pages are ordered newest first. The read ends with the page that contains a record older than
+/// `must_reach`, or with WHOOP's last page. Requests never contain WHOOP's parameter `start`,
+/// because a page costs the same without it, and because only a record older than the window proves
+/// that no record of the window is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadWindow {
-    /// Start of the window: every record since then is read.
+    /// Start of the window: every record that began at or after this time is read.
     pub must_reach: DateTime<Utc>,
-    /// End of the window: only records that began before then are read.
+    /// End of the window: only records that began before this time are read.
     pub end: DateTime<Utc>,
 }
 
 impl ReadWindow {
-    /// Returns the expected number of calls for a member with one record per day: a full page
-    /// reaches back about as far as [`LOOK_BACK`].
+    /// Returns the expected number of calls to read the window, for a member with one record per
+    /// day.
+    ///
+    /// Each page is one call, and a full page reaches back about as far as [`LOOK_BACK`].
     pub fn expected_calls(&self) -> u32 {
         let pages = (self.end - self.must_reach).num_seconds() / LOOK_BACK.num_seconds();
         u32::try_from(pages).unwrap_or(0).saturating_add(1)
     }
 }
 
-/// The reason for a read.
+/// Reason for a read from WHOOP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadReason {
-    /// The data type was never read.
+    /// The data type of the member was never read before.
     NeverRead,
-    /// The scheduled run of a slot reads the data type.
+    /// A scheduled run reads the data type at its fixed time of day (slot).
     Slot,
-    /// The member has not opened the app for two weeks.
+    /// The member is unlikely to open the app and was not selected in recent runs. All data types
+    /// of such a member are read at least every two weeks.
     Fortnight,
-    /// An operator or an app named the member or a date, or requested a forced read.
+    /// An operator or an app requested the read explicitly: by naming the member or a date, or as a
+    /// forced read.
     Asked,
-    /// A webhook announced a change.
+    /// A webhook announced a change of the data type.
     Webhook,
-    /// The day may still change, and its stored data is stale.
+    /// The requested day may still change, and the stored data is older than the freshness
+    /// interval.
     Stale,
-    /// The day was never read completely.
+    /// The requested day was never read completely, or a record of the day names a record that is
+    /// not stored.
     Missing,
 }
 
-/// A read of one data type, which takes one or more calls.
+/// Read of a window of one data type, which takes one or more calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadRequest {
     pub data_type: DataType,
@@ -97,13 +107,13 @@ pub struct ReadRequest {
 }
 
 impl ReadRequest {
-    /// Returns the expected number of calls; see [`ReadWindow::expected_calls`].
+    /// Returns the expected number of calls for the read; see [`ReadWindow::expected_calls`].
     pub fn expected_calls(&self) -> u32 {
         self.window.expected_calls()
     }
 }
 
-/// The four scheduled runs of a day.
+/// Time of day of a scheduled run (slot). A day has four slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slot {
     Morning,
@@ -124,8 +134,10 @@ impl Slot {
         }
     }
 
-    /// Returns the data types that changed most since the previous slot: sleep and recovery in the
-    /// morning, activity during the day, all data types at night.
+    /// Returns the data types that a run of this slot reads.
+    ///
+    /// These are the data types that usually changed since the previous slot: sleep and recovery in
+    /// the morning, activity in the afternoon and the evening, and all data types at night.
     pub const fn data_types(self) -> &'static [DataType] {
         match self {
             Self::Morning => &[DataType::Recovery, DataType::Sleep],
@@ -134,7 +146,7 @@ impl Slot {
         }
     }
 
-    /// Returns the local hour at which the run begins by default.
+    /// Returns the local hour at which the run of this slot begins by default.
     pub const fn hour(self) -> u32 {
         match self {
             Self::Morning => 8,
@@ -144,7 +156,7 @@ impl Slot {
         }
     }
 
-    /// Returns the slot that began most recently at this local hour.
+    /// Returns the slot whose run began most recently before or at this local hour.
     pub fn at_hour(local_hour: u32) -> Self {
         let mut latest_first = Self::ALL.into_iter().rev();
         latest_first
@@ -160,12 +172,16 @@ impl Slot {
     }
 }
 
-/// Returns the window of a scheduled run, or of an app request (without a slot).
+/// Returns the window to read in a scheduled run, or for an app request if `slot` is `None`.
 ///
-/// It overlaps the coverage, so that no gap opens after days without a run, and reaches back to the
-/// oldest record with a pending score. After an absence of more than [`LOOK_BACK`] it reads only
-/// the newest days, as for a data type that was never read: the backfill ([`backfill_window`])
-/// reads the time before them. So no window costs more than about two pages.
+/// The window overlaps the coverage, which is the time span that was read completely, so that no
+/// gap remains after some days without a run. The window also reaches back to the oldest record
+/// with a pending score. An end of the coverage or a pending score that is more than [`LOOK_BACK`]
+/// ago does not extend the window.
+///
+/// After a longer absence, and for a data type that was never read, the window contains only the
+/// newest days, and the backfill ([`backfill_window`]) reads the time before them. A window
+/// therefore never costs more than about two pages.
 pub fn sync_window(
     slot: Option<Slot>,
     coverage: &Coverage,
@@ -186,14 +202,15 @@ pub fn sync_window(
     }
 }
 
-/// Returns the next page of history: it ends just behind the start of the coverage, so that a
-/// backfill resumes at the point where it stopped.
+/// Returns the window of the next page of history that the backfill reads. The window ends just
+/// after the start of the coverage, so that an interrupted backfill continues where it stopped.
 ///
-/// A gap after a long absence is filled first, from its newer end. When a page reaches the span
-/// behind the gap, the two spans become one.
+/// If a long absence left a gap between two covered spans, the gap is read first, beginning at its
+/// newer end. When a page reaches the older span, the two spans are joined.
 ///
-/// Returns `None` if WHOOP has no older records, if older records are not kept, or while the end of
-/// WHOOP's list is not confirmed on another day.
+/// Returns `None` if WHOOP has no older records, if older records would be outside the retention
+/// period (`kept_from`), if WHOOP's list ended and only a read on another day can confirm this end,
+/// or if the data type was never read.
 pub fn backfill_window(
     coverage: &Coverage,
     kept_from: Option<DateTime<Utc>>,
@@ -207,7 +224,8 @@ pub fn backfill_window(
         return None;
     }
     let end = covered_from + TimeDelta::milliseconds(1);
-    // The record at `covered_from` is older than this, so one page is enough.
+    // The page contains the record at `covered_from`, which is older than `must_reach`. The read
+    // therefore ends after one page.
     Some(ReadWindow {
         must_reach: end,
         end,
@@ -269,7 +287,7 @@ mod tests {
             read_at: noon(),
         };
         let mut known = absent.with_read(page(25, noon()));
-        // The three weeks before the absence are read again.
+        // The last three weeks before the absence are read again together with the gap.
         for oldest in [50, 75, 100, 120, 121] {
             assert!(known.earlier.is_some(), "{oldest}");
             let next = backfill_window(&known, None, noon()).unwrap();
@@ -317,8 +335,8 @@ mod tests {
     }
 
     proptest! {
-        /// Law 3: a window reaches back at least 48 hours, 7 days at night, and there is no gap
-        /// after an absence of up to three weeks.
+        /// Part of law 3 (late changes arrive): a window reaches back at least 48 hours, or 7 days
+        /// at night, and leaves no gap after an absence of up to three weeks.
         #[test]
         fn every_window_looks_back_leaves_no_gap_and_costs_at_most_two_pages(
             minutes_ago in 0_i64..200_000,

@@ -1,28 +1,32 @@
-//! Retention: the number of days for which records are kept, if the operator limits it.
+//! Retention period: the number of days for which records are stored, if the operator limits it.
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use crate::{coverage::span_of_date, offset};
 
-/// Number of days for which records are kept. Older records are deleted at night.
+/// Retention period in days. Records of older dates are deleted every night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention(u32);
 
-/// Start of a member's kept days.
+/// Beginning of the retention period of one member. Records of earlier dates are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionStart {
-    /// The oldest date that is kept.
+    /// Oldest local date within the retention period.
     pub date: NaiveDate,
-    /// Midnight at the start of that date, at the member's current offset.
+    /// Midnight at the start of `date`, at the member's current UTC offset.
     pub instant: DateTime<Utc>,
 }
 
 impl Retention {
-    /// Minimum number of days. Every window reads up to 23 days back, and a page of nights somewhat
-    /// farther. With fewer days, records would be read again after every nightly deletion.
+    /// Minimum retention period: 31 days.
+    ///
+    /// A window reads up to 23 days back, and the page that ends it may contain nights that are
+    /// some days older. With a shorter retention period, these records would be deleted every night
+    /// and read again the next day.
     pub const MIN_DAYS: u32 = 31;
 
-    /// Returns `None` for fewer days than [`Retention::MIN_DAYS`].
+    /// Creates a retention period of `days` days. Returns `None` for fewer than
+    /// [`Retention::MIN_DAYS`] days.
     pub const fn of_days(days: u32) -> Option<Self> {
         if days >= Self::MIN_DAYS {
             Some(Self(days))
@@ -31,8 +35,10 @@ impl Retention {
         }
     }
 
-    /// Returns the start of the kept days: today at the member's offset, and the configured number
-    /// of days before it.
+    /// Returns the beginning of the retention period.
+    ///
+    /// The oldest date within the period is the configured number of days before today, the current
+    /// date at the member's UTC offset.
     pub fn kept_from(self, now: DateTime<Utc>, timezone_offset: Option<&str>) -> RetentionStart {
         let today = offset::local_date(now, timezone_offset);
         let date = today
@@ -77,7 +83,7 @@ mod tests {
     }
 
     proptest! {
-        /// No window reads a record that is old enough to be deleted on the same day.
+        /// No window reads a record that is old enough to be deleted in the following night.
         #[test]
         fn records_that_the_longest_window_reads_are_kept(
             seconds in 0_i64..4_000_000_000, days in 31_u32..40_000, hours in -12_i32..=14

@@ -3,9 +3,9 @@ use std::process::Command;
 
 use crate::PostgresStartError;
 
-/// Account that runs the server when this process runs as root.
+/// Account that runs the PostgreSQL server when this process runs as root.
 ///
-/// PostgreSQL refuses to run as root, and containers often have no other user.
+/// PostgreSQL refuses to run as root, but programs in containers often run as root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerAccount {
     pub(crate) name: String,
@@ -14,7 +14,10 @@ pub(crate) struct ServerAccount {
 }
 
 impl ServerAccount {
-    /// Returns `None` if this process is not root: the server then runs as the same user.
+    /// Returns the account that has to run the server.
+    ///
+    /// Returns `None` if this process is not root, because the server then runs as the user of this
+    /// process.
     pub(crate) fn detect() -> Result<Option<Self>, PostgresStartError> {
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
@@ -26,13 +29,13 @@ impl ServerAccount {
     }
 
     pub(crate) fn apply(&self, command: &mut Command) {
-        // `uid` also drops root's supplementary groups.
+        // Setting `uid` also removes root's supplementary groups from the command.
         command.uid(self.uid).gid(self.gid);
     }
 }
 
 fn choose_account(passwd: &str) -> Option<ServerAccount> {
-    // macOS names the account `_postgres`.
+    // On macOS, the account of PostgreSQL has the name `_postgres`.
     ["postgres", "_postgres", "nobody"]
         .iter()
         .find_map(|wanted| passwd.lines().find_map(|line| parse_account(line, wanted)))
@@ -50,7 +53,7 @@ fn parse_account(line: &str, wanted: &str) -> Option<ServerAccount> {
     })
 }
 
-/// Parses an account's id; macOS writes that of `nobody` as -2.
+/// Parses the numeric id of an account. macOS writes the id of `nobody` as -2.
 fn parse_id(text: &str) -> Option<u32> {
     text.parse()
         .ok()

@@ -1,7 +1,7 @@
-//! A runtime for creating and dropping databases that lives as long as the process.
+//! A runtime, for creating and dropping databases, that runs as long as the process.
 //!
-//! The runtime of a test ends with the test, and a database is dropped in `Drop`, which cannot
-//! await. This runtime outlives all tests.
+//! A test's own runtime ends with the test. A database is dropped in `Drop`, which cannot await, so
+//! the drop needs a runtime that runs longer than every test.
 
 use std::sync::LazyLock;
 use std::sync::mpsc;
@@ -18,11 +18,13 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("a process that runs tests can start a thread")
 });
 
-/// Runs a future on the process-wide runtime; callable from any other runtime.
+/// Runs a future on the process-wide runtime and returns its output. The caller may be on any other
+/// runtime.
 pub(crate) async fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     match RUNTIME.spawn(future).await {
         Ok(output) => output,
-        // These tasks are never cancelled, so the task panicked. The panic is passed on.
+        // The tasks of this runtime are never cancelled, so an error means that the task panicked.
+        // The caller then panics too.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
@@ -32,21 +34,22 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     RUNTIME.spawn(future);
 }
 
-/// Runs a future on the process-wide runtime and blocks until it is done.
+/// Runs a future on the process-wide runtime and blocks the calling thread until the future ends.
 pub(crate) fn block_on(future: impl Future<Output = ()> + Send + 'static) {
     let (done, wait) = mpsc::channel::<()>();
     RUNTIME.spawn(async move {
         future.await;
         drop(done);
     });
-    // The channel closes when the task ends, even if it panics.
+    // The channel closes when the task ends, even if the task panics.
     let _ = wait.recv();
 }
 
-/// Connects to a database. The calling runtime drives the connection.
+/// Connects to a database. The connection runs as a task on the caller's runtime.
 pub(crate) async fn connect(url: &str) -> Result<Client, Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    // The task ends when the client is dropped; errors are returned by the client's methods.
+    // The task ends when the client is dropped. Its errors are ignored here, because the client's
+    // methods return them too.
     tokio::spawn(connection);
     Ok(client)
 }

@@ -8,7 +8,7 @@ use crate::{Environment, PostgresStartError};
 /// Oldest supported major version of PostgreSQL.
 const MIN_MAJOR_VERSION: u32 = 13;
 
-/// A PostgreSQL version, such as 15.18; a beta has minor version zero.
+/// A version of PostgreSQL, such as 15.18. The minor version of a beta is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PostgresVersion {
     pub major: u32,
@@ -21,7 +21,7 @@ impl fmt::Display for PostgresVersion {
     }
 }
 
-/// A folder with `initdb` and `postgres` that run on this machine.
+/// A folder that contains `initdb` and `postgres`, both of which run on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresBinaries {
     pub folder: PathBuf,
@@ -29,10 +29,13 @@ pub struct PostgresBinaries {
 }
 
 impl PostgresBinaries {
-    /// Locates the server programs: those of `PG_BIN_DIR`, else the newest installed ones, else
-    /// fetched ones.
+    /// Locates the server's programs.
     ///
-    /// If `PG_BIN_DIR` is set but has no server, this is an error; no other server is used instead.
+    /// The programs in `PG_BIN_DIR` are used if the variable is set. Otherwise the newest installed
+    /// version is used, and if none is installed, the programs are downloaded with npm.
+    ///
+    /// If `PG_BIN_DIR` is set but has no usable server, this function returns an error and does not
+    /// look for another server.
     pub fn locate(environment: &Environment) -> Result<Self, PostgresStartError> {
         Self::locate_on(&ServerHost::new(environment)?)
     }
@@ -60,9 +63,11 @@ impl PostgresBinaries {
             .max_by_key(|binaries| binaries.version)
     }
 
-    /// Runs `postgres --version` under the account that will run the server.
+    /// Returns the folder's programs and their version if the account that will run the server can
+    /// execute them.
     ///
-    /// This detects a folder that the account cannot read and a program built for another machine.
+    /// This runs `postgres --version` under that account. It fails if the account cannot read the
+    /// folder, or if the program was built for another kind of machine.
     pub(crate) fn probe(host: &ServerHost, dir: &Path) -> Result<Self, String> {
         for program in ["initdb", "postgres"] {
             if !dir.join(program).is_file() {
@@ -105,7 +110,8 @@ impl PostgresBinaries {
     }
 }
 
-/// Parses texts such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+/// Parses the output of `postgres --version`, such as `postgres (PostgreSQL) 15.18 (Debian
+/// 15.18-0+deb12u1)`.
 fn parse_version(text: &str) -> Option<PostgresVersion> {
     let (_, after) = text.split_once("(PostgreSQL) ")?;
     let number = after.split_whitespace().next()?;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::host::{ServerHost, is_open_to_all};
 
-/// Returns the devkit's folder among the user's caches, or `None` if there is no suitable place.
+/// Returns this crate's folder among the user's caches; `None` if no suitable folder exists or can
+/// be created.
 ///
-/// The files in it are executed, so only this user may be able to write to it: a folder that
-/// another user created under the expected name is skipped.
+/// Files in the folder are executed, so only this user may have write access to it. If another user
+/// has created a folder with the expected name, that folder is skipped.
 pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
     let uid = rustix::process::geteuid();
     let for_other_account = host.account.is_some();
@@ -19,7 +20,7 @@ pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
         .map(|home| home.join("whoop-devkit"))
         .collect();
     if for_other_account {
-        // The account that runs the server usually cannot enter root's home.
+        // The account that runs the server usually has no access to root's home folder.
         candidates.push(PathBuf::from("/var/cache/whoop-devkit"));
     }
     let name = format!("whoop-devkit-{}", uid.as_raw());
@@ -34,8 +35,9 @@ pub(crate) fn folder(host: &ServerHost) -> Option<PathBuf> {
     })
 }
 
-/// Whether the folder is absent or open to every account. A closed folder is skipped before
-/// anything is created in it.
+/// Returns whether the folder does not exist, or every account can enter it.
+///
+/// A folder that is closed to other accounts is skipped before this crate creates anything in it.
 fn is_open_or_absent(folder: &Path) -> bool {
     !folder.exists() || is_open_to_all(folder)
 }
@@ -51,7 +53,7 @@ fn create_folder(folder: &Path, readable_by_all: bool) -> bool {
 }
 
 fn is_private(folder: &Path, uid: u32) -> bool {
-    // Links are not followed, because another user could create one in a temp folder.
+    // Symbolic links are not followed, because another user could create one in a temporary folder.
     folder.symlink_metadata().is_ok_and(|metadata| {
         metadata.is_dir() && metadata.uid() == uid && metadata.mode() & 0o022 == 0
     })

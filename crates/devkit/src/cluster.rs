@@ -11,30 +11,34 @@ use crate::{PostgresBinaries, PostgresStartError, cache, fetch, random, tree};
 
 pub(crate) const SUPERUSER: &str = "whoop";
 
-/// Arguments of `initdb`. They are part of the cached template's key.
+/// Arguments of `initdb`. A change of an argument changes the name of the cached template.
 const INITDB_ARGUMENTS: &[&str] = &[
     "--no-sync",
     "--username=whoop",
-    // Every user of the machine can connect to loopback, so a password is required.
+    // Every user of the machine can connect to the loopback address, so a password is required.
     "--auth=scram-sha-256",
     "--encoding=UTF8",
     "--locale=C",
-    // A new cluster has one WAL segment; the default of 16 MB would be half of its size.
+    // A new cluster has one WAL segment. With the default size of 16 MB, the segment would be half
+    // of the cluster's size.
     "--wal-segsize=1",
 ];
 
-/// Increased when templates made by older code can no longer be used.
+/// Version of the template's format. It is incremented when templates from older code can no longer
+/// be used.
 const TEMPLATE_FORMAT: u32 = 1;
 
-/// An initialized cluster in its own folder that was not started yet.
+/// An initialized PostgreSQL cluster in its own folder, whose server was not started yet.
 pub(crate) struct Cluster {
     pub(crate) folder: PathBuf,
     pub(crate) password: String,
 }
 
 impl Cluster {
-    /// Creates a cluster by copying the cached template, which takes a tenth of the time. If there
-    /// is none, runs initdb and caches the result for the next process.
+    /// Creates a cluster, as a copy of the cached template if there is one.
+    ///
+    /// Copying takes a tenth of the time of `initdb`. If there is no template, this function runs
+    /// `initdb` and caches the result as the template for later processes.
     pub(crate) fn create(
         host: &ServerHost,
         binaries: &PostgresBinaries,
@@ -59,13 +63,14 @@ impl Cluster {
                 let ClusterPassword { text, verifier } = ClusterPassword::random();
                 run_initdb(host, binaries, folder.path(), &verifier)?;
                 if let Some(template) = &template {
-                    // A failure to cache it costs only time.
+                    // An error is ignored, because without a cached template only the next start
+                    // takes longer.
                     let _ = template.save(&folder.path().join("data"), &text);
                 }
                 text
             }
         };
-        // From here on the supervisor removes the folder.
+        // The folder is kept here, because the supervisor removes it later.
         Ok(Self {
             folder: folder.keep(),
             password,
@@ -113,12 +118,13 @@ fn run_initdb(
     fs::remove_file(&password_file).while_doing("remove", &password_file)
 }
 
-/// A cluster in the cache that is copied to create new ones.
+/// A cluster in the cache, the template, from which new clusters are copied.
 ///
-/// It has the folder `data`, the file `size` with the number of bytes in `data`, and the file
-/// `password`, readable by this user only, with the password of the cluster. All clusters of one
-/// user share that password: it keeps other users out, and processes of the same user could read
-/// each other's memory anyway.
+/// Its folder contains the folder `data`, the file `size` with the number of bytes in `data`, and
+/// the file `password` with the cluster's password, which only this user can read.
+///
+/// All clusters of one user have the same password. It has to keep out only other users, because
+/// processes of the same user could read each other's memory anyway.
 struct ClusterTemplate {
     folder: PathBuf,
 }
@@ -138,11 +144,12 @@ impl ClusterTemplate {
         })
     }
 
-    /// Copies the cluster to `data` and returns its password. Returns `None` if there is no
-    /// template or if it is incomplete.
+    /// Copies the template to `data` and returns the cluster's password.
     ///
-    /// A power failure may empty files (syncing a thousand of them takes seconds on a busy disk),
-    /// and temp folders are cleaned file by file.
+    /// Returns `None` if there is no template, or if the template is incomplete. A template can
+    /// become incomplete in two ways. A power failure may leave empty files, because the template
+    /// is not synced to the disk (syncing a thousand files takes seconds on a busy disk). And
+    /// programs that clean up temporary folders delete single files.
     fn copy_to(&self, data: &Path) -> Option<String> {
         let password = fs::read_to_string(self.folder.join("password")).ok()?;
         let size = fs::read_to_string(self.folder.join("size")).ok();
@@ -166,7 +173,7 @@ impl ClusterTemplate {
                 .while_doing("write in", staging.path())?;
         }
         match fs::rename(staging.path(), &self.folder) {
-            // Another process was faster; its cluster is equivalent.
+            // Another process has saved its cluster first. That cluster is as good as this one.
             Err(error) if !fetch::already_exists(&error) => {
                 Err(error).while_doing("move the cluster to", &self.folder)
             }

@@ -3,29 +3,34 @@ use std::path::{Path, PathBuf};
 
 /// All inputs that this crate reads from its environment, read in one place.
 ///
-/// A test can construct one to describe a machine without PostgreSQL, and does not have to change
-/// variables that other tests read.
+/// A test can construct a value that describes a machine without PostgreSQL. It then does not have
+/// to change environment variables that other tests read.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// Address of a server on which tests may create and drop databases: `DATABASE_URL`.
+    /// Address of a server on which tests may create and drop databases: the variable
+    /// `DATABASE_URL`.
     pub database_url: Option<String>,
-    /// Whether tests go through a pooler in transaction mode: `TEST_POOLER=transaction`.
+    /// Mode of the pooler through which tests connect: the variable `TEST_POOLER`.
+    ///
+    /// The only valid mode is `transaction`. Without the variable, tests connect directly to
+    /// PostgreSQL.
     pub test_pooler: Option<String>,
-    /// Language of PostgreSQL's messages in tests: `TEST_MESSAGES=de`. English by default.
+    /// Language of PostgreSQL's messages in tests, such as `de`: the variable `TEST_MESSAGES`.
+    /// English by default.
     pub test_messages: Option<String>,
-    /// Folder of the server's programs: `PG_BIN_DIR`.
+    /// Folder with the server's programs: the variable `PG_BIN_DIR`.
     pub pg_bin_dir: Option<PathBuf>,
-    /// Folders of `PATH`.
+    /// Folders that the variable `PATH` lists.
     pub path: Vec<PathBuf>,
-    /// Folders in which systems install server programs that are not on the `PATH`.
+    /// Folders in which operating systems install server programs that are not on the `PATH`.
     pub install_folders: Vec<PathBuf>,
-    /// Folders for caches of this user, best first.
+    /// Folders for this user's caches; the preferred folder is first.
     pub cache_homes: Vec<PathBuf>,
     pub temp_dir: PathBuf,
-    /// Names of the `PG…` variables that are set.
+    /// Names of the environment variables that begin with `PG`.
     ///
-    /// Variables of the user's shell such as `PGDATA`, `PGPORT` or `PGOPTIONS` would otherwise
-    /// affect the private server.
+    /// They are removed for the private server's programs, because variables of the user's shell
+    /// such as `PGDATA`, `PGPORT` or `PGOPTIONS` would otherwise affect these programs.
     pub pg_variables: Vec<OsString>,
 }
 
@@ -79,8 +84,8 @@ fn absolute_path_variable(variable: &str) -> Option<PathBuf> {
 }
 
 fn install_folders(home: Option<&Path>) -> Vec<PathBuf> {
-    // Debian and Ubuntu, the packages of Red Hat and PostgreSQL, Homebrew on Apple and on Intel
-    // chips: each version has its own folder.
+    // Folders of Debian and Ubuntu, of the Red Hat packages of PostgreSQL, and of Homebrew on Apple
+    // and on Intel processors. Each version of PostgreSQL has its own folder in them.
     let mut folders: Vec<PathBuf> = [
         ("/usr/lib/postgresql", ""),
         ("/usr", "pgsql-"),

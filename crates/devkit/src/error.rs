@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Reason why there is no server: what happened, to what, and what to do.
+/// Error because of which no server is available. Its message describes what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresStartError {
@@ -75,7 +75,7 @@ pub enum PostgresStartError {
     DatabaseUrl,
 }
 
-/// Adds the action and its path to an `io::Error`.
+/// Adds the action that failed, and the path of the file or folder, to an `io::Error`.
 pub(crate) trait IoResultExt<T> {
     fn while_doing(
         self,

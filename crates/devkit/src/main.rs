@@ -1,8 +1,8 @@
 //! `cargo demo`: the whole system on one machine, without any setup.
 //!
-//! `whoop-sim` replaces WHOOP; its people are made up, and the demo states that. All other parts
-//! are the real ones and are used through their own interfaces: the worker's command line, the API
-//! over HTTP, OAuth by redirects.
+//! `whoop-sim` replaces WHOOP. Its people are made up, and the demo prints this. All other
+//! components are the real ones and are used through their own interfaces: the worker through its
+//! command line, the API over HTTP, and the connection of a member through OAuth redirects.
 
 mod demo {
     pub(super) mod cli;

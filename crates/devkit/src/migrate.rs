@@ -22,7 +22,7 @@ pub(crate) async fn apply(url: &str) -> Result<(), TestDbError> {
     Ok(())
 }
 
-/// Returns a hash that changes whenever a migration changes.
+/// Returns a hash of all migrations, which changes whenever one of them changes.
 pub(crate) fn fingerprint() -> Result<String, TestDbError> {
     let mut digest = Sha256::new();
     for (name, sql) in migration_scripts()? {

@@ -5,10 +5,10 @@ use sha2::{Digest, Sha256};
 
 use crate::random;
 
-/// A random password, and the verifier that a server stores for it.
+/// A random password, and the SCRAM verifier that a PostgreSQL server stores for it.
 pub(crate) struct ClusterPassword {
     pub(crate) text: String,
-    /// Text that PostgreSQL accepts in place of a password and stores unchanged.
+    /// The SCRAM verifier. PostgreSQL accepts it in place of a password and stores it unchanged.
     pub(crate) verifier: String,
 }
 
@@ -21,12 +21,13 @@ impl ClusterPassword {
     }
 }
 
-/// Computes a SCRAM verifier of one round instead of the usual 4096.
+/// Computes a SCRAM verifier with one round of hashing instead of the usual 4096 rounds.
 ///
-/// The rounds protect passwords that people choose. This password has 128 random bits, and the
-/// client computes every round at each connection: in a debug build the usual number takes 60 ms.
+/// Many rounds protect passwords that people choose. This password has 128 random bits, so one
+/// round is enough. The client computes all rounds at every connection, and in a debug build 4096
+/// rounds take 60 ms.
 fn scram_verifier(password: &str, salt: &[u8]) -> String {
-    // RFC 5802: the first round signs the salt and the round's number.
+    // RFC 5802: the first round signs the salt followed by the number of the round.
     let salted = hmac_sha256(password.as_bytes(), &[salt, &1_u32.to_be_bytes()]);
     let stored_key = Sha256::digest(hmac_sha256(&salted, &[b"Client Key"]));
     let server_key = hmac_sha256(&salted, &[b"Server Key"]);

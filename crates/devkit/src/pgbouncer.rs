@@ -1,4 +1,4 @@
-//! A PgBouncer of this process alone, for tests that go through a pooler.
+//! A PgBouncer that only this process uses, for tests that connect through a pooler.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,27 +14,34 @@ use crate::host::ServerHost;
 use crate::supervisor::Supervisor;
 use crate::{Environment, PostgresStartError, ports, tree};
 
-/// Maximum connections to PostgreSQL per database: fewer than the pools of one test have, so that
-/// they are shared, and more than the two that a token refresh uses at the same time.
+/// Maximum number of connections to PostgreSQL per database.
+///
+/// It is less than the connections of one test's pools, so that clients have to share connections.
+/// It is more than two, because a token refresh uses two connections at the same time.
 const POOL_SIZE: u32 = 5;
 
-/// Maximum time that a client waits for such a connection. A longer wait means that clients wait
-/// for each other, and the test should fail.
+/// Maximum time in seconds that a client waits for a connection to PostgreSQL.
+///
+/// A longer wait means that clients wait for each other, and the test should then fail.
 const QUERY_WAIT_SECONDS: u32 = 20;
 
 const PORT_TRIES: u32 = 10;
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A PgBouncer in transaction mode in front of a PostgreSQL. It ends with this process.
+/// A PgBouncer in transaction mode that connects to a PostgreSQL server. It ends when this process
+/// ends.
 pub struct PgBouncer {
     _supervisor: Supervisor,
     port: u16,
 }
 
 impl PgBouncer {
-    /// Starts a PgBouncer in front of the server at this address. The address has to be a
-    /// superuser's, because PgBouncer looks up the passwords of other roles. Blocks the thread.
+    /// Starts a PgBouncer in front of the server at this address. Blocks the thread until PgBouncer
+    /// is ready.
+    ///
+    /// The address must be that of a superuser, because PgBouncer looks up the passwords of other
+    /// roles.
     pub fn start(environment: &Environment, server: &Url) -> Result<Self, PostgresStartError> {
         let host = ServerHost::new(environment)?;
         let program = find_program(environment)?;
@@ -64,7 +71,7 @@ impl PgBouncer {
             tree::change_owner(folder.path(), account)
                 .while_doing("change the owner of", folder.path())?;
         }
-        // From here on the supervisor removes the folder.
+        // The folder is kept here, because the supervisor removes it later.
         let folder = folder.keep();
         let command: [OsString; 2] = [program.into(), folder.join("ini").into()];
         let mut supervisor = Supervisor::start(host, &folder, command)?;
@@ -75,10 +82,11 @@ impl PgBouncer {
         })
     }
 
-    /// Returns the same address, but through the pooler.
+    /// Returns the address of the pooler for the database, user and password of the address
+    /// `direct`.
     pub fn url(&self, direct: &str) -> String {
         let mut url = Url::parse(direct).expect("the address of a reachable PostgreSQL is a URL");
-        // This fails only for an address without a host, but PostgreSQL was reached by TCP.
+        // This cannot fail: PostgreSQL was reached over TCP, so the address has a host.
         let _ = url.set_host(Some("127.0.0.1"));
         let _ = url.set_port(Some(self.port));
         url.into()
@@ -86,7 +94,7 @@ impl PgBouncer {
 }
 
 fn find_program(environment: &Environment) -> Result<PathBuf, PostgresStartError> {
-    // Debian installs it in a folder that is only on root's PATH.
+    // Debian installs PgBouncer in a folder that is only on root's PATH.
     let extra_folders = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
     let mut folders = environment.path.iter().chain(&extra_folders);
     folders
@@ -120,8 +128,9 @@ fn ini_content(server: &Url, folder: &Path, port: u16) -> String {
     )
 }
 
-/// Returns the user list with the password in plain text, with which PgBouncer authenticates itself
-/// to PostgreSQL.
+/// Returns the content of PgBouncer's user list: the superuser with the password in plain text.
+///
+/// PgBouncer needs the plain password to authenticate itself to PostgreSQL.
 fn auth_file_content(server: &Url) -> String {
     let password = server.password().unwrap_or_default();
     format!("\"{}\" \"{password}\"\n", server.username())
@@ -139,7 +148,8 @@ fn wait_until_ready(
     let deadline = Instant::now() + READY_TIMEOUT;
     loop {
         let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-        // A port that accepts connections may belong to another process that took it first.
+        // The port alone is not enough: another process may have taken the port and accept
+        // connections.
         if log.contains("process up") && TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Ok(());
         }

@@ -3,7 +3,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use crate::PostgresStartError;
 use crate::error::IoResultExt;
 
-/// Returns a port that was free a moment ago. The server notices if it is taken by now.
+/// Returns a port that is free now. If another process takes it before the server does, the
+/// server's start fails.
 pub(crate) fn free() -> Result<u16, PostgresStartError> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

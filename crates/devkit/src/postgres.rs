@@ -10,11 +10,11 @@ use crate::host::ServerHost;
 use crate::supervisor::Supervisor;
 use crate::{Environment, PostgresStartError, ports};
 
-/// Settings of the server. Its data is deleted when the process ends, so no write waits for the
-/// disk.
+/// Settings of the private server.
 ///
-/// The others are PostgreSQL's defaults, so that a query plan in a test is that of a default
-/// server.
+/// The server's data is deleted when the process ends, so writes do not have to wait for the disk.
+/// All settings that are not listed have PostgreSQL's defaults, so that a query in a test has the
+/// same plan as on a server with default settings.
 const SETTINGS: &[&str] = &[
     "fsync=off",
     "synchronous_commit=off",
@@ -22,7 +22,8 @@ const SETTINGS: &[&str] = &[
     "max_connections=200",
     "shared_buffers=64MB",
     "listen_addresses=127.0.0.1",
-    // A socket path may have about 100 bytes, and macOS' temp folders use most of them.
+    // No Unix socket: the path of a socket may have about 100 bytes, and the temporary folders of
+    // macOS use most of them.
     "unix_socket_directories=",
     "timezone=UTC",
     "log_timezone=UTC",
@@ -32,10 +33,10 @@ const PORT_TRIES: u32 = 10;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A PostgreSQL server of this process alone, which ends with it.
+/// A PostgreSQL server that only this process uses, and that stops when the process ends.
 ///
-/// Dropping it stops the server and removes its data. If this process is killed, the same happens
-/// within seconds.
+/// Dropping the value stops the server and removes its data. If this process is killed, the same
+/// happens within seconds.
 pub struct PrivatePostgres {
     supervisor: Option<Supervisor>,
     cluster: Cluster,
@@ -44,15 +45,17 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Starts a server with an empty cluster, on a port that the system picks.
+    /// Starts a server with an empty cluster, on a port that the operating system picks. Blocks the
+    /// thread until the server is ready.
     ///
-    /// Takes 0.2 s; the first time on a machine one second, or the time that fetching PostgreSQL
-    /// takes. Blocks the thread.
+    /// This takes 0.2 seconds. The first start on a machine takes one second, and longer if
+    /// PostgreSQL has to be downloaded.
     pub fn start() -> Result<Self, PostgresStartError> {
         Self::start_in(&Environment::from_process(), None)
     }
 
-    /// Starts a server on the requested port, or on another one if that is taken.
+    /// Starts a server on the requested port, or on another port if the requested one is taken or
+    /// `None`.
     pub fn start_in(
         environment: &Environment,
         requested_port: Option<u16>,
@@ -112,7 +115,7 @@ impl PrivatePostgres {
         ready.map(|()| server)
     }
 
-    /// Returns the address of one of its databases, for its superuser.
+    /// Returns the address of one of the server's databases, for the server's superuser.
     pub fn url(&self, database: &str) -> String {
         let Self { port, cluster, .. } = self;
         let password = &cluster.password;
@@ -127,12 +130,12 @@ impl PrivatePostgres {
         self.version
     }
 
-    /// Returns the folder with all of the server's files: its data and its log.
+    /// Returns the folder with all files of the server: its data and its log.
     pub fn folder(&self) -> &Path {
         &self.cluster.folder
     }
 
-    /// Stops the server and waits until its process has ended and its files are removed.
+    /// Stops the server, and waits until the server's process has ended and its files are removed.
     pub fn stop(self) {
         drop(self);
     }
@@ -141,14 +144,16 @@ impl PrivatePostgres {
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
         drop(self.supervisor.take());
-        // The supervisor has removed it already, unless the supervisor was killed, too.
+        // The supervisor has already removed the folder, unless the supervisor itself was killed.
         let _ = fs::remove_dir_all(&self.cluster.folder);
     }
 }
 
-/// Waits until the server's own data folder shows that it accepts connections.
+/// Waits until the status file in the server's data folder shows that the server accepts
+/// connections.
 ///
-/// A port that accepts connections proves nothing, because another server may have it.
+/// It is not enough that the port accepts connections, because another server may have taken the
+/// port.
 fn wait_until_ready(
     supervisor: &mut Supervisor,
     cluster: &Cluster,
@@ -176,8 +181,9 @@ fn wait_until_ready(
     }
 }
 
-/// Whether the server is ready on this port: line 4 of `postmaster.pid` is the port and line 8 the
-/// state.
+/// Returns whether the content of `postmaster.pid` shows that the server is ready on this port.
+///
+/// Line 4 of the file is the port, and line 8 is the state.
 fn shows_ready(status: &str, port: u16) -> bool {
     let mut lines = status.lines();
     let has_port = lines
@@ -186,8 +192,9 @@ fn shows_ready(status: &str, port: u16) -> bool {
     has_port && lines.nth(3).is_some_and(|line| line.trim() == "ready")
 }
 
-/// Whether the log shows that the port was taken. The server runs with `LC_ALL=C`, so its messages
-/// are in English.
+/// Returns whether the server's log shows that the port was taken.
+///
+/// The server runs with `LC_ALL=C`, so the messages in its log are in English.
 fn shows_port_taken(log: &str) -> bool {
     log.contains("could not bind")
 }

@@ -5,16 +5,17 @@ use whoop_storage::PoolerMode;
 
 use crate::{Environment, PgBouncer, PostgresStartError, PrivatePostgres, sweep};
 
-/// The server on which databases are created.
+/// The PostgreSQL server on which this process creates databases.
 #[non_exhaustive]
 pub enum DatabaseServer {
     Private(PrivatePostgres),
-    /// An existing server, named by `DATABASE_URL`, which other processes may be using, too.
+    /// An existing server, named by `DATABASE_URL`. Other processes may use it at the same time.
     Shared(Url),
 }
 
 impl DatabaseServer {
-    /// Returns the server of `DATABASE_URL`, or starts a private one if that is not set.
+    /// Returns the server that `DATABASE_URL` names, or starts a private server if the variable is
+    /// not set.
     pub fn from_environment() -> Result<Self, PostgresStartError> {
         Self::from(&Environment::from_process())
     }
@@ -30,7 +31,7 @@ impl DatabaseServer {
             .ok_or(PostgresStartError::DatabaseUrl)
     }
 
-    /// Returns the address of one of its databases.
+    /// Returns the address of one of the server's databases.
     pub fn url(&self, database: &str) -> String {
         match self {
             Self::Private(postgres) => postgres.url(database),
@@ -42,15 +43,17 @@ impl DatabaseServer {
         }
     }
 
-    /// Drops test databases of killed runs that are more than a day old, and templates that were
-    /// not used for 30 days.
+    /// Drops old databases of this crate: test databases that are more than a day old, and
+    /// templates that were not used for 30 days.
     ///
-    /// Each test process does this once on a shared server.
+    /// A test database is still there after a day only if its process was killed. On a shared
+    /// server, each test process calls this once.
     pub async fn drop_leftovers(&self) -> Result<(), tokio_postgres::Error> {
         sweep::drop_leftovers(self).await
     }
 
-    /// Returns the address of the database from which others are created and dropped.
+    /// Returns the address of the database to which this crate connects to create and drop other
+    /// databases.
     pub fn admin_url(&self) -> String {
         match self {
             Self::Private(postgres) => postgres.url("postgres"),
@@ -59,11 +62,12 @@ impl DatabaseServer {
     }
 }
 
-/// Returns this process' server. The first call starts it and blocks meanwhile.
+/// Returns the PostgreSQL server of this process. The first call starts the server and blocks until
+/// the server is ready.
 ///
 /// # Panics
 ///
-/// If it cannot be started. Every call then panics with the reason.
+/// Panics if the server cannot be started. All later calls then panic with the same reason.
 pub fn server() -> &'static DatabaseServer {
     static SERVER: OnceLock<Result<DatabaseServer, PostgresStartError>> = OnceLock::new();
     match SERVER.get_or_init(DatabaseServer::from_environment) {
@@ -72,12 +76,14 @@ pub fn server() -> &'static DatabaseServer {
     }
 }
 
-/// Returns the pooler that tests go through, if `TEST_POOLER=transaction` requests one. The first
-/// call blocks while it starts.
+/// Returns the pooler through which tests connect if `TEST_POOLER=transaction` is set, otherwise
+/// `None`.
+///
+/// The first call starts the pooler and blocks until the pooler is ready.
 ///
 /// # Panics
 ///
-/// If it cannot be started. Every call then panics with the reason.
+/// Panics if the pooler cannot be started. All later calls then panic with the same reason.
 pub(crate) fn pooler() -> Option<&'static PgBouncer> {
     static POOLER: OnceLock<Result<Option<PgBouncer>, PostgresStartError>> = OnceLock::new();
     match POOLER.get_or_init(|| start_pooler(&Environment::from_process())) {
@@ -86,12 +92,13 @@ pub(crate) fn pooler() -> Option<&'static PgBouncer> {
     }
 }
 
-/// Returns the pooler mode of [`TestDb`](crate::TestDb) addresses. The first call blocks while the
-/// pooler starts.
+/// Returns the pooler mode that fits the addresses of [`TestDb`](crate::TestDb).
+///
+/// If tests connect through a pooler, the first call starts it and blocks until it is ready.
 ///
 /// # Panics
 ///
-/// If a pooler is requested and cannot be started.
+/// Panics if a pooler is requested and cannot be started.
 pub fn pooler_mode() -> PoolerMode {
     match pooler() {
         Some(_) => PoolerMode::Transaction,

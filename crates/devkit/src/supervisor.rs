@@ -8,15 +8,17 @@ use crate::host::ServerHost;
 
 const SCRIPT: &str = include_str!("supervisor.sh");
 
-/// The shell that stops the server and removes its folder when this process ends.
+/// The shell that stops a server and removes the server's folder when this process ends.
 ///
-/// Dropping it does both at once and waits. Statics are never dropped and a killed process drops
-/// nothing, so the shell also watches a pipe: the system closes the other end when this process
-/// ends in any way. (Linux can signal the server itself on the death of its parent, but that refers
-/// to the parent's thread, and macOS cannot.)
+/// Dropping the value stops the server immediately and waits for the end of the shell. But the
+/// value is not dropped if it is in a static or if this process is killed. The shell therefore also
+/// watches a pipe: when this process ends in any way, the system closes the other end of the pipe.
+///
+/// (Linux can also send a signal to the server when its parent dies. But Linux sends it when the
+/// parent's thread ends, and macOS has no such signal.)
 pub(crate) struct Supervisor {
     shell: Child,
-    // Child processes do not inherit it, because Rust opens pipes close-on-exec.
+    // Child processes do not inherit the pipe, because Rust opens pipes close-on-exec.
     pipe: Option<ChildStdin>,
 }
 
@@ -33,11 +35,13 @@ impl Supervisor {
             .args(server)
             .current_dir(folder)
             .stdin(Stdio::piped())
-            // Test runners wait for every process that holds the output of a test.
+            // A test runner waits until every process has ended that holds the output of a test, so
+            // the shell must not hold it.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C is sent to the terminal's whole process group. The server must stop only when
-            // the pipe closes, after the processes that still use it.
+            // A terminal sends Ctrl-C to its whole process group. The server must not stop then,
+            // but only when the pipe closes, after the processes that still use the server have
+            // ended.
             .process_group(0)
             .spawn()
             .map_err(|source| PostgresStartError::Run {
@@ -48,7 +52,7 @@ impl Supervisor {
         Ok(Self { shell, pipe })
     }
 
-    /// Whether the shell itself has ended, which this crate never causes.
+    /// Returns whether the shell has ended. Only something outside of this crate can cause this.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
     }
@@ -57,7 +61,7 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        // This fails only if the shell has been waited for already.
+        // This fails only if `wait` was already called.
         let _ = self.shell.wait();
     }
 }

@@ -3,11 +3,11 @@ use tokio_postgres::Error;
 use crate::template::TEMPLATE_COMMENT;
 use crate::{DatabaseServer, admin};
 
-/// Selects databases of this crate that are certainly no longer used.
+/// Query for databases of this crate that are certainly no longer used.
 ///
-/// All dates are from the server's clock, so the clients' clocks do not matter. A test database has
-/// its creation date in its name, and no test runs for a day; a template has the date of its last
-/// use in its comment.
+/// A test database has its creation date in its name, and no test runs longer than a day. A
+/// template has the date of its last use in its comment. All dates are from the server's clock, so
+/// the clocks of the clients do not matter.
 const LEFTOVERS_QUERY: &str = "
     WITH day AS (
         SELECT to_char((now() AT TIME ZONE 'UTC') - interval '1 day', 'YYYYMMDD') AS yesterday,
@@ -22,13 +22,14 @@ const LEFTOVERS_QUERY: &str = "
               AND starts_with(shobj_description(pg_database.oid, 'pg_database'), $1)
               AND right(shobj_description(pg_database.oid, 'pg_database'), 8) < month_ago)";
 
-/// Drops the databases that killed runs did not drop on a shared server.
+/// Drops old databases on a shared server that a killed process could not drop.
 pub(crate) async fn drop_leftovers(server: &DatabaseServer) -> Result<(), Error> {
     let client = admin::connect(&server.admin_url()).await?;
     for row in client.query(LEFTOVERS_QUERY, &[&TEMPLATE_COMMENT]).await? {
         let name: String = row.get(0);
-        // Without FORCE, so that a database with a connection is kept. Errors are ignored, because
-        // another sweep may have dropped the database or another role may own it.
+        // The statement does not have `FORCE`, so that a database with an open connection is kept.
+        // Errors are ignored, because another process may have dropped the database, or another
+        // role may own it.
         let _ = client
             .batch_execute(&format!("DROP DATABASE IF EXISTS {name}"))
             .await;

@@ -2,24 +2,25 @@ use tokio_postgres::{Client, Error};
 
 use crate::{DatabaseServer, TestDbError, admin, migrate};
 
-/// Comment of a complete template database; the date of its last use follows.
+/// Comment that marks a template database as complete. In the database, the date of the last use
+/// follows it.
 pub(crate) const TEMPLATE_COMMENT: &str = "whoop-devkit template, used ";
 
-/// Advisory lock of the process that creates a template: "whoop" in ASCII.
+/// Advisory lock that a process holds while it creates a template. The number is "whoop" in ASCII.
 const TEMPLATE_LOCK_ID: i64 = 0x77_68_6f_6f_70;
 
-/// Ensures that the migrated template database exists, and returns its name.
+/// Ensures that the template database with the newest schema exists, and returns its name.
 ///
-/// A shared server keeps it under a name that depends on the migrations, so that the next process
-/// finds it. A comment marks it as complete: a process that is killed while migrating has not set
-/// it, and the next process starts again.
+/// The name depends on the migrations, so that other processes on the same server find the
+/// template. A comment marks the template as complete. If a process is killed while it migrates the
+/// template, the comment is missing, and the next process creates the template again.
 pub(crate) async fn ensure(server: &DatabaseServer) -> Result<String, TestDbError> {
     let name = format!("whoop_tpl_{}", migrate::fingerprint()?);
     let client = admin::connect(&server.admin_url())
         .await
         .map_err(TestDbError::Connect)?;
-    // Released when the connection closes. Advisory locks are per database, so this excludes all
-    // processes with the same DATABASE_URL.
+    // The lock is released when the connection closes. An advisory lock belongs to one database, so
+    // it excludes all processes that have the same DATABASE_URL.
     client
         .execute("SELECT pg_advisory_lock($1)", &[&TEMPLATE_LOCK_ID])
         .await
@@ -54,7 +55,7 @@ async fn build_template(
     server: &DatabaseServer,
     name: &str,
 ) -> Result<(), TestDbError> {
-    // One statement at a time, because neither may run inside a transaction.
+    // Each statement is sent separately, because neither of them may run inside a transaction.
     for statement in [
         format!("DROP DATABASE IF EXISTS {name}"),
         format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"),
@@ -65,7 +66,8 @@ async fn build_template(
             .map_err(TestDbError::Create)?;
     }
     migrate::apply(&server.url(name)).await?;
-    // A database with an open connection cannot be copied.
+    // PostgreSQL cannot copy a database with an open connection, so connections to the template are
+    // forbidden.
     client
         .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
         .await

@@ -9,7 +9,7 @@ use whoop_storage::PoolerMode;
 use crate::server::pooler;
 use crate::{DatabaseServer, admin, random, server, sweep, template};
 
-/// A database for one test, dropped at the end of the test.
+/// A database for one test. Dropping the value drops the database.
 pub struct TestDb {
     server: &'static DatabaseServer,
     name: String,
@@ -17,7 +17,7 @@ pub struct TestDb {
     pooled: Option<String>,
 }
 
-/// Reason why a test got no database.
+/// Error because of which a test got no database.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestDbError {
@@ -41,34 +41,36 @@ impl TestDb {
     ///
     /// # Panics
     ///
-    /// With the reason, if the database cannot be created, because a test cannot continue without
-    /// it.
+    /// Panics with the reason if the database cannot be created, because the test cannot continue
+    /// without it.
     pub async fn new() -> Self {
         Self::unwrap_or_panic(Self::migrated().await)
     }
 
-    /// Creates an empty database, for tests of the migrations themselves.
+    /// Creates a database without any schema, for tests of the migrations themselves.
     ///
     /// # Panics
     ///
-    /// Like [`TestDb::new`].
+    /// Panics in the same cases as [`TestDb::new`].
     pub async fn empty() -> Self {
         let server = started_server().await;
         Self::unwrap_or_panic(Self::copy_of(server, "template0".to_owned()).await)
     }
 
-    /// Returns the address for the code under test: that of the pooler if tests go through one.
+    /// Returns the address for the code under test: the pooler's address if tests connect through a
+    /// pooler, otherwise PostgreSQL's.
     pub fn url(&self) -> &str {
         self.pooled.as_ref().unwrap_or(&self.url)
     }
 
-    /// Returns the address without a pooler, for statements that a pooler does not support, such as
-    /// LISTEN.
+    /// Returns PostgreSQL's own address, even if tests connect through a pooler.
+    ///
+    /// Some statements, such as LISTEN, do not work through a pooler.
     pub fn direct_url(&self) -> &str {
         &self.url
     }
 
-    /// Returns the mode of the pooler in front of [`TestDb::url`].
+    /// Returns the pooler mode that a client of [`TestDb::url`] has to use.
     pub fn pooler(&self) -> PoolerMode {
         match self.pooled {
             Some(_) => PoolerMode::Transaction,
@@ -80,12 +82,11 @@ impl TestDb {
         &self.name
     }
 
-    /// Opens a connection for statements with which a test checks or prepares data; never through a
-    /// pooler.
+    /// Opens a direct connection to PostgreSQL, with which a test checks or prepares data.
     ///
     /// # Panics
     ///
-    /// If the server that created the database a moment ago cannot be reached.
+    /// Panics if PostgreSQL, which created the database a moment ago, cannot be reached.
     pub async fn client(&self) -> Client {
         match admin::connect(&self.url).await {
             Ok(client) => client,
@@ -94,7 +95,8 @@ impl TestDb {
     }
 
     async fn migrated() -> Result<Self, TestDbError> {
-        // Done once per process. A failure is not stored, so that each test reports it.
+        // The template is created once per process. An error is not stored, so that each test
+        // reports it.
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
         let server = started_server().await;
@@ -132,7 +134,7 @@ impl Drop for TestDb {
         let admin_url = self.server.admin_url();
         let name = std::mem::take(&mut self.name);
         let drop_database = async move {
-            // Errors are ignored: on a shared server a later sweep drops the database, and a
+            // Errors are ignored. On a shared server, a later process drops the database, and a
             // private server is removed with all its databases.
             if let Ok(client) = admin::connect(&admin_url).await {
                 let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
@@ -140,8 +142,8 @@ impl Drop for TestDb {
             }
         };
         match self.server {
-            // PostgreSQL takes 0.1 s if a connection is still open. Neither the next test nor the
-            // end of the process has to wait for that.
+            // The drop takes 0.1 s if a connection is still open. It runs in the background,
+            // because neither the next test nor the end of the process has to wait for it.
             DatabaseServer::Private(_) => admin::spawn(drop_database),
             DatabaseServer::Shared(_) => admin::block_on(drop_database),
         }
@@ -155,7 +157,8 @@ async fn started_server() -> &'static DatabaseServer {
     if matches!(server, DatabaseServer::Shared(_)) {
         SWEPT
             .get_or_init(|| async {
-                // The next statement reports whatever makes this fail.
+                // An error is ignored here. Its cause makes the next statement fail too, and that
+                // error is reported.
                 let _ = admin::run(sweep::drop_leftovers(server)).await;
             })
             .await;
@@ -166,12 +169,13 @@ async fn started_server() -> &'static DatabaseServer {
 async fn run_blocking<T: Send + 'static>(start: fn() -> T) -> T {
     match tokio::task::spawn_blocking(start).await {
         Ok(started) => started,
-        // The runtime shuts down only when no test runs on it.
+        // The task cannot have been cancelled, because a runtime is not shut down while a test runs
+        // on it. So the task has panicked.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-/// Creates a database with the current date of the server's clock in its name.
+/// Creates a database and returns its name, which contains the current date of the server's clock.
 async fn create_database(server: &DatabaseServer, template: String) -> Result<String, TestDbError> {
     let client = admin::connect(&server.admin_url())
         .await

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::account::ServerAccount;
 
-/// Creates a folder that other users cannot enter.
+/// Creates a temporary folder in `parent` that other users cannot enter.
 pub(crate) fn temp_folder(parent: &Path, prefix: &str) -> io::Result<TempDir> {
     tempfile::Builder::new()
         .prefix(prefix)
@@ -17,7 +17,7 @@ pub(crate) fn temp_folder(parent: &Path, prefix: &str) -> io::Result<TempDir> {
         .tempdir_in(parent)
 }
 
-/// Creates a file that other users cannot read.
+/// Creates a file with this content that other users cannot read.
 pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
     fs::OpenOptions::new()
         .write(true)
@@ -27,9 +27,9 @@ pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
         .write_all(secret.as_bytes())
 }
 
-/// Copies a folder of plain files and returns the number of bytes in them.
+/// Copies a folder of plain files and returns the number of bytes in the files.
 ///
-/// If the file system supports it, the copies share their blocks.
+/// If the file system supports it, a copy uses the same disk blocks as the original.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     fs::DirBuilder::new().mode(0o700).create(to)?;
@@ -42,7 +42,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<u64> {
         } else if kind.is_file() {
             bytes += fs::copy(entry.path(), target)?;
         } else {
-            // Following a link as root could access files outside the folder.
+            // Links are refused: if root followed a link, it could read files outside the folder.
             return Err(io::Error::other(format!(
                 "{} is neither a file nor a folder",
                 entry.path().display()
@@ -52,10 +52,12 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// Gives a folder to another account, its content first.
+/// Gives a folder to another account. The owner of the content changes before the owner of the
+/// folder.
 ///
-/// Until the owner of the folder itself changes, only this user can access its content, so no file
-/// can be replaced by a link while root walks the folder.
+/// Until the owner of the folder itself has changed, only this user can access the content. The
+/// other account therefore cannot replace a file by a link while root is still changing owners in
+/// the folder.
 pub(crate) fn change_owner(folder: &Path, account: &ServerAccount) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -68,7 +70,8 @@ pub(crate) fn change_owner(folder: &Path, account: &ServerAccount) -> io::Result
     lchown(folder, Some(account.uid), Some(account.gid))
 }
 
-/// Makes a folder readable for every account; `is_program` selects the files that are programs.
+/// Makes a folder and its content readable for every account. The files for which `is_program`
+/// returns true become executable.
 pub(crate) fn make_readable(folder: &Path, is_program: &dyn Fn(&Path) -> bool) -> io::Result<()> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     for entry in fs::read_dir(folder)? {

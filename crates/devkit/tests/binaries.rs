@@ -1,4 +1,4 @@
-//! The choice between the servers on a machine.
+//! Tests of the choice between several PostgreSQL installations on a machine.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use whoop_devkit::{Environment, PostgresBinaries, PostgresStartError};
 
-/// Creates a folder with programs that only print a version.
+/// Creates a folder with fake server programs that only print this version.
 fn fake_installation(machine: &Path, name: &str, version: &str) -> PathBuf {
     let folder = machine.join(name);
     fs::create_dir(&folder).unwrap();

@@ -1,5 +1,5 @@
-//! Cleanup of a private server after its process ended abnormally, and the accounts that may run
-//! one.
+//! Tests that a private server is cleaned up after its process ended abnormally, and that an
+//! ordinary user can start a server.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -17,10 +17,10 @@ use whoop_devkit::PrivatePostgres;
 
 const NOBODY: u32 = 65_534;
 
-/// Not a test: the other tests run it in a separate process.
+/// Helper that the other tests run in a separate process. It is not a test itself.
 ///
-/// It holds a server until its standard input ends. The server then ends with the process, like one
-/// in a `static`.
+/// It starts a server and keeps it until its standard input ends. Then the process ends without
+/// dropping the server, as with a server in a `static`.
 #[test]
 fn holds_a_server() {
     if std::env::var_os("WHOOP_DEVKIT_HOLD").is_none() {
@@ -39,7 +39,8 @@ fn holds_a_server() {
 
 struct Holder {
     process: Child,
-    // Kept open, because the test runner in that process fails if it cannot write to it.
+    // The output is kept open, because the test runner in that process would fail if it could not
+    // write to it.
     _output: BufReader<ChildStdout>,
     port: u16,
     folder: PathBuf,
@@ -118,7 +119,7 @@ fn the_server_and_its_folder_are_removed_after_the_process_is_killed() {
     let server = holder.server_pid();
     assert!(holder.accepts_connections() && is_alive(&server));
 
-    // SIGKILL: the process cannot clean up.
+    // `kill` sends SIGKILL, so the process cannot clean up.
     holder.process.kill().unwrap();
     holder.process.wait().unwrap();
 
@@ -181,8 +182,8 @@ fn an_ordinary_user_can_start_a_server() {
         );
         return;
     }
-    // Other users may not be able to enter the build's folder, so the program is copied to another
-    // one.
+    // The program is copied, because other users may not be able to enter the folder in which it
+    // was built.
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("lifetime");
     fs::copy(this_program(), &program).unwrap();

@@ -1,4 +1,4 @@
-//! The pooler that tests may go through.
+//! Tests of the pooler through which tests can connect.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use whoop_devkit::{Environment, PgBouncer, PostgresStartError, server};
 
-/// Returns `None` if no PgBouncer is installed, because most developers do not need it.
+/// Starts a PgBouncer. Returns `None` if none is installed, because most developers do not need it.
 async fn pgbouncer() -> Option<PgBouncer> {
     let starting = || {
         let url = server().admin_url().parse().unwrap();

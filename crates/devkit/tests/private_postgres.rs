@@ -1,4 +1,4 @@
-//! The server that a process starts for itself.
+//! Tests of the private server that a process starts for itself.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -119,7 +119,7 @@ fn a_requested_port_is_used_if_it_is_free() {
 #[tokio::test]
 async fn a_damaged_cluster_template_is_created_again() {
     let cache = tempfile::tempdir().unwrap();
-    // If the tests run as root, the server's account needs access to the files.
+    // If the tests run as root, another account runs the server, and it needs access to the files.
     std::fs::set_permissions(cache.path(), Permissions::from_mode(0o755)).unwrap();
     let environment = Environment {
         cache_homes: vec![cache.path().to_path_buf()],
@@ -152,7 +152,7 @@ fn template_of(cache: PathBuf) -> PathBuf {
     template
 }
 
-/// Returns a machine with neither PostgreSQL nor npm.
+/// Returns an environment in which neither PostgreSQL nor npm is found.
 fn bare_machine() -> Environment {
     Environment {
         temp_dir: std::env::temp_dir(),

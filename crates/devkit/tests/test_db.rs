@@ -1,4 +1,4 @@
-//! A database for each test.
+//! Tests of the databases that this crate creates for tests.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -26,7 +26,7 @@ async fn exists(name: &str) -> bool {
 async fn a_database_is_dropped_at_the_end_of_its_test() {
     let db = TestDb::new().await;
     let name = db.name().to_owned();
-    // An open connection does not keep the database.
+    // The database is dropped although this connection is still open.
     let _client = db.client().await;
     assert!(exists(&name).await);
 
@@ -92,7 +92,7 @@ async fn many_tests_can_create_databases_at_the_same_time() {
     }
 }
 
-/// On a shared server, a sweep drops only databases of runs that were killed long ago.
+/// Tests on a shared server that only databases of runs that were killed long ago are dropped.
 #[tokio::test]
 async fn leftovers_are_dropped_but_a_database_of_today_is_kept() {
     let db = TestDb::new().await;

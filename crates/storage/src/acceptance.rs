@@ -1,5 +1,7 @@
-//! WHOOP's acceptance of access tokens: for one member, and for all other members in the same
-//! period.
+//! Stored evidence of whether WHOOP accepts tokens, for one member and for all other members.
+//!
+//! Callers compare the two to decide whether one member has to connect again or WHOOP has an
+//! outage.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -11,9 +13,10 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_refresh};
 
-/// Returns the time since which WHOOP's API rejects new access tokens of this member.
+/// Returns the time at which WHOOP's API first rejected an access token of this member that WHOOP
+/// had just issued.
 ///
-/// Returns `None` if WHOOP accepts them, or if a sync of the member succeeded after that time.
+/// Returns `None` if no such rejection is stored, or if a sync of the member succeeded after it.
 pub async fn rejected_since(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -33,7 +36,8 @@ pub async fn rejected_since(
     Ok(Some(rejected_since).filter(|_| !was_accepted_since))
 }
 
-/// Stores `now` as the time since which WHOOP's API rejects new access tokens of this member.
+/// Stores `now` as the time at which WHOOP's API first rejected a newly issued access token of this
+/// member. An earlier stored time is replaced.
 pub async fn note_rejected(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -52,19 +56,21 @@ pub async fn note_rejected(
     Ok(())
 }
 
-/// Result of [`other_members_since`]: recent successes of all members except one.
+/// Activity of all members except one since a given time; see [`other_members_since`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OtherMembersActivity {
-    /// Whether another member is connected.
+    /// Whether at least one other member is connected now.
     pub are_connected: bool,
-    /// Whether a sync of another member succeeded after the instant.
+    /// Whether a sync of another member has succeeded since the given time.
     pub were_synced: bool,
-    /// Whether another member's tokens were refreshed after the instant.
+    /// Whether another member's tokens have been refreshed since the given time.
     pub were_refreshed: bool,
 }
 
-/// Returns which operations succeeded for the other members after an instant. The query reads rows
-/// of all members, so it is made only while WHOOP rejects this member's tokens.
+/// Returns which operations have succeeded since the time `since` for members other than `user_id`.
+///
+/// The queries read rows of all members. Callers therefore use this function only while WHOOP
+/// rejects the tokens of this member.
 pub async fn other_members_since(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -81,7 +87,8 @@ pub async fn other_members_since(
     })
 }
 
-/// Whether a query with a member and an instant as parameters finds a row.
+/// Returns whether a query finds a row. The parameters of the query are a member's id (`$1`) and a
+/// time (`$2`).
 async fn row_exists(
     conn: &mut PgConnection,
     sql: &'static str,

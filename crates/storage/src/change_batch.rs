@@ -1,6 +1,7 @@
-//! The changes that one transaction makes to the records of one member. They are collected during
-//! the transaction and get their sequence numbers at its end. All code that writes records adds its
-//! changes here.
+//! The changes that one transaction makes to the records of one member.
+//!
+//! The changes are collected in a [`ChangeBatch`] during the transaction, and get their sequence
+//! numbers at its end. All code that writes records adds its changes to such a batch.
 
 use std::collections::HashMap;
 
@@ -11,10 +12,10 @@ use whoop_core::{DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared, table::change::notify_payload};
 
-/// Operation on a record, as the change feed names it.
+/// Operation on a record, with the name that the change feed uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RecordOperation {
-    /// The record is new or has changed.
+    /// The record was inserted or changed.
     Upsert,
     /// The record was deleted.
     Delete,
@@ -35,13 +36,15 @@ struct PendingChange {
     id: String,
     op: RecordOperation,
     local_date: NaiveDate,
-    /// The record's local date before the transaction; `None` for a new record.
+    /// The record's local date before the transaction; `None` if the transaction inserted the
+    /// record.
     former_date: Option<NaiveDate>,
     updated_at: Option<DateTime<Utc>>,
 }
 
-/// Changes of one transaction to one member's records. Each record appears once, with its final
-/// state.
+/// The changes that one transaction makes to one member's records.
+///
+/// A record that changes several times within the transaction is listed once, with its final state.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeBatch {
     pending: Vec<PendingChange>,
@@ -49,7 +52,8 @@ pub(crate) struct ChangeBatch {
 }
 
 impl ChangeBatch {
-    /// Adds a written record. `former` is its local date before the write; `None` for a new record.
+    /// Adds a record that was inserted or updated. `former` is the record's local date before the
+    /// write, or `None` for a new record.
     pub(crate) fn add_written(
         &mut self,
         data_type: DataType,
@@ -68,8 +72,10 @@ impl ChangeBatch {
         });
     }
 
-    /// Adds a stored record that moved to another local date, or for which the assignment within
-    /// the date or the offset changed.
+    /// Adds a stored record for which only the date assignment changed.
+    ///
+    /// The local date, the position within the date (displayed or in `others`) or the UTC offset of
+    /// the record is different now.
     pub(crate) fn add_date_change(
         &mut self,
         data_type: DataType,
@@ -110,8 +116,10 @@ impl ChangeBatch {
         }
     }
 
-    /// Assigns the member's next sequence numbers to the changes, stores them and notifies
-    /// listeners when the transaction commits. The caller holds the member's row lock.
+    /// Assigns the member's next sequence numbers to the changes and stores them. Listeners are
+    /// notified when the transaction commits.
+    ///
+    /// The caller holds the member's row lock.
     pub(crate) async fn write(
         self,
         conn: &mut PgConnection,

@@ -1,4 +1,5 @@
-//! The change feed of a member: the changes after a sequence number, and notifications of new ones.
+//! The change feed of a member: the changes after a sequence number, and notifications about new
+//! changes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,12 +16,12 @@ use crate::{
     },
 };
 
-/// A change, with the current state of its record.
+/// One change of a record, with the record's current state.
 #[derive(Debug)]
 pub struct FeedEntry {
     pub row: ChangeRow,
     /// `None` if the change is a deletion, if the record was deleted later, or if a later change on
-    /// the same page carries the record.
+    /// the same page contains the record.
     pub record: Option<DatedRecord>,
 }
 
@@ -29,38 +30,42 @@ pub struct FeedEntry {
 pub struct FeedPage {
     /// Changes in the order of their sequence numbers, without a gap.
     pub entries: Vec<FeedEntry>,
-    /// The member's latest sequence number.
+    /// Sequence number of the member's latest change, which may be on a later page.
     pub latest: i64,
-    /// Start of the member's numbering; `None` for a member who never connected.
+    /// Time at which the member's sequence numbers started; `None` for a member who never
+    /// connected.
     pub counted_since: Option<DateTime<Utc>>,
 }
 
-/// Answer to a reader of the change feed.
+/// Result of [`after`]: a page of changes, or the answer that the changes cannot be listed.
 #[derive(Debug)]
 pub enum FeedResult {
     Page(FeedPage),
-    /// The changes after this sequence number are no longer stored, or the number is from before
-    /// the member was erased. The reader has to read all records again and continue from `latest`.
+    /// The changes after the requested sequence number are no longer stored, or the number is from
+    /// before the member was erased. The reader has to read all records again and continue from
+    /// `latest`.
     Gone {
         latest: i64,
     },
 }
 
-/// The changes after a sequence number, without the records.
+/// Result of [`rows_after`]: the changes after a sequence number, without the records.
 #[derive(Debug)]
 pub enum FeedRows {
     Rows {
         rows: Vec<ChangeRow>,
         numbers: SequenceNumbers,
     },
-    /// The member never connected, or was erased together with the numbering.
+    /// The member never connected or was erased, so there are no changes. The reader asked for all
+    /// changes, with the sequence number 0.
     UnknownMember,
     Gone {
         latest: i64,
     },
 }
 
-/// Returns at most `limit` changes after a sequence number, without the records.
+/// Returns at most `limit` changes of a member after the sequence number `since`, without the
+/// records.
 ///
 /// # Errors
 ///
@@ -82,14 +87,15 @@ pub async fn rows_after(
         return Ok(FeedRows::Gone { latest });
     }
     let rows = change::list_after(conn, user_id, since, limit).await?;
-    // A purge may have deleted changes between the two queries.
+    // A purge may have deleted changes between the query for the numbers and the query for the
+    // changes.
     Ok(match rows.first() {
         Some(first) if first.seq != since + 1 => FeedRows::Gone { latest },
         _ => FeedRows::Rows { rows, numbers },
     })
 }
 
-/// Returns at most `limit` changes of a member after a sequence number, with the records.
+/// Returns at most `limit` changes of a member after the sequence number `since`, with the records.
 ///
 /// # Errors
 ///
@@ -111,8 +117,8 @@ pub async fn after(
             }));
         }
     };
-    // The records are read after the changes. Each record is therefore at least as new as its last
-    // change here; if it is newer, a change with a higher sequence number follows.
+    // The records are read after the changes, so each record is at least as new as its last change
+    // on this page. If a record is newer, a later page contains another change of the record.
     let mut records = load_current_records(conn, user_id, &rows).await?;
     let mut changes = Vec::with_capacity(rows.len());
     for row in rows.into_iter().rev() {
@@ -132,7 +138,8 @@ pub async fn after(
     }))
 }
 
-/// Loads the current state of the records that the changes name.
+/// Loads the current state of all records to which the changes in `rows` refer. The key of the map
+/// is the data type and the id of the record.
 async fn load_current_records(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -161,12 +168,14 @@ async fn load_current_records(
     Ok(records)
 }
 
-/// Receives a notification for every member with new changes, on a dedicated connection.
+/// Dedicated connection that receives PostgreSQL's notifications about members with new changes.
 pub struct ChangeListener(PgConnection);
 
 impl Database {
-    /// Subscribes to the notifications. Does not work through a pooler in transaction mode, which
-    /// gives the server connection to another client after each transaction.
+    /// Opens a connection and subscribes it to the notifications about members with new changes.
+    ///
+    /// This does not work through a pooler in transaction mode, because such a pooler gives the
+    /// server connection to another client after each transaction.
     ///
     /// # Errors
     ///
@@ -180,11 +189,13 @@ impl Database {
 }
 
 impl ChangeListener {
-    /// Waits for the next notification and returns its payload; see [`change::notify_payload`].
+    /// Waits for the next notification and returns its payload, which identifies the member; see
+    /// [`change::notify_payload`].
     ///
     /// # Errors
     ///
-    /// The connection is lost. Notifications sent in the meantime are lost too.
+    /// The connection was lost. Notifications that are sent before the caller subscribes again are
+    /// lost too.
     pub async fn next(&mut self) -> Result<String, StorageError> {
         match self.0.next_notification().await {
             Some(notification) => Ok(notification.payload),

@@ -1,4 +1,5 @@
-//! Stores a page in the same way as a sync, and returns the changed rows before and after.
+//! Stores a page of records in the same way as a sync, and returns the changed rows as they were
+//! before and after.
 
 use std::collections::BTreeMap;
 
@@ -26,15 +27,18 @@ use crate::{
 
 type Savepoint = <PgConnection as AsyncConnection>::TransactionManager;
 
-/// Changed rows by data type and id.
+/// Changed rows, each before and after the change, by data type and record id.
 pub type RowChanges = BTreeMap<(DataType, String), RowChange>;
 
-/// Stores a page as [`page::store`] does, and assigns the local dates of all its records again,
-/// including those that did not change.
+/// Stores a page as [`page::store`] does, and returns the rows that changed.
 ///
-/// The change feed lists the rows that were written, of this data type and of others, but only
-/// after the write. Therefore the page is first stored in a savepoint. The savepoint is rolled back
-/// to read the rows as they were before, and then the page is stored a second time.
+/// The local dates of all records on the page are assigned again, including records that did not
+/// change.
+///
+/// The change feed lists every changed row, including rows of other data types, but only after the
+/// write. To read the rows as they were before, the page is stored twice. The first write happens
+/// in a savepoint. After the savepoint is rolled back, the former rows are read, and the page is
+/// stored again.
 ///
 /// # Errors
 ///
@@ -46,7 +50,8 @@ pub async fn store_with_changes<R: RecordTable>(
     rejected: &[RejectedRecord],
     now: DateTime<Utc>,
 ) -> Result<(StoreCounts, RowChanges), StorageError> {
-    // The row lock keeps other transactions from writing the member's records until this one ends.
+    // The row lock prevents other transactions from writing the member's records until this
+    // transaction ends.
     users::lock_member(conn, user_id).await?;
     let numbers = change::sequence_numbers(conn, user_id).await?;
     let latest = numbers.map_or(0, |numbers| numbers.latest);
@@ -100,8 +105,10 @@ struct StoredRow {
     row: Value,
 }
 
-/// Loads the rows with these data types and ids, without the columns that PostgreSQL computes or
-/// that only this service sets.
+/// Loads the stored rows of the given records: `types` and `ids` are the data type and the id of
+/// each record.
+///
+/// The columns that PostgreSQL computes and the columns that only this service sets are omitted.
 async fn rows(
     conn: &mut PgConnection,
     user_id: &UserId,

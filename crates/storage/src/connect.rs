@@ -17,7 +17,7 @@ use crate::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Verification of the PostgreSQL server's identity.
+/// Extent to which connections verify the identity of the PostgreSQL server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerVerification {
     /// The server is on this machine.
@@ -35,12 +35,14 @@ pub(crate) struct ServerAddress {
     config: Config,
     pooler: PoolerMode,
     mode: SslMode,
-    /// `None` means connections without TLS.
+    /// TLS configuration; `None` for connections without TLS.
     tls: Option<MakeRustlsConnect>,
 }
 
 impl ServerAddress {
-    /// Parses an address. `sslmode` and `sslrootcert` are removed and handled here, because
+    /// Parses a `postgres://` address.
+    ///
+    /// `sslmode` and `sslrootcert` are removed from the address and handled by this module, because
     /// tokio-postgres supports neither `sslmode=verify-full` nor `sslrootcert`.
     pub(crate) fn parse(url: &str, pooler: PoolerMode) -> Result<Self, StorageError> {
         let mut url = Url::parse(url).map_err(|error| {
@@ -51,8 +53,8 @@ impl ServerAddress {
                 "it must begin with postgres://".to_owned(),
             ));
         }
-        // A part of the password would otherwise be parsed as the host: it would be looked up in
-        // DNS and shown in error messages.
+        // If the password contains an unescaped `/`, `?` or `#`, a part of the password would be
+        // parsed as the host name. It would be looked up in DNS and shown in error messages.
         if url.path().contains('@') || url.fragment().is_some() {
             return Err(StorageError::Config(
                 "the password contains a `/`, `?` or `#`; write it as %2F, %3F or %23, and `@` as \
@@ -123,7 +125,7 @@ impl ServerAddress {
 
     pub(crate) async fn establish(&self) -> ConnectionResult<PgConnection> {
         let connection_error = |error: tokio_postgres::Error| {
-            // tokio-postgres only displays "db error"; the reason is in the error's source.
+            // tokio-postgres displays only "db error"; the reason is in the source of the error.
             let reason = error
                 .as_db_error()
                 .map(|error| sqlstate::with_code(&error.to_string(), error.code().code()));
@@ -147,7 +149,7 @@ impl ServerAddress {
     }
 }
 
-/// Whether all hosts are this machine: a Unix socket or a loopback address.
+/// Returns whether all hosts of an address are this machine: a Unix socket or a loopback address.
 fn is_local(config: &Config) -> bool {
     let is_loopback = |host: &str| {
         host == "localhost" || IpAddr::from_str(host).is_ok_and(|address| address.is_loopback())
@@ -156,16 +158,19 @@ fn is_local(config: &Config) -> bool {
         Host::Tcp(name) => is_loopback(name),
         Host::Unix(_) => true,
     });
-    // The names are used only to check certificates if addresses (`hostaddr`) are given.
+    // If the address contains IP addresses (`hostaddr`), connections are opened to these, and the
+    // host names are used only to check certificates.
     match config.get_hostaddrs() {
         [] => hosts_are_local,
         addresses => addresses.iter().all(IpAddr::is_loopback),
     }
 }
 
-/// Formats an error with all its sources. The errors of tokio-postgres name options but never
-/// contain the address. The first message alone ("error connecting to server") is not specific
-/// enough.
+/// Formats an error with the messages of all its sources, without a part of the address.
+///
+/// The errors of tokio-postgres name options, but never contain the address. The sources are
+/// included because the first message alone ("error connecting to server") does not contain the
+/// reason.
 fn without_url(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -19,7 +19,10 @@ use crate::{
 /// A connection from the pool. It returns to the pool when it is dropped.
 pub type PooledConnection = Object<AsyncDieselConnectionManager<PgConnection>>;
 
-/// Maximum time that a caller waits for a connection before the request fails as unavailable.
+/// Timeout for each step of getting a connection: waiting for a free one, opening a new one, and
+/// checking a used one.
+///
+/// After the timeout, [`Database::get`] fails with [`StorageError::Unavailable`].
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Settings of the connections to PostgreSQL.
@@ -27,18 +30,19 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct DatabaseConfig {
     /// Address as `postgres://…`, with optional `sslmode` and `sslrootcert`.
     pub url: SecretString,
-    /// Maximum number of connections of this process.
+    /// Maximum number of connections in the pool of this process.
     pub pool_size: usize,
     pub pooler: PoolerMode,
 }
 
-/// Connection pooler between this process and PostgreSQL, as set by `DATABASE_POOLER`.
+/// Mode of the connection pooler between this process and PostgreSQL, as set by `DATABASE_POOLER`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolerMode {
-    /// No pooler, or one that assigns a server connection to a client until the client disconnects.
+    /// No pooler, or a pooler that assigns a server connection to a client until the client
+    /// disconnects.
     Session,
-    /// A pooler that assigns a server connection for one transaction only. Prepared statements and
-    /// `LISTEN` do not work through it.
+    /// A pooler that assigns a server connection to a client for one transaction only. Prepared
+    /// statements and `LISTEN` do not work through it.
     Transaction,
 }
 
@@ -86,9 +90,12 @@ impl Database {
         Self::with_statement_timeout(config, None)
     }
 
-    /// Creates the pool like [`Database::new`], with a timeout after which PostgreSQL cancels a
-    /// statement. The timeout is not set behind a pooler in transaction mode, because it would
-    /// apply to other clients of the same server connection too; set it for the role instead.
+    /// Creates the pool like [`Database::new`], and lets PostgreSQL cancel each statement that runs
+    /// longer than `statement_timeout`.
+    ///
+    /// Behind a pooler in transaction mode the timeout is not set, because it would also apply to
+    /// other clients of the same server connection. In this case, set `statement_timeout` for the
+    /// database role instead.
     ///
     /// # Errors
     ///
@@ -102,7 +109,8 @@ impl Database {
             .map(|limit| format!("SET statement_timeout = {}", limit.as_millis()));
         let address = ServerAddress::parse(config.url.expose_secret(), config.pooler)?;
         let mut manager = ManagerConfig::default();
-        // A test query at each checkout would double the number of round trips of a read.
+        // With `Fast`, the pool sends no test query when it hands out a connection. A test query
+        // would double the number of round trips of a single read.
         manager.recycling_method = RecyclingMethod::Fast;
         let server = address.clone();
         manager.custom_setup = Box::new(move |_| {
@@ -133,7 +141,8 @@ impl Database {
         Ok(Self { pool, address })
     }
 
-    /// Checks an address without connecting: its parts, and the root certificate that it names.
+    /// Checks an address without connecting to the server: the parts of the address, and the file
+    /// with the root certificate if the address names one.
     ///
     /// # Errors
     ///
@@ -162,7 +171,7 @@ impl Database {
         }
     }
 
-    /// Returns the maximum number of connections of this process.
+    /// Returns the maximum number of connections in the pool of this process.
     pub fn max_connections(&self) -> usize {
         self.pool.status().max_size
     }
@@ -189,9 +198,11 @@ impl Database {
             .map_err(|error| StorageError::Unavailable(error.into()))
     }
 
-    /// Whether two client connections share one server connection, which means that a pooler in
-    /// transaction mode is in use. `false` is not certain: such a pooler may have had a second free
-    /// server connection.
+    /// Returns whether two client connections share one server connection, which shows that a
+    /// pooler in transaction mode is in use.
+    ///
+    /// `false` is not certain: a pooler in transaction mode may have assigned a second free server
+    /// connection.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Assigns local dates again after a member's records were written or deleted.
 //!
-//! The local date of a cycle, its recovery and its main sleeps, and the cycle that a date shows,
-//! depend on neighbouring records, which may arrive earlier or later
+//! The local date of a cycle, its recovery and its main sleeps depends on neighbouring records,
+//! which may arrive earlier or later. The same is true for the cycle that is displayed for a date
 //! ([`whoop_core::date_assignment`]). After every write, the dates around the written records are
 //! therefore computed again from all stored records near them.
 
@@ -26,12 +26,12 @@ use crate::{
     PgConnection, StorageError, change_batch::ChangeBatch, prepared::prepared, table::RecordTable,
 };
 
-/// Records that were written or deleted.
+/// Ids and former local dates of the records that a transaction wrote or deleted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AffectedRecords {
     pub(crate) cycles: BTreeSet<String>,
     pub(crate) sleeps: BTreeSet<String>,
-    /// The local dates that the records had before.
+    /// Local dates of the records before they were written or deleted.
     dates: BTreeSet<NaiveDate>,
 }
 
@@ -55,14 +55,24 @@ impl AffectedRecords {
     }
 }
 
-/// The numbers of dates before and after a date for which records are loaded. The cycles of a date
-/// depend on cycles that claim this date or the next one, and those may belong to one date later. A
-/// main sleep without a cycle id may have begun in a cycle of three dates earlier.
+/// Number of dates before an affected date for which records are loaded.
+///
+/// Local dates are assigned on the affected date, the date before it and the date after it. A main
+/// sleep without a cycle id belongs to the cycle in which it began, and this cycle may have a date
+/// three dates earlier.
 const DATES_BEFORE: i64 = 4;
+
+/// Number of dates after an affected date for which records are loaded.
+///
+/// Local dates are assigned on the affected date, the date before it and the date after it. A date
+/// depends on the cycles that claim it or the next date, which means that their main sleep has this
+/// date. Each of these cycles may be stored one date after the date that it claims.
 const DATES_AFTER: i64 = 3;
 
-/// Assigns the local dates around the affected records, and adds a change for each record with a
-/// new date or with a new position within its date.
+/// Assigns the local dates of the records near the affected records.
+///
+/// Adds a change to `changes` for each record that gets a new date, or a new position within its
+/// date (displayed or in `others`).
 pub(crate) async fn assign_local_dates(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -85,7 +95,8 @@ pub(crate) async fn assign_local_dates(
             })
             .await?;
         assigned.extend(certain);
-        // A record that moved beyond these dates may affect the records of its new date.
+        // A record that moved to a date outside `assigned` may influence the other records of that
+        // date. The next pass assigns that date too.
         affected = AffectedRecords {
             dates: moved.difference(&assigned).copied().collect(),
             ..AffectedRecords::default()
@@ -115,13 +126,15 @@ fn dates_around(date: NaiveDate, before: i64, after: i64) -> impl Iterator<Item 
 #[derive(Debug, Default)]
 struct RelatedRecords {
     dates: BTreeSet<NaiveDate>,
-    /// Ids of the affected cycles. Outside `dates` and the dates next to them, only these cycles
-    /// and the affected sleeps may get a new date, because the neighbours of other records are not
-    /// all loaded.
+    /// Ids of the affected cycles.
+    ///
+    /// On the dates in `dates` and on the dates next to them, every record may get a new date.
+    /// Elsewhere only the affected cycles and sleeps may, because not all neighbours of other
+    /// records are loaded.
     affected_cycles: BTreeSet<String>,
     /// Ids of the affected sleeps.
     affected_sleeps: BTreeSet<String>,
-    /// Ids of the cycles of all records to load.
+    /// Ids of the cycles to load, together with their recoveries and sleeps.
     related_cycles: Vec<String>,
 }
 
@@ -280,7 +293,7 @@ impl SleepDateRow {
     }
 }
 
-/// Stored records with their current local dates.
+/// The stored records from which local dates are computed, with their current local dates.
 struct StoredDates {
     cycles: Vec<CycleDateRow>,
     recoveries: Vec<RecoveryDateRow>,
@@ -288,8 +301,8 @@ struct StoredDates {
 }
 
 impl StoredDates {
-    /// Loads the records near the affected ones, or all records of the member if `related` is
-    /// `None`.
+    /// Loads the records that are related to the affected records, or all records of the member if
+    /// `related` is `None`.
     async fn load(
         conn: &mut PgConnection,
         user_id: &UserId,
@@ -371,9 +384,10 @@ impl StoredDates {
         })
     }
 
-    /// Writes the local dates that differ from the computed ones, for the records that `may_write`
-    /// accepts by their ids, old date and new date. Returns the old and the new dates of the
-    /// written records.
+    /// Writes the computed local dates that differ from the stored ones.
+    ///
+    /// A record is written only if `may_write` accepts its ids, its old date and its new date.
+    /// Returns the old and the new dates of the written records.
     async fn write_changed_dates(
         &self,
         conn: &mut PgConnection,

@@ -1,7 +1,8 @@
 //! A member's day, read in one round trip.
 //!
-//! One statement reads six tables, because each additional statement costs several times as much as
-//! its rows, for the client and for the server. Only the columns that a day shows are read.
+//! One statement reads six tables, because each additional statement would cost the client and the
+//! server several times as much as the rows that it returns. Only the columns that are displayed
+//! for a day are read.
 
 mod rows;
 mod statement;
@@ -19,30 +20,32 @@ use whoop_core::{
 use self::{rows::DayParts, statement::DayRow};
 use crate::{PgConnection, PooledConnection, StorageError, prepared::prepared};
 
-/// All stored data that is needed to show one date of one member.
+/// All stored data that is needed to display one date of one member.
 #[derive(Debug, Clone)]
 pub struct StoredDay {
     /// `None` for a member who never connected.
     pub member: Option<DayMember>,
-    /// Coverage of all four data types, including those never read.
+    /// Coverage (the time span that was read completely) of each data type that the member granted,
+    /// including data types that were never read.
     pub coverage: Vec<Coverage>,
-    /// The records of the day, with only the values that a day shows.
+    /// The records of the day, with only the values that are displayed.
     pub records: DayRecords,
-    /// Open webhook signals; `None` if webhooks are not known to arrive for this member.
+    /// Data types with a change that WHOOP announced and that was not read yet (open webhook
+    /// signals). `None` if no webhook about the member arrived in the last 48 hours.
     pub signals: Option<WebhookSignals>,
 }
 
-/// The columns of a member that a day depends on.
+/// The values of a member's row that are needed to display a day.
 #[derive(Debug, Clone)]
 pub struct DayMember {
     pub connection: WhoopConnection,
     pub timezone_offset: Option<String>,
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// Time of the member's latest webhook.
+    /// Time of the latest webhook about the member's data.
     pub signal_at: Option<DateTime<Utc>>,
 }
 
-/// Reads a day.
+/// Reads all stored data that is needed to display one date of one member.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Main numbers of each day in a date range, for charts, read in one statement.
+//! The main numbers of each day in a date range, for charts. One statement reads all days.
 
 use chrono::NaiveDate;
 use diesel::{
@@ -22,7 +22,8 @@ use crate::{
     table::sync_log::{SyncLogRow, coverage_of},
 };
 
-/// The SQL function is defined in `migrations/`, so that clients that read with SQL can use it too.
+/// Query for the days of a date range. The SQL function is defined in `migrations/`, so that
+/// clients with SQL access can use it too.
 const DAYS: &str = "SELECT * FROM whoop_days($1, $2, $3) ORDER BY local_date";
 
 #[derive(QueryableByName)]
@@ -47,7 +48,8 @@ struct DayRangeRow {
     workouts: Option<i64>,
 }
 
-/// Returns every date of a range, both ends included, in ascending order.
+/// Returns the main numbers of every date in a range, in ascending order. Both ends of the range
+/// are included.
 ///
 /// # Errors
 ///
@@ -59,8 +61,9 @@ pub async fn read(
     to: NaiveDate,
 ) -> Result<Vec<BriefDay>, StorageError> {
     let conn: &PgConnection = conn;
-    // The statement is not prepared: a generic plan assumes a range of one or two days, and its
-    // joins make a year take five times as long.
+    // This statement is not prepared. For a prepared statement, PostgreSQL may use a generic plan,
+    // which assumes a range of one or two days. The joins of that plan make a range of one year
+    // take five times as long.
     let days = sql_query(DAYS)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Date, _>(from)
@@ -105,8 +108,10 @@ pub async fn read(
     Ok(days.into_iter().map(brief).collect())
 }
 
-/// Whether a date was read completely; a date that has not ended yet, up to the end of the
-/// coverage.
+/// Returns whether the coverage (the time span that was read completely) contains a date.
+///
+/// If the coverage ends during the date, only the part of the date before that end has to be
+/// covered.
 fn was_read(coverage: &Coverage, date: NaiveDate, offset_seconds: i32) -> bool {
     let (from, until) = span_of_date(date, offset_seconds);
     let read_until = coverage.covered_until.map_or(until, |at| at.min(until));

@@ -26,12 +26,13 @@ const TABLES: [&str; 13] = [
     "whoop_users",
 ];
 
-/// Deletes all rows of a member under the member's row lock, and returns their number.
+/// Deletes all rows of a member under the member's row lock, and returns the number of deleted
+/// rows.
 ///
-/// The row lock prevents a deadlock with a transaction that stores a page.
+/// The row lock prevents a deadlock with a transaction that stores a page of records.
 ///
-/// The rows are deleted table by table so that they can be counted. The foreign keys delete the
-/// rows of tables that are not in the list.
+/// The rows are deleted table by table so that they can be counted. If a table is missing in
+/// `TABLES`, its foreign key deletes the member's rows, which are then not counted.
 ///
 /// The rows of the audit trail are kept, with the pseudonym instead of the member's id.
 ///
@@ -45,7 +46,8 @@ pub async fn erase(
     pseudonym: &str,
 ) -> Result<i64, StorageError> {
     users::lock_member(conn, user_id).await?;
-    // Webhook events of the WHOOP account, unless another member uses the same account.
+    // Deletes the webhook events of the member's WHOOP account, unless another member uses the same
+    // account.
     let mut deleted = diesel::sql_query(
         "DELETE FROM whoop_webhook_event e USING whoop_users u \
          WHERE u.user_id = $1 AND e.whoop_user_id = u.whoop_user_id \
@@ -61,14 +63,17 @@ pub async fn erase(
             .execute(conn)
             .await?;
     }
-    // Data of the legacy service about this member must not be imported later.
+    // The member's data in the tables of the legacy service must not be imported later.
     note_erased(conn, user_id).await?;
     audit::pseudonymise(conn, user_id.as_str(), pseudonym).await?;
     notify_change(conn, user_id.as_str()).await?;
     Ok(i64::try_from(deleted).unwrap_or(i64::MAX))
 }
 
-/// Marks a member as erased, so that the member's legacy data is not imported later.
+/// Marks a member as erased, so that the member's data in the tables of the legacy service is not
+/// imported later.
+///
+/// Does nothing if no table of the legacy service exists.
 ///
 /// # Errors
 ///

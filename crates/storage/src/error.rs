@@ -4,7 +4,8 @@ use crate::sqlstate;
 
 /// Failure of a database operation.
 ///
-/// `Display` gives one sentence without the source; the log prints the whole error chain.
+/// `Display` gives one sentence without the source of the error; the log prints the whole error
+/// chain.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -14,7 +15,7 @@ pub enum StorageError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("PostgreSQL rejected a query")]
     Query(#[source] Diesel),
-    /// A deadlock, a lock timeout or a serialization failure. Nothing was changed.
+    /// A deadlock, a lock timeout or a serialization failure. The transaction changed nothing.
     #[error("the transaction conflicted with another one and was rolled back; try again")]
     Busy(#[source] Diesel),
     #[error("the disk of PostgreSQL is full ({0}); free space on it")]
@@ -86,13 +87,13 @@ impl From<Diesel> for StorageError {
     }
 }
 
-/// A word that every certificate error of the TLS library contains. Its messages are always in
-/// English.
+/// A word that every certificate error of the TLS library contains. The library's messages are
+/// always in English.
 const CERTIFICATE_ERROR_WORD: &str = "certificate";
 
 impl StorageError {
-    /// Whether the failure concerns the whole database and not one member's rows. Requests for
-    /// other members would fail in the same way.
+    /// Returns whether the failure concerns the whole database rather than the rows of one member.
+    /// Requests for other members would then fail in the same way.
     pub const fn is_database_wide(&self) -> bool {
         matches!(
             self,
@@ -104,7 +105,7 @@ impl StorageError {
         )
     }
 
-    /// Whether a migration failed because its role lacks a privilege.
+    /// Returns whether a query or a migration failed because the database role lacks a privilege.
     pub fn lacks_privilege(&self) -> bool {
         match self {
             Self::Migration(reason) => reason
@@ -115,8 +116,9 @@ impl StorageError {
         }
     }
 
-    /// Whether PostgreSQL is reachable but rejects the login, or the database does not exist. A
-    /// retry cannot succeed.
+    /// Returns whether the connection was refused for a reason that a retry cannot remove.
+    ///
+    /// The role, the password or the database name is wrong, or a TLS certificate was not accepted.
     pub fn is_auth_error(&self) -> bool {
         let Self::Unavailable(source) = self else {
             return false;
@@ -133,7 +135,7 @@ impl StorageError {
         false
     }
 
-    /// Whether the same request may succeed if it is repeated shortly after.
+    /// Returns whether the same request may succeed if it is repeated shortly afterwards.
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy(_))
     }

@@ -13,8 +13,8 @@ use crate::{PgConnection, StorageError, prepared::prepared};
 /// A stored record that a webhook event refers to.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct EventRecord {
-    /// The record's own id. For a recovery it differs from the id in the event, which is the id of
-    /// the sleep.
+    /// The record's own id. For a recovery it differs from the id in the event, because the event
+    /// contains the id of the sleep.
     #[diesel(sql_type = Text)]
     pub id: String,
     #[diesel(sql_type = Timestamptz)]
@@ -27,14 +27,17 @@ pub struct EventRecord {
 }
 
 impl EventRecord {
-    /// Returns the id of the cycle that began with this sleep.
+    /// Returns the id of the cycle that the record belongs to, if it is known. For a main sleep,
+    /// this is the cycle that began with the sleep.
     pub fn started_cycle(&self) -> Option<CycleId> {
         self.cycle_id.as_ref()?.parse().ok().map(CycleId)
     }
 }
 
-/// Finds the record with the data type and id of an event. An event of a recovery has the id of a
-/// sleep; all recoveries that belong to this sleep are returned.
+/// Finds the stored record that an event refers to, by the data type and the id in the event.
+///
+/// An event about a recovery contains the id of a sleep. In this case, all recoveries that belong
+/// to this sleep are returned.
 ///
 /// # Errors
 ///

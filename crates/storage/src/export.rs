@@ -1,8 +1,8 @@
 //! All stored data of a member, read in batches.
 //!
-//! Each batch is a separate short query, so a slow download holds no connection and no transaction.
-//! Records are paged by WHOOP's creation time and id, which never change. Concurrent writes
-//! therefore cause no duplicate and no missing record.
+//! Each batch is a separate short query, so a slow download holds no connection and no transaction
+//! between two batches. Records are ordered by WHOOP's creation time and id, which never change.
+//! Writes during the export therefore cause no duplicate and no missing record.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -21,13 +21,14 @@ use crate::{
     table::{audit, cycle::CycleRow, recovery::RecoveryRow, sleep::SleepRow, workout::WorkoutRow},
 };
 
-/// Maximum number of rows that are read and held in memory at a time.
+/// Maximum number of rows that one batch reads into memory.
 pub const BATCH: i64 = 500;
 
-/// Maximum number of rejected records per batch; it is lower because their texts can be long.
+/// Maximum number of rejected records per batch. It is lower than [`BATCH`] because the texts of
+/// rejected records can be long.
 const REJECTED_BATCH: i64 = 50;
 
-/// Position of an export, from which the next batch is read.
+/// Position of an export, at which the next batch begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportCursor(ExportPosition);
 
@@ -52,10 +53,10 @@ const EXPORT_ORDER: [DataType; 4] = [
 /// One exported row.
 #[derive(Debug)]
 pub enum ExportItem {
-    /// The profile, the connection and the consent.
+    /// The member's profile, connection and consent.
     Member(Value),
     Record(Box<RecordRow>),
-    /// Coverage and sync state of one data type.
+    /// Coverage (the time span that was read completely) and sync state of one data type.
     SyncLog(Value),
     /// A rejected record: WHOOP sent it, but it could not be stored.
     Rejected(Value),
@@ -85,7 +86,8 @@ struct RejectedJsonRow {
     raw_hash: Vec<u8>,
 }
 
-/// Returns the next batch and the position after it, or `None` at the end.
+/// Returns the batch at a position of the export and the position of the next batch, or `None` at
+/// the end of the export.
 ///
 /// # Errors
 ///

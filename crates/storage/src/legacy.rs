@@ -1,7 +1,8 @@
-//! Data of the legacy service. Its tables were renamed to `predecessor_…`.
+//! Reads the data of the legacy service from its tables, which the first migration renamed to
+//! `predecessor_…`.
 //!
-//! The columns of these tables differ between installations, so rows are read as JSON and a missing
-//! column is null. The tables are never written to.
+//! The columns of these tables differ between installations. Therefore rows are read as JSON, and a
+//! missing column is treated as null. The tables are never written to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,8 @@ use crate::{Database, PgConnection, StorageError};
 const USERS: &str = "predecessor_whoop_users";
 const TOKENS: &str = "predecessor_whoop_oauth_tokens";
 
-/// Legacy tables that may contain complete WHOOP records, and the data type of these records.
+/// Legacy tables that may contain complete WHOOP records, and the data type of these records. The
+/// data type is `None` for a table with records of several data types.
 const RECORD_TABLES: [(&str, Option<DataType>); 6] = [
     ("predecessor_whoop_cycle", Some(DataType::Cycle)),
     ("predecessor_whoop_sleep", Some(DataType::Sleep)),
@@ -33,7 +35,8 @@ const RECORD_TABLES: [(&str, Option<DataType>); 6] = [
 /// A member in the tables of the legacy service.
 #[derive(Debug, Clone)]
 pub struct LegacyAccount {
-    /// The app's id: the Supabase user if the row names one, otherwise the row's own id.
+    /// The app's id of the member: the Supabase user's id if the row contains one, otherwise the id
+    /// of the row.
     pub user_id: String,
     pub whoop_user_id: Option<i64>,
     pub access_token: Option<SecretString>,
@@ -41,16 +44,17 @@ pub struct LegacyAccount {
     pub expires_at: Option<DateTime<Utc>>,
     /// Granted scopes in WHOOP's format, separated by spaces.
     pub scope: Option<String>,
-    /// `false` if the member had disconnected.
+    /// `false` if the member had disconnected from the legacy service, or if only records of the
+    /// member exist.
     pub is_active: bool,
 }
 
-/// The content of one `raw_data` column.
+/// The content of the `raw_data` column in one row of a legacy table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyRecord {
-    /// `Some` if the table contains only one data type.
+    /// Data type of the record; `None` if the table contains several data types.
     pub data_type: Option<DataType>,
-    /// JSON text; `None` if the column was null.
+    /// JSON text of the record; `None` if the column is null or missing.
     pub text: Option<String>,
 }
 
@@ -90,7 +94,7 @@ struct LegacyRowCount {
     rows: i64,
 }
 
-/// Whether any table of the legacy service exists.
+/// Returns whether any table of the legacy service exists.
 ///
 /// # Errors
 ///
@@ -106,7 +110,8 @@ pub(crate) async fn exists(conn: &mut PgConnection) -> Result<bool, StorageError
 }
 
 impl LegacyTables {
-    /// Finds the legacy tables that `migrate` has renamed, if there are any.
+    /// Finds the tables of the legacy service that `migrate` has renamed. The result is empty if
+    /// there are none.
     ///
     /// # Errors
     ///
@@ -141,8 +146,10 @@ impl LegacyTables {
             .is_some_and(|columns| columns.contains(column))
     }
 
-    /// Returns the existing tables with records, their data type, and whether they have a column
-    /// with the app's user id.
+    /// Returns the legacy tables with records that exist.
+    ///
+    /// For each table, returns the name, the data type of the records, and whether there is a
+    /// column with the app's user id.
     fn record_tables(&self) -> impl Iterator<Item = (&'static str, Option<DataType>, bool)> {
         RECORD_TABLES
             .into_iter()
@@ -150,15 +157,16 @@ impl LegacyTables {
             .map(|(table, data_type)| (table, data_type, self.has_column(table, "user_id")))
     }
 
-    /// Returns the name of the column with WHOOP's JSON in this table.
+    /// Returns the name of the column with WHOOP's JSON in a table; `None` if the table has no such
+    /// column.
     fn raw_column(&self, table: &str) -> Option<&'static str> {
         ["raw_data", "records"]
             .into_iter()
             .find(|column| self.has_column(table, column))
     }
 
-    /// Returns all members of the legacy service by the app's id: those with an account and those
-    /// with records only.
+    /// Returns all members of the legacy service, ordered by the app's id: members with an account,
+    /// and members of whom only records exist.
     ///
     /// # Errors
     ///
@@ -194,7 +202,7 @@ impl LegacyTables {
         Ok(accounts.into_values().collect())
     }
 
-    /// Returns the rows of a table as JSON; none if the table does not exist.
+    /// Returns the rows of a table as JSON. Returns no rows if the table does not exist.
     async fn rows(&self, conn: &mut PgConnection, table: &str) -> Result<Vec<Value>, StorageError> {
         if !self.0.contains_key(table) {
             return Ok(Vec::new());
@@ -207,8 +215,10 @@ impl LegacyTables {
         Ok(parsed.filter_map(Result::ok).collect())
     }
 
-    /// Returns all records of one member from the `raw_data` columns. Rows are matched by the app's
-    /// user id, or by the WHOOP user id if the table has no user ids.
+    /// Returns all records of one member from the `raw_data` columns of the legacy tables.
+    ///
+    /// Rows are found by the app's user id. If the table has no such column, they are found by
+    /// WHOOP's user id.
     ///
     /// # Errors
     ///
@@ -229,7 +239,8 @@ impl LegacyTables {
                 (false, Some(number), _) if self.has_column(table, "whoop_user_id") => {
                     ("whoop_user_id::text = $1".to_owned(), number.to_string())
                 }
-                // The pattern matches `user_id` in PostgreSQL's JSON text format.
+                // The pattern finds WHOOP's `user_id` in the JSON text of the record, as PostgreSQL
+                // formats it.
                 (false, Some(number), Some(column)) => (
                     format!("{column}::text ~ $1"),
                     format!("\"user_id\": \"?{number}[\",}}]"),
@@ -250,7 +261,8 @@ impl LegacyTables {
         Ok(found)
     }
 
-    /// Counts the records without an owner in the tables that have a user id column.
+    /// Counts the records that name no owner, in the tables that have a column with the app's user
+    /// id.
     ///
     /// # Errors
     ///
@@ -274,6 +286,7 @@ impl LegacyTables {
 }
 
 /// Reads the accounts from both table layouts: tokens in the user's row, or in a separate table.
+/// The keys of the result are the app's user ids.
 fn accounts_of(users: &[Value], tokens: &[Value]) -> BTreeMap<String, LegacyAccount> {
     let mut accounts = BTreeMap::new();
     for user in users {
@@ -287,7 +300,7 @@ fn accounts_of(users: &[Value], tokens: &[Value]) -> BTreeMap<String, LegacyAcco
                 let row_user_id = text(row, "user_id");
                 row_user_id.as_deref() == Some(&row_id) || row_user_id.as_deref() == Some(&user_id)
             })
-            // Only the latest of several token pairs is valid.
+            // If several token pairs are stored, only the one that expires last is valid.
             .max_by_key(|row| time_field(row, "expires_at"));
         let (tokens, scope) = match token_row {
             Some(row) if text(user, "access_token").is_none() => (row, text(row, "scope")),

@@ -3,20 +3,21 @@
 //! - [`Database`]: the connection pool, and connections to the server (TLS included);
 //! - [`migrate`]: the only module that changes the schema;
 //! - [`records`]: records of any data type, as rows and in WHOOP's format;
-//! - [`change_feed`]: a member's changes in order, and notifications of new ones;
+//! - [`change_feed`]: a member's changes in order, and notifications about new changes;
 //! - [`export`]: all stored data of a member, in batches;
 //! - [`event_record`]: the stored records that a webhook event refers to;
 //! - [`retention`]: deletes records that are older than the retention period;
-//! - [`rotate`]: seals tokens again when keys change;
+//! - [`rotate`]: encrypts stored tokens with another key after the operator changed the keys;
 //! - [`service_key`]: the text, the digest and the scopes of a service key;
 //! - [`pseudonym`]: keyed pseudonyms of members;
 //! - [`serving_role`]: grants for the database role of the running service, which cannot change the
 //!   schema;
 //! - [`seal`]: encryption of tokens before they are stored;
 //! - [`overview`]: summaries of all members for operators;
-//! - [`member_snapshot`]: the state of members that a sync is planned from;
-//! - [`compare`]: stores a page and returns the changed rows before and after;
-//! - [`page`]: stores a page of records in one transaction; newest wins;
+//! - [`member_snapshot`]: the stored state of members from which a sync is planned;
+//! - [`compare`]: stores a page of records and returns the changed rows before and after;
+//! - [`page`]: stores a page of records in one transaction; a newer stored record is never replaced
+//!   by an older one;
 //! - [`day`]: a member's day, read in one round trip;
 //! - [`replication_lag`]: write-ahead log positions of the primary and of a replica;
 //! - [`day_range`]: the main numbers of each day in a date range;

@@ -1,31 +1,36 @@
-//! Waits for table locks without blocking the readers of the table.
+//! Waits for table locks without blocking the readers of the table for long.
 //!
 //! A statement that changes a table or creates a policy waits until every open transaction that has
 //! read the table ends, such as a backup or an export. Meanwhile, every later statement on that
-//! table waits behind it. Therefore each attempt waits only for a short time, and is repeated after
-//! a pause.
+//! table waits behind the waiting statement. Therefore each attempt to get the lock waits only for
+//! a short time, and is repeated after a pause.
 
 use std::time::Duration;
 
-/// Limits the wait for a lock to 2 seconds, for the rest of the transaction. No statement of the
-/// API waits longer than this behind a migration.
+/// SQL statement that limits each wait for a lock to 2 seconds, for the rest of the transaction.
+///
+/// A migration that waits for a lock therefore delays the statements of the API by at most 2
+/// seconds at a time.
 pub(crate) const SET_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Maximum number of attempts. Together they take about five minutes, of which at most one minute
-/// is spent waiting for a lock.
+/// Maximum number of attempts to get the table locks of one step.
+///
+/// All attempts together take about five minutes. At most one minute of this time is spent waiting
+/// for a lock; the rest is pauses.
 const MAX_ATTEMPTS: u32 = 30;
 
-/// Number of attempts of one step that needs table locks.
+/// Counts the attempts of one step that needs table locks.
 #[derive(Debug, Default)]
 pub(crate) struct LockRetry {
     attempts: u32,
 }
 
 impl LockRetry {
-    /// Returns the pause before the next attempt, or `None` after the last one.
+    /// Counts a failed attempt. Returns the pause before the next attempt, or `None` after the last
+    /// one.
     pub(crate) fn next_pause(&mut self) -> Option<Duration> {
         self.attempts += 1;
         if self.attempts >= MAX_ATTEMPTS {

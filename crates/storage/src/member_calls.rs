@@ -1,4 +1,4 @@
-//! Number of calls to WHOOP that app requests of one member caused within 24 hours.
+//! Counts the calls to WHOOP for app requests of one member, per period of 24 hours.
 
 use diesel::{
     QueryableByName,
@@ -17,8 +17,11 @@ struct MemberCallsRow {
     resets_in_s: f64,
 }
 
-/// Counts a call. If the member has made `limit` calls already, the call is not counted, and the
-/// seconds until the count restarts are returned.
+/// Counts a call to WHOOP for an app request of a member, unless the member's limit is reached.
+///
+/// Returns `None` if the call may be made. If `limit` calls were already counted in the current
+/// period of 24 hours, the call is not counted, and the seconds until the end of the period are
+/// returned.
 ///
 /// # Errors
 ///
@@ -29,8 +32,8 @@ pub async fn count_call(
     limit: u32,
 ) -> Result<Option<f64>, StorageError> {
     let counted: Vec<MemberCallsRow> = prepared(
-        // Concurrent calls wait for each other's row lock. Then they see the updated values and a
-        // later `clock_timestamp()`.
+        // Executions of this statement for the same member wait for each other's row lock. Each one
+        // then sees the updated values and a later `clock_timestamp()`.
         "UPDATE whoop_users SET \
              interactive_calls = CASE \
                  WHEN interactive_calls_since BETWEEN clock_timestamp() - interval '1 day' AND clock_timestamp() \

@@ -1,8 +1,8 @@
 //! The member lease: one sync per member at a time, across processes.
 //!
-//! A lease is a column that expires, not a session lock. It works through every pooler, and the
-//! lease of a killed process expires by itself. Expiry is judged by the database's clock, because
-//! the clocks of the machines differ.
+//! A lease is stored in columns of the member's row and expires; it is not a lock of a database
+//! session. Therefore it works through every pooler, and the lease of a killed process expires by
+//! itself. Expiry is judged by the database's clock, because the clocks of the machines differ.
 
 use std::time::Duration;
 
@@ -16,19 +16,20 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared};
 
-/// Time for which an interactive caller's request for the lease is valid. The caller renews it
-/// while it waits.
+/// Time after which an interactive caller's request for the lease expires. The caller renews the
+/// request every second while it waits.
 const WANTED_DURATION: Duration = Duration::from_secs(2);
 
-/// Result of an attempt to claim the lease.
+/// Result of an attempt to claim the lease of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseClaim {
     Held {
-        /// Id of the member's token pair until WHOOP's profile has confirmed its account.
+        /// Id of the member's token pair, if WHOOP's profile has not confirmed yet to which WHOOP
+        /// account the pair belongs; otherwise `None`.
         unidentified_pair: Option<Uuid>,
     },
-    /// Another process holds the lease, an interactive caller waits for it and has precedence, or
-    /// the member does not exist.
+    /// Another process holds the lease, or an interactive caller waits for it and has precedence
+    /// over this claim, or the member does not exist.
     Refused,
 }
 
@@ -44,7 +45,10 @@ struct ExtendedRow {
     is_wanted: bool,
 }
 
-/// Claims the lease. `is_interactive` gives the claim precedence over background work.
+/// Claims the lease of a member for `holder`, until `duration` from now.
+///
+/// A claim with `is_interactive` has precedence over background work: while an interactive caller
+/// waits, only such claims succeed.
 ///
 /// # Errors
 ///
@@ -75,9 +79,11 @@ pub async fn claim(
     }))
 }
 
-/// Extends the lease of its holder. Returns whether an interactive caller waits for it.
+/// Extends the lease of `holder` until `duration` from now. Returns whether an interactive caller
+/// waits for the lease.
 ///
-/// Does nothing after the release, so that a delayed statement does not claim the lease again.
+/// Does nothing after `holder` has released the lease, so that a delayed statement does not claim
+/// the lease again.
 ///
 /// # Errors
 ///
@@ -101,7 +107,7 @@ pub async fn extend(
     Ok(extended.iter().any(|row| row.is_wanted))
 }
 
-/// Releases the lease; does nothing if another holder has it.
+/// Releases the lease of `holder`. Does nothing if another holder has the lease.
 ///
 /// # Errors
 ///
@@ -122,7 +128,7 @@ pub async fn release(
     Ok(())
 }
 
-/// Asks the holder of the lease to release it, because an interactive caller waits.
+/// Asks the holder of a member's lease to release it, because an interactive caller waits for it.
 ///
 /// # Errors
 ///
@@ -142,7 +148,8 @@ pub async fn request_release(
     Ok(())
 }
 
-/// Whether a process is syncing this member now.
+/// Returns whether any process holds the lease of this member, which means that it syncs the member
+/// now.
 ///
 /// # Errors
 ///

@@ -1,5 +1,8 @@
-//! The stored state of members from which a sync is planned: coverage and pending records. The
-//! number of queries is the same for one member and for thousands.
+//! The stored state of members from which a sync is planned.
+//!
+//! The state consists of the coverage (the time span of each data type that was read completely)
+//! and of the pending records (records that WHOOP has not scored yet). The number of queries is the
+//! same for one member and for thousands.
 
 use std::collections::HashMap;
 
@@ -22,11 +25,12 @@ use crate::{
     },
 };
 
-/// The state of a member that a sync is planned from.
+/// The stored state of one member from which a sync is planned.
 #[derive(Debug, Clone)]
 pub struct MemberSnapshot {
     pub member: UserRow,
-    /// Coverage of the data types that the member granted, including those never read.
+    /// Coverage of the data types that the member granted, including data types that were never
+    /// read.
     pub coverage: Vec<Coverage>,
     /// Pending records, the oldest first.
     pub pending_records: Vec<PendingRecord>,
@@ -37,7 +41,7 @@ pub struct MemberSnapshot {
 pub struct PendingRecord {
     pub data_type: DataType,
     pub id: String,
-    /// Start of the record; for a recovery, its creation time.
+    /// Start of the record. For a recovery, it is the time at which WHOOP created the record.
     pub happened_at: DateTime<Utc>,
 }
 
@@ -53,7 +57,8 @@ struct PendingRecordRow {
     happened_at: DateTime<Utc>,
 }
 
-/// Loads the snapshots of these members by id. Members who never connected are omitted.
+/// Loads the snapshots of these members. The key of the map is the member's id. Members who never
+/// connected are omitted.
 ///
 /// # Errors
 ///
@@ -130,9 +135,11 @@ fn pending_records_query(user_ids: &[&str]) -> PreparedQuery<'static> {
     prepared(format!("{sql} ORDER BY happened_at, id")).bind::<Array<Text>, _>(ids)
 }
 
-/// Returns the query for pending records of all data types. `condition` receives the name of the
-/// column with the record's time. The condition on `score_state` must be identical to the one of
-/// the partial indexes.
+/// Returns the query for the pending records of all data types.
+///
+/// `condition` receives the name of the column with the record's time, and returns the SQL
+/// condition for the rows. The condition on `score_state` must be identical to the condition of the
+/// partial indexes, because PostgreSQL uses these indexes only then.
 pub(crate) fn pending_records_sql(condition: impl Fn(&str) -> String) -> String {
     let select = |data_type: DataType, happened_at: &str| {
         format!(

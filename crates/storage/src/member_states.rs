@@ -1,4 +1,5 @@
-//! The sync states of all connected members, from which a scheduled run selects.
+//! The sync states of all connected members, from which a scheduled run selects the members to
+//! sync.
 
 use std::collections::HashMap;
 
@@ -19,13 +20,16 @@ use whoop_core::{
 
 use crate::{PgConnection, StorageError, member_snapshot::pending_records_sql, prepared::prepared};
 
-/// A connected member and the state that a scheduled run needs.
+/// A connected member, with the state that a scheduled run needs for its selection.
 #[derive(Debug, Clone)]
 pub struct ConnectedMember {
     pub user_id: String,
     pub sync_state: MemberSyncState,
-    /// Whether no older history can be read now: WHOOP has none, or the end of its list was seen
-    /// within the last 20 hours.
+    /// Whether a backfill would find nothing to read for this member, in any data type.
+    ///
+    /// A data type has nothing to read if its whole history is stored or the member did not grant
+    /// it. If WHOOP's list was first seen to contain nothing older less than 20 hours ago, another
+    /// read cannot confirm this yet, so there is nothing to read either.
     pub history_complete: bool,
 }
 
@@ -69,7 +73,7 @@ struct PendingCountRow {
     records: i64,
 }
 
-/// Returns all connected members, ordered by id, with two queries in total.
+/// Returns all connected members, ordered by id. Two queries read all of them.
 ///
 /// # Errors
 ///
@@ -148,7 +152,7 @@ impl ConnectedMember {
         Self {
             user_id: row.user_id,
             sync_state: MemberSyncState {
-                // The order is that of `DataType::ALL`.
+                // These values are in the order of `DataType::ALL`.
                 last_sync_at: [row.recovery, row.sleep, row.workout, row.cycle],
                 not_granted: types(row.not_granted).collect(),
                 is_failing: row.is_failing,

@@ -1,7 +1,8 @@
-//! Applies `migrations/`. No other module changes the schema.
+//! Applies the migrations in `migrations/`. No other module changes the schema.
 //!
-//! Concurrent migrators exclude each other through an advisory lock of a transaction, which works
-//! behind every pooler and is released when its holder's connection ends.
+//! Processes that migrate at the same time exclude each other through an advisory lock. The lock
+//! belongs to a transaction. Therefore it works behind every pooler, and is released when the
+//! connection of its holder ends.
 
 use std::time::Duration;
 
@@ -28,18 +29,20 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 /// Key of the advisory lock: "whoop" in ASCII, which other applications are unlikely to use.
 const ADVISORY_LOCK_KEY: i64 = 0x77_68_6f_6f_70;
 
-/// Interval between two attempts to take the advisory lock. This process polls, because a session
-/// that waits inside PostgreSQL holds a snapshot, and `CREATE INDEX CONCURRENTLY` would wait for
-/// that.
+/// Interval between two attempts to take the advisory lock.
+///
+/// This process polls, because a session that waits for the lock inside PostgreSQL holds a
+/// snapshot. `CREATE INDEX CONCURRENTLY` in a migration of the lock's holder would wait until that
+/// snapshot is released.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Result of [`apply`].
+/// Result of [`apply`] and of [`revert_all`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// Names of the migrations applied by this run, in order.
+    /// Names of the migrations that this run applied or reverted, in order.
     pub migrations: Vec<String>,
-    /// Renamed tables and functions of the legacy service as `(before, after)`. Every run reports
-    /// them until they are dropped.
+    /// Renamed tables and functions of the legacy service as `(before, after)`. Every run of
+    /// [`apply`] reports all of them; [`revert_all`] reports none.
     pub renamed_objects: Vec<(String, String)>,
 }
 
@@ -101,8 +104,9 @@ pub(crate) async fn lock_schema(database: &Database) -> Result<PgConnection, Sto
         if taken.locked {
             return Ok(lock);
         }
-        // The transaction is ended before the wait. Otherwise waiting migrators would occupy the
-        // connections of a pooler, and the holder of the lock needs one more.
+        // The transaction is ended before the pause. Behind a pooler, an open transaction occupies
+        // a server connection. Waiting migrators could occupy all server connections, although the
+        // holder of the lock needs one more.
         lock.batch_execute("ROLLBACK").await?;
         tokio::time::sleep(LOCK_POLL_INTERVAL).await;
     }
@@ -115,8 +119,8 @@ async fn run(
     let mut lock = lock_schema(database).await?;
     let worker = database.connect_dedicated().await?;
     let runtime = tokio::runtime::Handle::current();
-    // Diesel's migration harness blocks its thread, and panics on a current-thread runtime unless
-    // it runs on a blocking thread.
+    // Diesel's migration harness blocks its thread. It panics on a current-thread runtime unless it
+    // runs on a blocking thread.
     let migrations = tokio::task::spawn_blocking(move || {
         let _runtime = runtime.enter();
         run_steps(&mut AsyncMigrationHarness::new(worker), direction)
@@ -164,8 +168,8 @@ fn run_steps(
     Ok(done)
 }
 
-/// Repeats a step while other transactions hold locks on the tables that it changes. A failed
-/// attempt is rolled back completely.
+/// Runs a step, and repeats it while other transactions hold locks on the tables that the step
+/// changes. A failed attempt is rolled back completely.
 fn retry_while_locked(
     mut step: impl FnMut() -> migration::Result<MigrationVersion<'static>>,
 ) -> migration::Result<MigrationVersion<'static>> {
@@ -184,15 +188,15 @@ fn retry_while_locked(
     }
 }
 
-/// Whether the error is a lock conflict. The error type of Diesel's harness is private, so the code
-/// in the text decides.
+/// Returns whether the error is a lock conflict. The error type of Diesel's harness is private, so
+/// the SQLSTATE code in the text of the error decides.
 fn is_lock_conflict(error: &(dyn std::error::Error + 'static)) -> bool {
     let text = error.to_string();
     let mut lines = text.lines().filter_map(sqlstate::code_of);
     lines.any(sqlstate::is_lock_conflict)
 }
 
-/// The migrations of this build, each with a timeout for its locks.
+/// Wrapper around the migrations of this build, which sets a lock timeout before each migration.
 struct WithLockTimeout<T>(T);
 
 impl MigrationSource<Pg> for WithLockTimeout<EmbeddedMigrations> {
@@ -224,7 +228,10 @@ impl Migration<Pg> for WithLockTimeout<Box<dyn Migration<Pg>>> {
     }
 }
 
-/// Converts an error text of Diesel's harness. It may have been caused by a pooler.
+/// Converts an error text of Diesel's harness into a [`StorageError`].
+///
+/// If the text contains a code for a prepared statement of another connection, a pooler in
+/// transaction mode caused the error.
 fn migration_error(reason: String) -> StorageError {
     let mut codes = reason.lines().filter_map(sqlstate::code_of);
     match codes.any(sqlstate::is_foreign_statement) {
@@ -248,7 +255,7 @@ async fn list_renamed_objects(
         .collect())
 }
 
-/// Converts versions, which Diesel reports, into migration names.
+/// Converts the versions that Diesel reports into the names of the migrations.
 fn migration_names(versions: &[String]) -> Vec<String> {
     versions
         .iter()
@@ -272,8 +279,8 @@ fn known_migrations() -> Vec<(String, String)> {
 
 /// Checks that every migration of this build was applied.
 ///
-/// Additional migrations are accepted, so an older binary continues to serve while a newer schema
-/// is deployed.
+/// Additional migrations in the database are accepted. An older binary therefore continues to serve
+/// while a newer version is deployed.
 pub(crate) async fn check_applied(conn: &mut PgConnection) -> Result<(), StorageError> {
     let applied: Vec<MigrationVersionRow> =
         diesel::sql_query("SELECT version FROM __diesel_schema_migrations")

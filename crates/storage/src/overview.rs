@@ -21,18 +21,19 @@ pub struct MemberSummary {
     /// Time of the member's last app request.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_seen_at: Option<DateTime<Utc>>,
-    /// Time of the oldest last sync among the granted data types; null if one of them was never
-    /// synced.
+    /// Time of the last sync of the granted data type that was synced longest ago. `None` if a
+    /// granted data type was never synced.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub last_sync_at: Option<DateTime<Utc>>,
-    /// Total number of records written, of all data types.
+    /// Total number of records that were written for the member, of all data types.
     #[diesel(sql_type = BigInt)]
     pub records_synced: i64,
     #[diesel(sql_type = Nullable<Text>)]
     pub last_error: Option<String>,
 }
 
-/// Returns the members ordered by id, optionally only those with a status.
+/// Returns the summaries of all members, ordered by id. If `status` is given, only members with
+/// this connection status are returned.
 ///
 /// # Errors
 ///
@@ -140,7 +141,8 @@ pub struct LastRun {
     pub detail: Option<String>,
 }
 
-/// Returns the last run of each slot, the latest first.
+/// Returns the last run of each slot (time of day of scheduled runs) and the last run without a
+/// slot, the latest first.
 ///
 /// # Errors
 ///
@@ -171,19 +173,22 @@ pub struct InboxSummary {
     pub pending: i64,
     #[diesel(sql_type = BigInt)]
     pub dead: i64,
-    /// Earliest due time of the pending events of connected members.
+    /// Earliest due time among the pending events of connected members; `None` if there are none.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub overdue_since: Option<DateTime<Utc>>,
-    /// Number of connected members without a recent webhook.
+    /// Number of connected members about whom no webhook arrived since `quiet_since`; see
+    /// [`summarize_inbox`].
     #[diesel(sql_type = BigInt)]
     pub quiet: i64,
 }
 
 /// Summarizes the webhook inbox.
 ///
-/// Members without a webhook since `quiet_since` count as quiet. If `seen_since` is given,
-/// `overdue_since` includes only members with an app request after it, because events of other
-/// members are deferred on purpose while the quota is short.
+/// A connected member counts as quiet if the latest webhook about the member arrived before
+/// `quiet_since`. If none ever arrived, the time of the connection counts instead.
+///
+/// If `seen_since` is given, `overdue_since` includes only events of members with an app request
+/// after that time. Events of other members are deferred on purpose while the quota is short.
 ///
 /// # Errors
 ///
@@ -216,7 +221,7 @@ pub async fn summarize_inbox(
 /// Numbers of problems that the operator should look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct ProblemCounts {
-    /// Number of connected members with a data type that failed to sync last time.
+    /// Number of connected members with at least one data type for which the last sync failed.
     #[diesel(sql_type = BigInt)]
     pub failing: i64,
     /// Number of rejected records.

@@ -1,4 +1,7 @@
-//! Stores a page of records in one statement (newest wins), then assigns local dates.
+//! Stores a page of records with one statement, then assigns local dates.
+//!
+//! A stored record is replaced only by a version with the same or a later `updated_at` (newest
+//! wins).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +26,10 @@ use crate::{
     table::{RecordTable, record_denial, rejected_record, users},
 };
 
-/// Maximum difference between WHOOP's clock and the server's. A stored `updated_at` that is more
-/// than one hour in the future is treated as wrong and does not block newer versions.
+/// Maximum plausible difference between WHOOP's clock and the clock of this server.
+///
+/// If a stored `updated_at` is farther in the future, it is treated as wrong, and any other version
+/// of the record replaces the stored one.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// Outcome of storing a page: the number of records per result.
@@ -32,11 +37,11 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 pub struct StoreCounts {
     pub inserted: u64,
     pub updated: u64,
-    /// Records that are stored already with the same content, or in a newer version.
+    /// Records that were stored before with the same content, or in a newer version.
     pub unchanged: u64,
     /// Records that were deleted because WHOOP no longer has them.
     pub deleted: u64,
-    /// Records that were set aside with a reason.
+    /// Records that could not be stored and were set aside with the reason.
     pub rejected: u64,
 }
 
@@ -76,16 +81,18 @@ struct FormerCycleRow {
     cycle_id: Option<String>,
 }
 
-/// Stores a page of one member within the caller's transaction.
+/// Stores a page of records of one member, within the caller's transaction.
 ///
-/// First takes the member's row lock, so that concurrent writes of one member run one after another
-/// and each sees the result of the one before. A record with an older `updated_at` than the stored
-/// one changes nothing. With the same `updated_at`, the new version replaces the stored one if
-/// their contents differ. The new version also replaces a stored one with an `updated_at` more than
-/// one hour in the future, which would otherwise block all later versions.
+/// First takes the member's row lock. Concurrent writes for one member therefore run one after
+/// another, and each sees the result of the previous one.
 ///
-/// A record of another WHOOP account, or one that PostgreSQL rejects, is set aside; the other
-/// records are stored.
+/// A record with an older `updated_at` than the stored version changes nothing. With the same
+/// `updated_at`, the record replaces the stored version if their contents differ. A stored
+/// `updated_at` more than one hour in the future would block all later versions, so in this case
+/// the record replaces the stored version regardless of its own `updated_at`.
+///
+/// A record that belongs to another WHOOP account, or that PostgreSQL rejects, is set aside in
+/// `whoop_rejected_record`. The other records of the page are stored.
 ///
 /// # Errors
 ///
@@ -249,7 +256,7 @@ async fn write<R: RecordTable>(
     .await
 }
 
-/// Stores the page again record by record, so that an invalid record does not affect the others.
+/// Stores the page again, record by record, so that an invalid record does not affect the others.
 async fn store_one_by_one<R: RecordTable>(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -282,8 +289,10 @@ fn reject_record<R: Record>(record: &R, reason: String) -> RejectedRecord {
     }
 }
 
-/// Whether PostgreSQL rejected a value of the record. Any other error fails the whole page, which
-/// is then read again: a valid record must not be set aside because of an outage or a bug.
+/// Returns whether PostgreSQL rejected a value of the record.
+///
+/// Any other error fails the whole page, which is read again later. A valid record must not be set
+/// aside because of an outage or a bug.
 fn is_value_error(error: &Diesel) -> bool {
     match error {
         Diesel::DatabaseError(_, information) => {
@@ -293,7 +302,7 @@ fn is_value_error(error: &Diesel) -> bool {
     }
 }
 
-/// Returns the SQL expression for the date of the day that shows a row.
+/// Returns the SQL expression for the date of the day that contains the record of a row.
 fn day_date_sql(data_type: DataType, row: &str) -> String {
     match data_type {
         DataType::Sleep => format!("coalesce({row}.night_date, {row}.local_date)"),
@@ -304,11 +313,12 @@ fn day_date_sql(data_type: DataType, row: &str) -> String {
 /// Returns the upsert statement for any number of rows. The rows are passed as one JSON parameter,
 /// so the text is the same for every page and is prepared only once.
 ///
-/// The returned values are those after the upsert, except `former_date`: a subquery within the
-/// statement sees the row as it was before.
+/// The statement returns the values after the upsert, except `former_date`. This value is read by a
+/// subquery, which sees the row as it was before the upsert.
 fn upsert_sql<R: RecordTable>() -> String {
-    // Columns that the record itself determines. The local date of a cycle, and the local date and
-    // offset of a recovery, are assigned afterwards, because they depend on the night's sleep.
+    // Columns with values that follow from the record alone. The local date of a cycle, and the
+    // local date and offset of a recovery, are assigned afterwards, because they depend on the main
+    // sleep of the night.
     let intrinsic: &[&str] = match R::DATA_TYPE {
         DataType::Recovery => &[],
         DataType::Cycle => &["timezone_offset"],

@@ -1,7 +1,8 @@
-//! SQL text statements that are prepared once per connection.
+//! SQL statements that are given as text and prepared once per connection.
 //!
-//! Diesel's `sql_query` accepts any text and is therefore parsed and planned on each execution. The
-//! texts here are always the same, and only the bound values differ.
+//! Diesel does not cache statements of `sql_query`, so PostgreSQL parses and plans them on each
+//! execution. The texts of the statements here are always the same, and only the bound values
+//! differ. Therefore they can be cached.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -13,9 +14,9 @@ use diesel::{
     sql_types::{HasSqlType, Untyped},
 };
 
-/// A statement with parameters `$1`, `$2` …, to which values are bound in this order.
+/// A statement with the parameters `$1`, `$2` …, to which values are bound in this order.
 ///
-/// The columns are read by name, or in the order of the types `ST`.
+/// The columns of the result are read by name, or by position if their types are given as `ST`.
 pub(crate) struct PreparedQuery<'a, ST = Untyped> {
     sql: Cow<'static, str>,
     binds: Vec<Box<dyn BindValue + 'a>>,
@@ -47,7 +48,8 @@ where
 }
 
 impl<'a> PreparedQuery<'a> {
-    /// Reads the columns in the order of these types, which is faster than by name.
+    /// Reads the columns of the result by position, with the types `ST`. This is faster than
+    /// reading them by name.
     pub(crate) fn with_column_types<ST>(self) -> PreparedQuery<'a, ST> {
         PreparedQuery {
             sql: self.sql,
@@ -72,7 +74,8 @@ impl<'a, Columns> PreparedQuery<'a, Columns> {
 
 impl<ST> QueryFragment<Pg> for PreparedQuery<'_, ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        // Diesel numbers the parameters in the order in which they are pushed.
+        // Diesel numbers the parameters in the order in which they are pushed. The numbers in the
+        // text are replaced by Diesel's numbers.
         let mut numbers: Vec<usize> = Vec::with_capacity(self.binds.len());
         let mut parts = self.sql.split('$');
         out.push_sql(parts.next().unwrap_or_default());
@@ -108,7 +111,7 @@ impl<ST> Query for PreparedQuery<'_, ST> {
 impl<ST> QueryId for PreparedQuery<'_, ST> {
     type QueryId = ();
 
-    /// The statement cache uses the text as its key.
+    /// The statement cache uses the text of a statement as its key, and not the type of the query.
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 

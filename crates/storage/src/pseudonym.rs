@@ -1,10 +1,10 @@
 //! Pseudonyms of members: HMAC-SHA-256 of the member's id with a key that is derived from
 //! `TOKEN_KEYS`.
 //!
-//! A plain digest of an id would be no pseudonym, because it can be computed from the list of ids.
-//! This one can be computed only with the key. The pseudonym changes when another key comes first
-//! in `TOKEN_KEYS`. After a key is removed from `TOKEN_KEYS`, its pseudonyms cannot be matched to
-//! members any more.
+//! A plain digest would not hide the member, because it can be computed for every id in a list of
+//! ids. These pseudonyms can be computed only with the key. A new pseudonym is made with the first
+//! key of `TOKEN_KEYS`, so it changes when another key becomes the first. After a key is removed
+//! from `TOKEN_KEYS`, the pseudonyms that were made with it cannot be matched to members any more.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -27,14 +27,15 @@ impl PseudonymPurpose {
     }
 }
 
-/// Computes the pseudonym of a member with one key, in hexadecimal digits.
+/// Computes the pseudonym of a member with one key. Returns the first `bytes` bytes of the HMAC in
+/// hexadecimal digits.
 pub(crate) fn pseudonym(
     key: &[u8],
     purpose: PseudonymPurpose,
     user_id: &str,
     bytes: usize,
 ) -> String {
-    // Each purpose has its own derived key; the key for sealing is used only to seal.
+    // Each purpose has its own derived key. The original key is used directly only to seal tokens.
     let derived_key = mac(key, &[b"whoop pseudonym ", purpose.label()]);
     let digest = mac(&derived_key, &[user_id.as_bytes()]);
     digest

@@ -1,5 +1,7 @@
-//! Assigns the local dates of members again: after an upgrade that changed the rules, and after
-//! writes by a process of an older version, which does not follow the new rules.
+//! Assigns the local dates of members again.
+//!
+//! This is needed after an upgrade that changed the rules, and after a process of an older version
+//! wrote records, because such a process does not follow the new rules.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection, RunQueryDsl};
@@ -10,8 +12,10 @@ use crate::{
     table::users,
 };
 
-/// Assigns the local dates of all members that need it, in one transaction per member, and returns
-/// the number of members. If a run is interrupted, the next one continues it.
+/// Assigns the local dates again for all members that need it. Returns the number of these members.
+///
+/// Each member has a separate transaction. If a run is interrupted, the next run continues with the
+/// remaining members.
 ///
 /// # Errors
 ///

@@ -74,7 +74,7 @@ impl RecordRow {
         }
     }
 
-    /// Returns the record's position in a [`page`].
+    /// Returns the record's position in the order of [`page`].
     pub fn page_cursor(&self) -> PageCursor {
         let (created_at, id) = self.export_key();
         PageCursor {
@@ -84,8 +84,8 @@ impl RecordRow {
         }
     }
 
-    /// Returns the record's position among all records of its data type: its creation time and id,
-    /// which never change.
+    /// Returns the record's position among all records of its data type, for the export. It
+    /// consists of WHOOP's creation time and the id, which never change.
     pub(crate) fn export_key(&self) -> (DateTime<Utc>, String) {
         match self {
             Self::Cycle(row) => (row.created_at, row.id.clone()),
@@ -95,7 +95,7 @@ impl RecordRow {
         }
     }
 
-    /// Returns the row as a flat JSON object with the names of [`columns`].
+    /// Returns the row as a flat JSON object. Its keys are column names; see [`columns`].
     ///
     /// # Errors
     ///
@@ -136,7 +136,8 @@ impl RecordRow {
     }
 }
 
-/// Returns the columns of all four tables, beginning with those that every table has.
+/// Returns the names of the columns of all four tables, beginning with the columns that every table
+/// has.
 pub fn columns() -> Vec<&'static str> {
     let common = [
         "id",
@@ -170,18 +171,18 @@ pub struct PageCursor {
     pub id: String,
 }
 
-/// Range of local dates; both ends are included.
+/// Range of local dates. Both ends are included; `None` means that the range is open at this end.
 #[derive(Debug, Clone, Default)]
 pub struct DateRange {
     pub from: Option<NaiveDate>,
     pub to: Option<NaiveDate>,
 }
 
-/// Returns at most `limit` records of a data type after the cursor, in descending order of their
-/// local dates.
+/// Returns at most `limit` records of a data type that follow the cursor.
 ///
-/// The position of a record changes only when its local date changes. A reader that pages during
-/// concurrent writes therefore sees each other record exactly once.
+/// The records are in descending order of local date, creation time and id. The position of a
+/// record changes only when its local date changes. A reader that reads page by page during
+/// concurrent writes therefore gets every other record exactly once.
 ///
 /// # Errors
 ///
@@ -235,7 +236,7 @@ pub async fn page(
     })
 }
 
-/// Returns the stored records of a data type with these ids.
+/// Returns those records of a data type with these ids that are stored.
 ///
 /// # Errors
 ///

@@ -18,7 +18,8 @@ use crate::{
     table::{record_denial, rejected_record, users},
 };
 
-/// Maximum difference between a record's local date and the UTC date of its times, at any offset.
+/// Maximum difference between a record's local date and the UTC date of its start or end, for any
+/// UTC offset: 2 days.
 const DATE_MARGIN: TimeDelta = TimeDelta::days(2);
 
 /// The part of WHOOP's list that was read.
@@ -28,8 +29,8 @@ pub struct ListedWindow<'a> {
     /// Only records that lie completely between `from` and `until` are compared with the list.
     pub from: DateTime<Utc>,
     pub until: DateTime<Utc>,
-    /// Start of the read. Records stored after it are ignored, because they may have been created
-    /// after the list was read.
+    /// Time at which the read of the list began. Records that were stored after this time are
+    /// ignored, because WHOOP may have created them after the list was read.
     pub began_at: DateTime<Utc>,
     /// Ids of the records on the list.
     pub ids: &'a HashSet<String>,
@@ -40,7 +41,8 @@ pub struct ListedWindow<'a> {
 pub struct MissingRecord {
     #[diesel(sql_type = Text)]
     pub id: String,
-    /// Start of the record; for a recovery, WHOOP's creation time, by which the list is ordered.
+    /// Start of the record. For a recovery, it is the time at which WHOOP created the record, by
+    /// which WHOOP's list of recoveries is ordered.
     #[diesel(sql_type = Timestamptz)]
     pub happened_at: DateTime<Utc>,
 }
@@ -49,14 +51,14 @@ pub struct MissingRecord {
 struct RemovedRow {
     #[diesel(sql_type = Text)]
     id: String,
-    /// The date of the day that showed the record.
+    /// The date of the day that contained the record.
     #[diesel(sql_type = Date)]
     local_date: NaiveDate,
     #[diesel(sql_type = Nullable<Text>)]
     cycle_id: Option<String>,
 }
 
-/// A deleted record.
+/// A record that was deleted from the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedRecord {
     pub data_type: DataType,
@@ -64,7 +66,8 @@ pub struct RemovedRecord {
     pub local_date: NaiveDate,
 }
 
-/// Returns the stored records of the window that are missing from the list, the newest first.
+/// Returns the stored records within the window that are missing from WHOOP's list, the newest
+/// first.
 ///
 /// # Errors
 ///
@@ -74,9 +77,10 @@ pub async fn find_missing(
     user_id: &UserId,
     listed: ListedWindow<'_>,
 ) -> Result<Vec<MissingRecord>, StorageError> {
-    // Records that have not ended, such as the running cycle, are on the list as well. A recovery
-    // has no start and end: those of its sleep are used, or of its cycle, or its creation time if
-    // neither is stored. The condition on the dates lets PostgreSQL use the index.
+    // WHOOP's list also contains records that have not ended, such as the running cycle, so they
+    // are compared too. A recovery has no start and end. The times of its sleep are used instead,
+    // or the times of its cycle, or its creation time if neither is stored. The condition on the
+    // dates lets PostgreSQL use the index.
     let sql = match listed.data_type {
         DataType::Recovery => {
             "SELECT r.id, r.created_at AS happened_at \
@@ -125,7 +129,7 @@ struct FoundRow {
     found: bool,
 }
 
-/// Whether a record from before an instant is stored.
+/// Returns whether a record of the data type from before the time `before` is stored.
 ///
 /// # Errors
 ///
@@ -158,10 +162,10 @@ pub async fn has_older_record(
     Ok(row.found)
 }
 
-/// Deletes a record that WHOOP no longer has, within the caller's transaction and under the
-/// member's row lock. A sleep is deleted together with its recovery.
+/// Deletes a record that WHOOP no longer has, and returns the deleted records. A sleep is deleted
+/// together with its recovery.
 ///
-/// Returns the deleted records.
+/// Runs within the caller's transaction, and takes the member's row lock.
 ///
 /// # Errors
 ///

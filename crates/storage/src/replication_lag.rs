@@ -14,7 +14,7 @@ struct WalPositionRow {
     position: Option<i64>,
 }
 
-/// Returns the position up to which a primary has written.
+/// Returns the position up to which a primary server has written its write-ahead log.
 ///
 /// # Errors
 ///
@@ -27,8 +27,8 @@ pub async fn written(conn: &mut PgConnection) -> Result<i64, StorageError> {
     .await
 }
 
-/// Returns the position up to which a replica has replayed the log; the maximum for a server that
-/// is not a replica.
+/// Returns the position up to which a replica has replayed the write-ahead log. For a server that
+/// is not a replica, returns the maximum of `i64`.
 ///
 /// # Errors
 ///

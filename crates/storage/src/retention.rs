@@ -18,10 +18,11 @@ struct PurgedRow {
     local_date: NaiveDate,
 }
 
-/// Deletes older records within the caller's transaction and under the member's row lock, and
-/// removes their time span from the coverage.
+/// Deletes the records of a member from before the start of the retention period, and returns the
+/// number of deleted rows.
 ///
-/// Returns the number of deleted rows.
+/// The deleted time span is removed from the coverage (the time span that was read completely).
+/// Runs within the caller's transaction, and takes the member's row lock.
 ///
 /// # Errors
 ///
@@ -36,7 +37,8 @@ pub async fn purge_records(
     let mut removed = 0;
     let mut changes = ChangeBatch::default();
     for data_type in DataType::ALL {
-        // A main sleep is deleted together with the day that shows it.
+        // A main sleep belongs to the date of its night (`night_date`), and is deleted together
+        // with the other records of that date.
         let date = match data_type {
             DataType::Sleep => "coalesce(night_date, local_date)",
             _ => "local_date",
@@ -78,7 +80,7 @@ pub async fn purge_records(
     Ok(removed as u64)
 }
 
-/// Deletes the scheduled runs that began before an instant.
+/// Deletes the scheduled runs that began before the time `before`.
 ///
 /// # Errors
 ///

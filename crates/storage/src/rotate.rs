@@ -1,4 +1,4 @@
-//! Seals stored tokens again with the first key while the service runs.
+//! Seals (encrypts) stored tokens again with the first key of `TOKEN_KEYS`, while the service runs.
 
 use diesel::{
     QueryableByName,
@@ -11,39 +11,41 @@ use crate::{
     seal::{SealError, SealedText, TokenKeys},
 };
 
-/// Tables with sealed tokens, and the column with the owner that each row is sealed for.
+/// Tables with sealed tokens, each with the column that contains the owner for which a row is
+/// sealed.
 const SEALED_TABLES: [(&str, &str); 3] = [
     ("whoop_tokens", "user_id"),
     ("whoop_revocation", "id"),
     ("whoop_unconfirmed_connect", "user_id"),
 ];
 
-/// Number of rows that are processed before the next check for a stop request.
+/// Maximum number of rows that [`list_outdated`] returns at a time.
 pub const BATCH: usize = 100;
 
-/// Number of rows that are loaded at a time to test whether a key opens them.
+/// Number of rows that [`list_unopenable`] loads at a time to test whether a key opens them.
 const OPEN_TEST_BATCH: usize = 1_000;
 
-/// A row that is sealed with another key than the first.
+/// A row with sealed tokens that is not sealed with the first key, or that the key named in the row
+/// does not open.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct OutdatedRow {
     /// Name of the row's table.
     #[diesel(sql_type = Text)]
     pub table_name: String,
-    /// Id of a member, or of a pending revocation.
+    /// The owner for which the row is sealed: the id of a member, or of a pending revocation.
     #[diesel(sql_type = Text)]
     pub owner: String,
 }
 
-/// Result for one row.
+/// Result of [`reseal`] for one row.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ResealOutcome {
     Done,
-    /// The row was deleted, or a refresh has sealed it with the first key in the meantime.
+    /// The row was deleted, or a refresh has already sealed it with the first key.
     NotNeeded,
-    /// None of the keys opens the row; it was not changed.
+    /// No key of `TOKEN_KEYS` opens the row, so the row was not changed.
     DoesNotOpen(SealError),
-    /// Another transaction holds the row's lock for longer than the timeout. The row can be tried
+    /// Another transaction held the row's lock for more than 15 seconds. The caller can try the row
     /// again.
     RowLocked,
 }
@@ -73,7 +75,8 @@ pub struct KeyUse {
     pub rows: i64,
 }
 
-/// Returns the next rows after `after` that are not sealed with the first key.
+/// Returns at most [`BATCH`] rows that are not sealed with the first key, beginning after the row
+/// `after`.
 pub async fn list_outdated(
     database: &Database,
     keys: &TokenKeys,
@@ -102,8 +105,10 @@ pub async fn list_outdated(
         .await?)
 }
 
-/// Seals one row again under its row lock, so that a concurrent refresh stores its new pair either
-/// before or after.
+/// Seals the tokens of one row again with the first key.
+///
+/// The row is locked meanwhile, so that a concurrent refresh stores its new token pair either
+/// before or after this change.
 pub async fn reseal(
     database: &Database,
     keys: &TokenKeys,
@@ -166,7 +171,7 @@ pub async fn reseal(
     Ok(ResealOutcome::Done)
 }
 
-/// Returns the rows that name this key but that the key does not open.
+/// Returns the rows that name this key as their sealing key although it does not open them.
 ///
 /// # Errors
 ///
@@ -207,7 +212,7 @@ pub async fn list_unopenable(
     Ok(unopenable)
 }
 
-/// Returns the number of rows that each key seals now.
+/// Returns, for each key, the number of rows that are sealed with it now.
 pub async fn count_rows_by_key(database: &Database) -> Result<Vec<KeyUse>, StorageError> {
     let queries: Vec<String> = SEALED_TABLES
         .iter()

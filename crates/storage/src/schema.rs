@@ -1,5 +1,5 @@
-//! Diesel's definitions of the tables. The tables are created by `migrations/`; a test compares
-//! both.
+//! Diesel's definitions of the tables. The tables are created by `migrations/`; a test checks that
+//! the definitions match the created tables.
 
 diesel::table! {
     whoop_users (user_id) {

@@ -1,8 +1,8 @@
 //! Encryption of stored tokens: XChaCha20-Poly1305 with a key that is not in the database.
 //!
-//! A sealed text is bound to its owner, a member or a row, and cannot be opened for another owner.
-//! Every key of `TOKEN_KEYS` opens and the first one seals, so keys can be changed while the
-//! service runs.
+//! A sealed (encrypted) text is bound to its owner, which is a member or a row, and cannot be
+//! opened for another owner. The first key of `TOKEN_KEYS` seals new texts, and every key of the
+//! list opens the texts that it sealed. Therefore keys can be changed while the service runs.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::pseudonym::{PseudonymPurpose, pseudonym};
 const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
 
-/// Reason why a token could not be sealed or opened. Contains no secrets.
+/// Reason why a token could not be sealed or opened. The message contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     #[error(
@@ -63,7 +63,7 @@ pub struct SealedText {
 }
 
 impl TokenKeys {
-    /// Parses `id:base64-32-bytes[,id:…]`.
+    /// Parses the value of `TOKEN_KEYS`: `id:base64-32-bytes[,id:…]`.
     ///
     /// # Errors
     ///
@@ -107,12 +107,12 @@ impl TokenKeys {
         Ok(XChaCha20Poly1305::new(&key))
     }
 
-    /// Returns the id of the key that seals.
+    /// Returns the id of the first key, which seals new texts.
     pub fn sealing_key_id(&self) -> &str {
         self.0.first().map_or("", |key| key.id.as_str())
     }
 
-    /// Whether there is a key with this id.
+    /// Returns whether `TOKEN_KEYS` contains a key with this id.
     pub fn has_key(&self, id: &str) -> bool {
         self.0.iter().any(|key| key.id == id)
     }
@@ -123,8 +123,11 @@ impl TokenKeys {
         pseudonym(first.unwrap_or_default(), PseudonymPurpose::Log, user_id, 8)
     }
 
-    /// Returns the pseudonyms of an erased member in the audit trail, one per key. New rows have
-    /// the one of the first key.
+    /// Returns all pseudonyms that an erased member may have in the audit trail: one per key, in
+    /// the order of the keys.
+    ///
+    /// New rows get the pseudonym of the first key, and older rows may have the pseudonym of
+    /// another key.
     pub fn audit_pseudonyms(&self, user_id: &str) -> Vec<String> {
         self.0
             .iter()

@@ -1,7 +1,7 @@
 //! Service keys: the text that a caller sends, its digest, and the scopes of a key.
 //!
 //! A key is `wsk_` followed by the base64url encoding of 32 random bytes and a checksum of 4 bytes.
-//! The checksum is public: it detects a mistyped or invented key without a query.
+//! The checksum is no secret. It detects a mistyped or invented key without a database query.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::seal::SealError;
 
-/// Prefix of every key, by which people and secret scanners recognise one.
+/// Prefix of every service key, by which people and secret scanners recognize a key.
 pub const PREFIX: &str = "wsk_";
 
 const RANDOM_BYTES: usize = 32;
@@ -22,7 +22,8 @@ const CHECKSUM_BYTES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub(crate) [u8; 32]);
 
-/// Creates a new key and its digest. The key must be shown only once and not stored.
+/// Creates a new random key and its digest. The key itself must be shown only once and must not be
+/// stored.
 ///
 /// # Errors
 ///
@@ -59,13 +60,13 @@ fn checksum_of(random: &[u8]) -> [u8; CHECKSUM_BYTES] {
 /// Permission of a service key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Permits to read members' data: every `GET` route except those of the operator.
+    /// Permits reading members' data: every `GET` route except those of the operator.
     Read,
-    /// Permits to connect members and to sync their data.
+    /// Permits connecting members and syncing their data.
     Sync,
-    /// Permits to disconnect and erase members.
+    /// Permits disconnecting and erasing members.
     Erase,
-    /// Permits the operator's routes.
+    /// Permits calling the operator's routes.
     Operate,
 }
 
@@ -93,7 +94,7 @@ impl fmt::Display for Scope {
 pub struct ScopeSet(BTreeSet<Scope>);
 
 impl ScopeSet {
-    /// Returns all scopes.
+    /// Returns the set of all scopes.
     pub fn all() -> Self {
         Scope::ALL.into_iter().collect()
     }
@@ -106,7 +107,7 @@ impl ScopeSet {
         self.0.iter().copied()
     }
 
-    /// Parses the column. Scopes that this version does not know are ignored.
+    /// Parses the value of the column `scopes`. Scopes that this version does not know are ignored.
     pub(crate) fn parse_column(text: &str) -> Self {
         let scope_of = |name: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == name);
         text.split(',').filter_map(scope_of).collect()
@@ -119,7 +120,7 @@ impl FromIterator<Scope> for ScopeSet {
     }
 }
 
-/// Comma-separated, as in the column.
+/// Writes the scopes separated by commas, as they are stored in the column `scopes`.
 impl fmt::Display for ScopeSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.0.iter().map(|scope| scope.as_str()).collect();
@@ -127,11 +128,11 @@ impl fmt::Display for ScopeSet {
     }
 }
 
-/// Name of a key: 1 to 64 characters of `a-z`, `0-9`, `.`, `_` and `-`.
+/// Name of a service key: 1 to 64 characters of `a-z`, `0-9`, `.`, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName(String);
 
-/// The text is not a valid key name.
+/// Error for a text that is not a valid name of a service key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a name has 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, such as `backend` or `nightly-report.2`"

@@ -13,11 +13,12 @@ use crate::{
     migrate,
 };
 
-/// A role that may serve now.
+/// A database role with the privileges that the running service needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServingRole {
     pub name: String,
-    /// Reason why the role can change the schema nevertheless, and how to correct that.
+    /// Warning for the operator, if the role can change the schema although it should not: the
+    /// reason and the remedy.
     pub warning: Option<String>,
 }
 
@@ -35,7 +36,8 @@ struct RolePrivilegesRow {
     creates: bool,
 }
 
-/// Checks that the role exists. Called before anything is changed for it.
+/// Checks that a database role exists. The caller checks this before it changes anything for the
+/// role.
 ///
 /// # Errors
 ///
@@ -54,8 +56,11 @@ pub async fn check_exists(database: &Database, role: &str) -> Result<(), Storage
     }
 }
 
-/// Grants a role the privileges to serve, and grants all serving roles access to tables that were
-/// added by a migration. Takes no table lock unless a policy is missing.
+/// Grants a role the privileges to run the service, adds missing grants to all existing serving
+/// roles, and returns all of these roles.
+///
+/// Existing roles get access to tables that a migration has added. A table is locked only if a
+/// row-level security policy is missing.
 ///
 /// # Errors
 ///
@@ -83,8 +88,8 @@ pub async fn grant_serving(
     let tables: Vec<RoleNameRow> = diesel::sql_query("SELECT whoop_serving_tables() AS name")
         .load(&mut conn)
         .await?;
-    // This connection is not the one with the schema lock, because each table is locked in a
-    // separate transaction.
+    // This connection is a second one, because the connection with the schema lock has an open
+    // transaction, and each table is locked in a separate transaction.
     let mut worker = database.connect_dedicated().await?;
     let mut serving = Vec::with_capacity(names.len());
     for name in names {
@@ -103,8 +108,10 @@ pub async fn grant_serving(
     Ok(serving)
 }
 
-/// Grants a role its privileges and its row-level security policy on one table. A new policy needs
-/// a table lock; the transaction holds no other lock, so it cannot deadlock, and it is short.
+/// Grants a role its privileges and its row-level security policy on one table.
+///
+/// A new policy needs a table lock. The transaction is short and holds no other lock, so it cannot
+/// deadlock.
 async fn grant_serving_on_table(
     conn: &mut PgConnection,
     role: &str,

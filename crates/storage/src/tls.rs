@@ -15,8 +15,8 @@ use rustls::{
 
 use crate::StorageError;
 
-/// The values of `sslmode`, with the same meaning as in libpq. Its `allow` is treated as `prefer`,
-/// which encrypts in more cases.
+/// The values of `sslmode`, with the same meaning as in libpq. libpq's value `allow` is treated as
+/// `prefer`, which encrypts in more cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SslMode {
     /// The connection is not encrypted.
@@ -25,10 +25,10 @@ pub(crate) enum SslMode {
     Prefer,
     /// The connection is encrypted; the certificate is not verified.
     Require,
-    /// The connection is encrypted; the certificate was signed by one of the roots.
+    /// The connection is encrypted; the certificate was signed by one of the root certificates.
     VerifyCa,
-    /// The connection is encrypted; the certificate was signed by one of the roots and names the
-    /// host.
+    /// The connection is encrypted; the certificate was signed by one of the root certificates and
+    /// names the host.
     VerifyFull,
 }
 
@@ -60,7 +60,7 @@ impl SslMode {
 /// The root certificates given by `sslrootcert`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RootCertificates {
-    /// `sslrootcert=system`, or no value.
+    /// The root certificates of the operating system: `sslrootcert=system`, or no value.
     System,
     File(PathBuf),
 }
@@ -73,14 +73,17 @@ pub(crate) struct TlsRules {
 }
 
 impl TlsRules {
-    /// Combines `sslmode` and `sslrootcert` like libpq, with two stricter defaults. Without
-    /// `sslmode`, the certificate of a server on another machine is verified (libpq: `prefer`).
-    /// `verify-ca` without `sslrootcert` means `verify-full`, because otherwise a certificate of
-    /// any public authority would be accepted.
+    /// Combines `sslmode` and `sslrootcert` like libpq, with two stricter defaults.
+    ///
+    /// - Without `sslmode`, the certificate of a server on another machine is verified. libpq would
+    ///   use `prefer`.
+    /// - `verify-ca` without `sslrootcert` means `verify-full`. Otherwise a certificate of any
+    ///   public authority would be accepted.
     ///
     /// # Errors
     ///
-    /// The two contradict each other: a root certificate was given, but the mode would not use it.
+    /// The two settings contradict each other: a root certificate was given, but the mode would not
+    /// use it.
     pub(crate) fn new(
         mode: Option<SslMode>,
         roots: Option<RootCertificates>,
@@ -141,14 +144,16 @@ impl TlsRules {
     }
 }
 
-/// The provider is given explicitly: with two providers in the dependency tree, rustls panics when
-/// it selects the default one.
+/// Returns the cryptography provider for rustls.
+///
+/// The provider is always given explicitly. If the dependency tree contains two providers, rustls
+/// panics when it selects the default one.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
 impl RootCertificates {
-    /// Parses the value of `sslrootcert`. An empty value means none, as in libpq.
+    /// Parses the value of `sslrootcert`. An empty value counts as a missing one, as in libpq.
     pub(crate) fn parse(value: &str) -> Option<Self> {
         match value {
             "" => None,
@@ -185,10 +190,10 @@ impl RootCertificates {
     }
 }
 
-/// Checks made by [`CertificateVerifier`].
+/// The checks of [`CertificateVerifier`].
 #[derive(Debug)]
 enum CertificateCheck {
-    /// The certificate was signed by one of the roots; the host name is not compared.
+    /// The certificate was signed by one of the root certificates; the host name is not compared.
     Chain(RootCertStore),
     Nothing,
 }

@@ -7,11 +7,11 @@ use crate::{
     seal::{SealError, SealedText, TokenKeys},
 };
 
-/// A decrypted token pair.
+/// The decrypted access token and refresh token of a member.
 #[derive(Debug, Clone)]
 pub struct OAuthTokens {
     pub access_token: SecretString,
-    /// `None` if the member did not grant `offline`.
+    /// `None` if the member did not grant the scope `offline`.
     pub refresh_token: Option<SecretString>,
     /// Granted scopes, separated by spaces.
     pub scope: String,
@@ -19,7 +19,7 @@ pub struct OAuthTokens {
     pub expires_at: DateTime<Utc>,
 }
 
-/// The plaintext of a sealed pair.
+/// The part of a token pair that is encrypted, as JSON.
 #[derive(Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
 struct SealedPair {
     access_token: String,
@@ -27,7 +27,8 @@ struct SealedPair {
 }
 
 impl OAuthTokens {
-    /// Seals the pair for its owner: a member, or a row without a member.
+    /// Seals the token pair for its owner: the id of a member, or the id of a row that names no
+    /// member.
     pub(crate) fn seal(&self, keys: &TokenKeys, owner: &str) -> Result<SealedText, StorageError> {
         let plain_text = |token: &SecretString| token.expose_secret().to_owned();
         let pair = SealedPair {

@@ -8,8 +8,9 @@ type PgTransactionManager = <PgConnection as AsyncConnection>::TransactionManage
 
 /// A transaction that is committed by [`Transaction::commit`] and otherwise rolled back.
 ///
-/// A transaction that is dropped without either, such as when its task is cancelled, closes its
-/// connection instead of returning it to the pool, and PostgreSQL rolls back.
+/// A transaction may be dropped without a commit or rollback, such as when its task is cancelled.
+/// In this case its connection is closed instead of being returned to the pool, and PostgreSQL
+/// rolls back the transaction.
 pub struct Transaction(Option<PooledConnection>);
 
 const CONNECTION_PRESENT: &str =
@@ -44,7 +45,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// PostgreSQL is unavailable; no change is stored then either.
+    /// PostgreSQL is unavailable. In this case no change is stored either.
     pub async fn rollback(mut self) -> Result<(), StorageError> {
         PgTransactionManager::rollback_transaction(&mut *self).await?;
         self.0 = None;
@@ -54,8 +55,9 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        // The pool checks a connection only when it is taken again. Until then, the transaction
-        // would stay open and hold its locks, such as the member's row lock.
+        // The connection is closed, because the pool checks a returned connection only when it
+        // hands it out again. Until then, the transaction would stay open and hold its locks, such
+        // as the member's row lock.
         if let Some(conn) = self.0.take() {
             drop(PooledConnection::take(conn));
         }

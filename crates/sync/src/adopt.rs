@@ -1,5 +1,8 @@
-//! Imports the members of the legacy service: their connection, and WHOOP's complete records that
-//! the service kept. Members do not have to connect again if WHOOP still accepts their tokens.
+//! Imports the members of the legacy service (the Python service that this one replaces).
+//!
+//! For each member, the import stores the connection to WHOOP and the complete WHOOP records that
+//! the legacy service had stored. Members do not have to connect again if WHOOP still accepts their
+//! tokens.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,61 +36,66 @@ use whoop_storage::{
 
 use crate::{MemberLeases, SyncContext, SyncError};
 
-/// Number of records that are stored in one transaction.
+/// Maximum number of records that are stored in one transaction.
 const RECORDS_PER_TRANSACTION: usize = 200;
 
-/// Outcome of importing a member of the legacy service.
+/// Outcome of importing one member of the legacy service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdoptionOutcome {
-    /// Connected, and WHOOP accepts the tokens.
+    /// The member is connected and does not have to connect again.
     Connected,
-    /// WHOOP no longer accepts the tokens, or there were none: the member has to connect again.
-    /// Their records are stored.
+    /// The imported tokens are missing or unusable, so the member has to connect again. The
+    /// member's records are stored.
     ReauthRequired,
-    /// The member had disconnected, and is stored as disconnected. Their records are stored.
+    /// The member had disconnected in the legacy service, and is stored as disconnected. The
+    /// member's records are stored.
     Disconnected,
-    /// An earlier run imported the member, so this run changes nothing.
+    /// An earlier import stored the member, so this import changes nothing.
     Already,
-    /// The quota is used up, the run was stopped or the failure is temporary; the next run
-    /// continues.
+    /// The import of the member is postponed, because the quota is used up, the import was stopped
+    /// or a temporary error occurred. The next import continues with this member.
     PutOff,
-    /// The legacy service has neither usable tokens nor a complete record of the member.
+    /// Nothing can be imported: the legacy service has no tokens of an active connection, and
+    /// neither the member's row nor a record names the member's WHOOP account.
     Nothing,
-    /// The import failed; `error` has the reason.
+    /// The import of the member failed; [`MemberAdoption::error`] contains the reason.
     Failed,
 }
 
-/// Result of importing one member.
+/// Result of importing one member of the legacy service.
 #[derive(Debug, Clone, Serialize)]
 pub struct MemberAdoption {
     pub user_id: String,
     pub outcome: AdoptionOutcome,
-    /// Complete records that are stored now, by data type.
+    /// Number of complete WHOOP records that the legacy service had of the member, by data type.
+    /// Includes the records that are counted in `unchanged` and `set_aside`.
     pub records: BTreeMap<&'static str, u64>,
-    /// Number of these records that were stored before in the same or a newer version.
+    /// Number of complete records that this service had already stored in the same or a newer
+    /// version.
     pub unchanged: u64,
-    /// Number of complete records that were set aside, because they belong to another WHOOP account
-    /// or PostgreSQL rejected them.
+    /// Number of complete records that were not stored but set aside, because they belong to
+    /// another WHOOP account or PostgreSQL rejected them.
     pub set_aside: u64,
-    /// Rows without a complete record of WHOOP, by data type if it is known. A sync reads them
-    /// again.
+    /// Number of legacy rows that lack a complete WHOOP record, by data type, or under `unknown` if
+    /// the data type is unknown. A sync reads these records from WHOOP again.
     pub read_again: BTreeMap<&'static str, u64>,
     pub error: Option<String>,
 }
 
-/// Result of [`LegacyImport::adopt`].
+/// Result of importing all members of the legacy service; see [`LegacyImport::adopt`].
 #[derive(Debug, Default, Serialize)]
 pub struct AdoptReport {
     pub dry_run: bool,
     pub members: Vec<MemberAdoption>,
-    /// Number of rows that name no member.
+    /// Number of rows of the legacy service that belong to no member and are not imported.
     pub of_nobody: i64,
     pub calls: u64,
     pub stopped: bool,
 }
 
-/// The complete records of a member, and the number of rows without one.
+/// The complete records of one member in the legacy tables, and the number of rows without a
+/// complete record (`read_again`).
 #[derive(Debug, Default)]
 struct AdoptableRecords {
     cycles: Vec<Cycle>,
@@ -97,7 +105,7 @@ struct AdoptableRecords {
     read_again: BTreeMap<&'static str, u64>,
 }
 
-/// Imports the members of the legacy service.
+/// Imports the members of the legacy service, with their connections and their complete records.
 #[derive(Debug, Clone)]
 pub struct LegacyImport {
     pub(crate) database: Database,
@@ -107,12 +115,12 @@ pub struct LegacyImport {
 }
 
 impl LegacyImport {
-    /// Imports all members of the legacy service who were not imported before. A second run changes
-    /// nothing.
+    /// Imports all members of the legacy service, except those whom an earlier call has imported.
+    /// `on_member_done` receives the result of each member.
     ///
-    /// The tokens are stored before they are sent to WHOOP, so that a refresh is an ordinary one
-    /// and WHOOP's answer is never lost. With `dry_run`, nothing is written and WHOOP is not
-    /// called.
+    /// The tokens of a member are stored before they are sent to WHOOP. A refresh of these tokens
+    /// is therefore an ordinary refresh, and WHOOP's answer is never lost. If `dry_run` is true,
+    /// nothing is written and WHOOP is not called.
     ///
     /// # Errors
     ///
@@ -184,7 +192,8 @@ impl LegacyImport {
             .await?;
         let whoop_user_id = account.whoop_user_id.or_else(|| found.whoop_user_id());
         if whoop_user_id != account.whoop_user_id {
-            // The member's WHOOP user id is known now, and some rows are found only by it.
+            // The records have now revealed the member's WHOOP user id, and some rows can only be
+            // found by this id.
             found = self
                 .find_legacy_records(legacy_tables, account, whoop_user_id)
                 .await?;
@@ -264,9 +273,9 @@ impl LegacyImport {
                 .await?;
         }
         let mut stored = page::StoreCounts::default();
-        // A recovery takes its local date from its sleep, and a sleep may take its own from its
-        // cycle. In this order each record finds the one it needs; any other order ends with the
-        // same dates.
+        // A recovery takes its local date from its sleep, and a sleep may take its local date from
+        // its cycle. Therefore cycles are stored first, then sleeps, then recoveries. Any other
+        // order leads to the same dates in the end.
         stored += self.store_legacy_records(user_id, &found.cycles).await?;
         stored += self.store_legacy_records(user_id, &found.sleeps).await?;
         stored += self
@@ -289,8 +298,9 @@ impl LegacyImport {
         member.ok_or_else(|| StorageError::MemberGone(user_id.to_string()).into())
     }
 
-    /// Stores the member's row and their sealed tokens in one transaction. A member who is already
-    /// stored is not changed, because their tokens are newer.
+    /// Stores the member's row and their sealed tokens in one transaction. Changes nothing if the
+    /// member is already stored, because the stored tokens are newer than those of the legacy
+    /// service.
     async fn insert_legacy_connection(
         &self,
         user_id: &UserId,
@@ -331,8 +341,10 @@ impl LegacyImport {
         Ok(())
     }
 
-    /// Requests the profile from WHOOP, which shows that the tokens work and which account they are
-    /// of.
+    /// Requests the member's profile from WHOOP with the imported tokens. The answer shows whether
+    /// the tokens work, and to which WHOOP account they belong.
+    ///
+    /// Returns whether the member is connected or has to connect again.
     async fn verify_legacy_tokens(
         &self,
         member: &users::UserRow,
@@ -343,7 +355,8 @@ impl LegacyImport {
         let Some(pair) = member.unidentified_pair else {
             return Ok(AdoptionOutcome::Connected);
         };
-        // The legacy service knew the account, so the first sync shows whether the tokens work.
+        // If the legacy service knew the WHOOP account, a refused profile is no obstacle. The first
+        // sync will show whether the tokens work.
         let is_known = member.whoop_user_id != UNKNOWN_ACCOUNT;
         let checked = match self.leases.fetch_account(user_id, pair, context).await {
             Err(error) if is_known && error.is_profile_refused() => {
@@ -386,7 +399,8 @@ impl LegacyImport {
     }
 }
 
-/// Reason that tokens are unusable although WHOOP accepts them.
+/// Returns the reason for which tokens cannot be used although WHOOP accepts them; `None` if the
+/// error has another cause.
 const fn unusable_tokens_reason(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => {
@@ -399,7 +413,7 @@ const fn unusable_tokens_reason(error: &SyncError) -> Option<&'static str> {
     }
 }
 
-/// Returns the outcome to expect from the legacy service's data alone.
+/// Returns the outcome to expect from the data of the legacy service, before WHOOP is asked.
 fn expected_outcome(account: &LegacyAccount) -> AdoptionOutcome {
     let has_token = account.access_token.is_some() || account.refresh_token.is_some();
     match (account.is_active, has_token) {
@@ -410,7 +424,8 @@ fn expected_outcome(account: &LegacyAccount) -> AdoptionOutcome {
 }
 
 fn legacy_tokens(account: &LegacyAccount, now: DateTime<Utc>) -> OAuthTokens {
-    // An unknown expiry counts as expired: the refresh shows whether the tokens still work.
+    // If the expiry of the access token is unknown, the token counts as expired. The refresh then
+    // shows whether the tokens still work.
     let expires_at = account
         .expires_at
         .filter(|_| account.access_token.is_some());
@@ -438,8 +453,8 @@ impl AdoptableRecords {
         found
     }
 
-    /// Adds the records of a raw row. Returns true if there is at least one and all of them are
-    /// complete.
+    /// Adds the records in one row of the legacy tables. Returns whether the row contains at least
+    /// one record and all its records are complete.
     fn add_raw(&mut self, raw: &LegacyRecord) -> bool {
         let Some(text) = &raw.text else { return false };
         let Ok(records) = parse_records(text) else {
@@ -479,7 +494,7 @@ impl AdoptableRecords {
             .collect()
     }
 
-    /// The WHOOP user id that most of the member's records have.
+    /// Returns the WHOOP user id that most of the records have; `None` if there are no records.
     fn whoop_user_id(&self) -> Option<i64> {
         let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
         let whoop_user_ids = (self.cycles.iter().map(Record::whoop_user_id))
@@ -510,7 +525,8 @@ fn push_parsed<R: Record>(records: &mut Vec<R>, raw: &RawValue) -> bool {
     }
 }
 
-/// Returns the records in a text: a single record, a list of records, or a page in WHOOP's format.
+/// Splits the text of a legacy row into raw JSON records. The text is a single record, a list of
+/// records, or a page in WHOOP's format.
 fn parse_records(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
     #[derive(serde::Deserialize)]
     struct LegacyRecordPage {
@@ -525,7 +541,8 @@ fn parse_records(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
     }
 }
 
-/// Detects the data type of a record by the fields that only this type has.
+/// Detects the data type of a record by the fields that only this data type has; `None` if the
+/// fields match no data type.
 fn detect_data_type(raw: &RawValue) -> Option<DataType> {
     let record: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(raw.get()).ok()?;

@@ -1,7 +1,7 @@
-//! Reads a member's history, from the newest to the oldest record.
+//! Backfill: reads a member's older history from WHOOP, from the newest to the oldest record.
 //!
-//! Each page is read on its own and stored in one transaction with the sync log, so that any
-//! process can continue an interrupted backfill.
+//! Each page is read on its own and stored in one transaction with the sync log (`whoop_sync_log`).
+//! Therefore any process can continue an interrupted backfill.
 
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
@@ -21,7 +21,8 @@ use crate::{
     member_sync::SyncRequest, window::ReadProgress,
 };
 
-/// Reads the history of members, older than their coverage.
+/// Reads history of members that is older than the time span that was already read completely
+/// (coverage).
 #[derive(Debug, Clone)]
 pub struct Backfill {
     pub(crate) database: Database,
@@ -32,9 +33,11 @@ pub struct Backfill {
 }
 
 impl Backfill {
-    /// Continues the backfill of these data types, one page of each at a time, back to `from` or to
-    /// the first record. The member lease is free between two rounds, so that other callers can
-    /// sync the member.
+    /// Continues the backfill of these data types, back to `from`, or to the member's first record
+    /// if `from` is `None`. History older than the retention period is not read.
+    ///
+    /// Each round reads one page of each data type. The member lease is free between two rounds, so
+    /// that other callers can sync the member.
     pub(crate) async fn backfill_types(
         &self,
         user_id: &UserId,
@@ -48,7 +51,8 @@ impl Backfill {
         let mut rounds = BackfillRounds::new(data_types);
         let ended = async {
             let back_to = self.limit_to_retention(user_id, from).await?;
-            // A complete history needs neither the member lease nor quota permits.
+            // If the history is already complete, neither the member lease nor quota permits are
+            // taken.
             let coverage = self.types.load_coverage(user_id).await?;
             let now = self.clock.now();
             let is_unfinished = |one: &Coverage| plan::backfill_window(one, back_to, now).is_some();
@@ -84,8 +88,8 @@ impl Backfill {
             );
         }
         let mut report = MemberReport::from_types(user_id, types);
-        // An error between two rounds concerns the member; the data types that were read have not
-        // failed.
+        // An error between two rounds concerns the member as a whole. The data types that were read
+        // before the error have not failed.
         if let Err(error) = ended {
             report.merge(MemberReport::from_error(user_id, &error));
         }
@@ -93,7 +97,9 @@ impl Backfill {
     }
 
     /// Returns the earliest time to read back to: `from`, or the start of the retention period if
-    /// that is later. `None` means the member's first record.
+    /// that is later.
+    ///
+    /// `None` means that the history is read back to the member's first record.
     pub(crate) async fn limit_to_retention(
         &self,
         user_id: &UserId,
@@ -108,7 +114,8 @@ impl Backfill {
             .max(from))
     }
 
-    /// Reads one page of each data type that has an incomplete history. The caller holds the lease.
+    /// Reads one page of each data type whose history is incomplete. The caller holds the member
+    /// lease.
     async fn backfill_round(
         &self,
         user_id: &UserId,
@@ -122,7 +129,8 @@ impl Backfill {
             let known = coverage
                 .iter()
                 .find(|known| known.data_type == one.data_type);
-            // A page that did not extend the coverage would be requested again and again.
+            // If the last page did not extend the coverage, the same page would be requested in
+            // every round. The backfill of the data type ends instead.
             let known = known.filter(|known| one.previous_coverage.as_ref() != Some(*known));
             one.window = known.and_then(|known| plan::backfill_window(known, back_to, now));
             one.previous_coverage = known.cloned();
@@ -157,7 +165,7 @@ impl Backfill {
         {
             match ended {
                 Ok(()) => rounds.unfinished.push(one),
-                // The page is read in the next round.
+                // An app request interrupted the read of this page. The next round reads it again.
                 Err(SyncError::Yielded) => rounds.unfinished.push(TypeBackfill {
                     previous_coverage: None,
                     ..one
@@ -170,12 +178,13 @@ impl Backfill {
 }
 
 impl MemberSync {
-    /// Reads a member's history back to `from`, or to their first record. Data types that were
-    /// never read are read up to the present first.
+    /// Reads a member's history back to `from`, or to the member's first record if `from` is
+    /// `None`. Data types that were never read are first read up to the present.
     ///
     /// # Errors
     ///
-    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
+    /// Only errors that concern the member as a whole, for example if PostgreSQL is unavailable. An
+    /// error of a single data type is in the report.
     pub async fn backfill_member(
         &self,
         user_id: &UserId,
@@ -207,7 +216,7 @@ impl MemberSync {
     }
 }
 
-/// Backfills of several data types that are read concurrently.
+/// State of the backfill of several data types, which are read concurrently.
 struct BackfillRounds {
     unfinished: Vec<TypeBackfill>,
     finished: Vec<(DataType, ReadProgress, Result<(), SyncError>)>,
@@ -217,7 +226,8 @@ struct BackfillRounds {
 struct TypeBackfill {
     data_type: DataType,
     read: ReadProgress,
-    /// The coverage before the last page was read.
+    /// Coverage (completely read time span) of the data type before the last page was read; `None`
+    /// before the first page and after an interruption.
     previous_coverage: Option<Coverage>,
     window: Option<ReadWindow>,
 }
@@ -236,8 +246,8 @@ impl BackfillRounds {
         }
     }
 
-    /// Returns each data type with its result. An unfinished backfill has no error; a later run
-    /// continues it.
+    /// Returns each data type with its progress and its result. A data type with unfinished history
+    /// has no error, because a later backfill continues it.
     fn into_results(self) -> impl Iterator<Item = (DataType, ReadProgress, Result<(), SyncError>)> {
         let unfinished = self.unfinished.into_iter();
         self.finished

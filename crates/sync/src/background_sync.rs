@@ -1,5 +1,7 @@
-//! Syncs for which no caller waits. An app request of the member interrupts them, and a span that
-//! reaches far back is read page by page.
+//! Background syncs: syncs for which no caller waits.
+//!
+//! An app request of the same member interrupts such a sync. A sync that reaches far back reads one
+//! page at a time, and releases the member lease after each page.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
@@ -16,14 +18,14 @@ use crate::{
 };
 
 impl SyncRequest {
-    /// Whether the sync reads back farther than any normal window, so that it must not delay other
-    /// members.
+    /// Whether the sync has to read farther back than any normal window, that is, more than three
+    /// weeks ([`LOOK_BACK`]). Such a sync must not delay other members.
     pub fn exceeds_look_back(&self, now: DateTime<Utc>) -> bool {
         self.since.is_some_and(|since| since < now - LOOK_BACK)
     }
 }
 
-/// Syncs a member for an app request that does not wait for the result.
+/// Syncs a member for an app request that does not wait for the result of the sync.
 #[derive(Debug, Clone)]
 pub struct BackgroundSync {
     pub(crate) clock: Arc<dyn Clock>,
@@ -34,12 +36,16 @@ pub struct BackgroundSync {
 }
 
 impl BackgroundSync {
-    /// Syncs one member in the background. If [`SyncRequest::exceeds_look_back`], the sync runs in
-    /// the backfill class and releases the member lease after each page.
+    /// Syncs one member in the background.
+    ///
+    /// If the request reaches back more than three weeks (see [`SyncRequest::exceeds_look_back`]),
+    /// the sync first reads the newest records and then the older history page by page. It runs in
+    /// the priority class backfill, and releases the member lease after each page.
     ///
     /// # Errors
     ///
-    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
+    /// Only errors that concern the member as a whole, for example if PostgreSQL is unavailable. An
+    /// error of a single data type is in the report.
     pub async fn sync_in_background(
         &self,
         user_id: &UserId,
@@ -64,8 +70,8 @@ impl BackgroundSync {
         }
     }
 
-    /// Syncs a member. If an app request of the member interrupts the sync, it is repeated
-    /// afterwards.
+    /// Syncs a member. If an app request of the same member interrupts the sync, the sync is
+    /// repeated after the app request.
     async fn sync_until_complete(
         &self,
         user_id: &UserId,
@@ -85,8 +91,11 @@ impl BackgroundSync {
         }
     }
 
-    /// Reads these data types back to `since`, regardless of their coverage, after their newest
-    /// records were read.
+    /// Reads these data types back to `since`, even if the span was already read completely. Adds
+    /// the results to `report`.
+    ///
+    /// `report` is the result of the sync that read the newest records. Each data type is continued
+    /// at the start of the span that this sync read completely.
     async fn backfill_since(
         &self,
         user_id: &UserId,
@@ -125,8 +134,9 @@ impl BackgroundSync {
         Ok(())
     }
 
-    /// Reads page after page, each under the member lease, from `end` or the present back to
-    /// `since` or the member's first record.
+    /// Reads pages from the newest to the oldest record: from `end`, or the present if `end` is
+    /// `None`, back to `since` or to the member's first record. The member lease is taken for each
+    /// page.
     async fn read_pages_backwards(
         &self,
         user_id: &UserId,
@@ -138,7 +148,8 @@ impl BackgroundSync {
     ) -> Result<(), SyncError> {
         let mut oldest = end.unwrap_or_else(|| self.clock.now());
         while oldest > since {
-            // The record at `oldest` is older than this `end`, so that one page is enough.
+            // The first page contains the record at `oldest`, which is older than this `end`.
+            // Therefore the window is complete after one page.
             let end = oldest + TimeDelta::milliseconds(1);
             let window = ReadWindow {
                 must_reach: end,
@@ -151,7 +162,8 @@ impl BackgroundSync {
                 .await;
             self.leases.release_member(leased).await?;
             match ended {
-                // The page is read again after the app request.
+                // An app request interrupted the read. The page is read again after the app
+                // request.
                 Err(SyncError::Yielded) => continue,
                 ended => ended?,
             }

@@ -1,4 +1,4 @@
-//! Compares stored records with WHOOP's.
+//! Compares the stored records of a member with WHOOP's records.
 
 use std::collections::BTreeSet;
 
@@ -19,18 +19,19 @@ use whoop_storage::{
 
 use crate::window::ReadProgress;
 
-/// The result of comparing a member's records with WHOOP's.
+/// Result of comparing the stored records of a member with WHOOP's records.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ReconcileFindings {
-    /// Number of WHOOP's records that were compared.
+    /// Number of WHOOP's records that were compared with the stored records.
     pub compared: u64,
-    /// The records that differ. Each is listed once, even if the reads of several data types found
-    /// it.
+    /// The differences between the stored records and WHOOP's records. Each record is listed once,
+    /// even if the reads of several data types found it.
     pub differences: Vec<RecordDifference>,
 }
 
 impl ReconcileFindings {
-    /// Merges the comparisons of the data types.
+    /// Merges the comparisons of several data types. `dry_run` marks the differences as not
+    /// repaired.
     pub(crate) fn merge(comparisons: impl Iterator<Item = TypeComparison>, dry_run: bool) -> Self {
         let mut compared = 0;
         let mut changes = RowChanges::new();
@@ -53,19 +54,21 @@ impl ReconcileFindings {
     }
 }
 
-/// The comparison of one data type of one member.
+/// Comparison of the stored records of one data type of a member with WHOOP's records.
 #[derive(Debug, Default)]
 pub(crate) struct TypeComparison {
-    /// Whether all stored changes are rolled back.
+    /// Whether the comparison is a dry run, so that all its changes of stored records are rolled
+    /// back.
     pub(crate) dry_run: bool,
-    /// Ids of the records that were compared; a set, because pages overlap.
+    /// Ids of the compared records. They are a set, because two pages can contain the same record.
     pub(crate) compared: BTreeSet<String>,
-    /// Rows of any data type, in the order in which they changed.
+    /// Changed rows, each with its data type and id, in the order in which they changed. Storing a
+    /// record of one data type can also change rows of another data type.
     pub(crate) changes: Vec<((DataType, String), RowChange)>,
 }
 
 impl TypeComparison {
-    /// Adds records that WHOOP no longer has.
+    /// Adds the deletion of records that WHOOP no longer has.
     pub(crate) fn add_removed(&mut self, removed: &[RemovedRecord]) {
         for one in removed {
             let row = ColumnValues::from_iter([(
@@ -82,8 +85,8 @@ impl TypeComparison {
 }
 
 impl ReadProgress {
-    /// Stores records within the caller's transaction, and compares them with the stored ones if
-    /// this read is a comparison.
+    /// Stores records in the caller's transaction. If this read is a comparison, also adds the
+    /// records and the changed rows to the comparison.
     pub(crate) async fn store_records<R: RecordTable>(
         &mut self,
         transaction: &mut Transaction,

@@ -1,4 +1,5 @@
-//! Settings that the API and the worker share. Each is a flag and an environment variable.
+//! Settings that the API and the worker share. Each setting is a flag and also an environment
+//! variable.
 
 mod address;
 mod command_line;
@@ -35,7 +36,7 @@ use crate::{Engine, EngineSettings};
 
 const DASHBOARD_HINT: &str = "take it from the app's page at https://developer-dashboard.whoop.com";
 
-/// A setting that prevents a process from starting.
+/// A missing or unusable setting, because of which the process cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -53,7 +54,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Returns the error as the fault of one setting, for a report of all faults.
+    /// Converts the error to the fault of one setting, so that all faults can be reported together.
     pub fn to_fault(&self) -> SettingFault {
         let message = self.to_string();
         match self {
@@ -66,29 +67,30 @@ impl ConfigError {
     }
 }
 
-/// Connection to PostgreSQL.
+/// Settings of the connection to PostgreSQL.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "PostgreSQL")]
 pub struct DatabaseArgs {
     /// Address of PostgreSQL, `postgres://…` (required)
     ///
-    /// In full: `postgres://user:password@host:port/database`. The parameters `sslmode` and
-    /// `sslrootcert` have the same meaning as in libpq.
+    /// The complete form is `postgres://user:password@host:port/database`. The parameters `sslmode`
+    /// and `sslrootcert` have the same meaning as in libpq.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
           value_parser = database_address)]
     pub database_url: Option<SecretString>,
 
-    /// Maximum number of connections of each process.
+    /// Maximum number of PostgreSQL connections of each process.
     ///
-    /// A token refresh takes two.
+    /// A token refresh takes two connections.
     #[arg(long, env = "DATABASE_POOL_SIZE", default_value_t = 8, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub database_pool_size: u16,
 
-    /// `transaction` behind a pooler in transaction mode.
+    /// Set to `transaction` for a pooler in transaction mode.
     ///
-    /// Such poolers are `PgBouncer`, and Supavisor at port 6543. Then no statement is prepared in
-    /// advance, and the service polls for changes instead of listening for notifications.
+    /// `PgBouncer`, and Supavisor at port 6543, are such poolers. In this mode, no statement is
+    /// prepared in advance, and the service polls for changes instead of listening for
+    /// notifications.
     #[arg(
         long,
         env = "DATABASE_POOLER",
@@ -99,7 +101,8 @@ pub struct DatabaseArgs {
     pub database_pooler: PoolerMode,
 }
 
-/// Parses a pooler mode. The storage crate, which defines the modes, does not depend on clap.
+/// Returns a clap parser for the pooler mode. It is defined here because the storage crate, which
+/// defines the modes, does not depend on clap.
 fn pooler_mode() -> impl TypedValueParser<Value = PoolerMode> {
     let modes = [PoolerMode::Session, PoolerMode::Transaction];
     PossibleValuesParser::new(modes.map(PoolerMode::name)).map(move |name| {
@@ -108,11 +111,11 @@ fn pooler_mode() -> impl TypedValueParser<Value = PoolerMode> {
     })
 }
 
-/// Parses the URL of a PostgreSQL database.
+/// Checks that a text is the URL of a PostgreSQL database, and returns it as a secret.
 ///
 /// # Errors
 ///
-/// The reason, without any part of the password.
+/// The reason for which the URL is refused, without any part of the password.
 pub fn database_address(text: &str) -> Result<SecretString, String> {
     Database::check_address(text)
         .map_err(|reason| format!("{reason}; example: {DATABASE_EXAMPLE}"))?;
@@ -122,7 +125,8 @@ pub fn database_address(text: &str) -> Result<SecretString, String> {
 const DATABASE_EXAMPLE: &str = "postgres://user:password@db.example:5432/app?sslmode=verify-full";
 
 impl DatabaseArgs {
-    /// Faults of the settings that the pool requires.
+    /// Returns the faults of the settings that the connection pool requires; empty if there are
+    /// none.
     pub fn faults(&self) -> Vec<SettingFault> {
         self.database()
             .err()
@@ -131,17 +135,19 @@ impl DatabaseArgs {
             .collect()
     }
 
-    /// Creates the pool, without connecting.
+    /// Creates the connection pool. No connection is opened yet.
     ///
     /// # Errors
     ///
-    /// The URL is missing or unusable.
+    /// `DATABASE_URL` is missing or unusable.
     pub fn database(&self) -> Result<Database, ConfigError> {
         self.pool(None, self.database_pool_size.into(), None)
     }
 
-    /// Creates a pool of `pool_size` connections: to `other_url` if it is given, and
-    /// with a statement timeout if one is given.
+    /// Creates a pool of `pool_size` connections to `other_url`, or to `DATABASE_URL` if
+    /// `other_url` is `None`.
+    ///
+    /// If `statement_timeout` is given, PostgreSQL cancels statements that take longer.
     ///
     /// # Errors
     ///
@@ -168,13 +174,14 @@ impl DatabaseArgs {
         )?)
     }
 
-    /// Whether PostgreSQL's notifications arrive; a pooler in transaction mode does not deliver
-    /// them.
+    /// Whether PostgreSQL's notifications (`LISTEN`) reach this process. A pooler in transaction
+    /// mode does not deliver them.
     pub fn supports_listen(&self) -> bool {
         self.database_pooler == PoolerMode::Session
     }
 
-    /// Host and port of the database for messages, without secrets.
+    /// Returns the host and port of the database for messages, without the user name and the
+    /// password; `None` if `DATABASE_URL` is not set or names no host.
     pub fn host_and_port(&self) -> Option<String> {
         let url = Url::parse(self.database_url.as_ref()?.expose_secret()).ok()?;
         let host = url.host_str().filter(|host| !host.is_empty())?;
@@ -182,8 +189,8 @@ impl DatabaseArgs {
     }
 }
 
-/// Logs a warning if another machine could answer in place of PostgreSQL. `setting` is the variable
-/// that names the server.
+/// Logs a warning if the server's certificate is not checked, so that another machine could pose as
+/// PostgreSQL. `setting` is the name of the variable that contains the server's URL.
 pub fn warn_if_unverified(setting: &'static str, database: &Database) {
     if let ServerVerification::Unverified(sslmode) = database.server_verification() {
         tracing::warn!(
@@ -195,19 +202,19 @@ pub fn warn_if_unverified(setting: &'static str, database: &Database) {
     }
 }
 
-/// WHOOP's limits for the WHOOP app.
+/// WHOOP's call limits for the WHOOP app.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LimitArgs {
     /// Calls per minute that WHOOP allows.
     ///
-    /// The limit of the WHOOP app, for all processes together.
+    /// The limit applies to the WHOOP app, that is, to all processes together.
     #[arg(long, env = "WHOOP_CALLS_PER_MINUTE", default_value_t = QuotaLimits::default().per_minute,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_minute: u32,
 
     /// Calls per day that WHOOP allows.
     ///
-    /// The limit of the WHOOP app, for all processes together.
+    /// The limit applies to the WHOOP app, that is, to all processes together.
     #[arg(long, env = "WHOOP_CALLS_PER_DAY", default_value_t = QuotaLimits::default().per_day,
           value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub whoop_calls_per_day: u32,
@@ -222,7 +229,8 @@ impl LimitArgs {
     }
 }
 
-/// Credentials of the WHOOP app, and the keys that seal its members' tokens.
+/// Settings for WHOOP: credentials of the WHOOP app, URLs, call limits, and the keys that seal
+/// members' tokens.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "WHOOP")]
 pub struct WhoopArgs {
@@ -232,7 +240,8 @@ pub struct WhoopArgs {
 
     /// Client secret of the WHOOP app (required)
     ///
-    /// It is on the same page as the client id. Never put it into a mobile app.
+    /// WHOOP's dashboard shows it on the same page as the client id. Never put it into a mobile
+    /// app.
     #[arg(
         long,
         env = "WHOOP_CLIENT_SECRET",
@@ -249,7 +258,7 @@ pub struct WhoopArgs {
 
     /// URL of WHOOP's API.
     ///
-    /// Base of `/v2/…`.
+    /// Paths that begin with `/v2/` are appended to this URL.
     #[arg(
         long,
         env = "WHOOP_API_URL",
@@ -261,7 +270,7 @@ pub struct WhoopArgs {
 
     /// URL of WHOOP's OAuth.
     ///
-    /// Base of `/auth` and `/token`.
+    /// The paths `/auth` and `/token` are appended to this URL.
     #[arg(
         long,
         env = "WHOOP_OAUTH_URL",
@@ -278,25 +287,28 @@ pub struct WhoopArgs {
     pub keys: KeyArgs,
 }
 
-/// The keys that seal members' tokens.
+/// The keys that seal (encrypt) members' tokens.
 #[derive(Debug, Clone, Args)]
 pub struct KeyArgs {
     /// Keys that seal tokens, `id:base64[,…]` (required)
     ///
-    /// In full: `id:base64-of-32-bytes[,id:…]`. The first key seals, all keys open.
+    /// The complete form is `id:base64-of-32-bytes[,id:…]`. The first key seals (encrypts) tokens.
+    /// All keys are used to open (decrypt) stored tokens.
     #[arg(long, env = "TOKEN_KEYS", hide_env_values = true, value_name = "KEYS",
           value_parser = token_keys)]
     pub token_keys: Option<SecretString>,
 }
 
-/// Checks the keys. The error contains no part of a key.
+/// Checks the text of `TOKEN_KEYS`, and returns it as a secret. The error contains no part of a
+/// key.
 fn token_keys(text: &str) -> Result<SecretString, String> {
     let keys = SecretString::from(text);
     TokenKeys::parse(&keys).map_err(|error| error.to_string())?;
     Ok(keys)
 }
 
-/// Checks the length of WHOOP's client secret, which also signs the webhooks.
+/// Checks the length of WHOOP's client secret, which is also the key of the webhook signatures.
+/// Returns the text as a secret.
 fn client_secret(text: &str) -> Result<SecretString, String> {
     let secret = SecretString::from(text);
     whoop_client::check_client_secret(&secret)
@@ -305,7 +317,7 @@ fn client_secret(text: &str) -> Result<SecretString, String> {
 }
 
 impl KeyArgs {
-    /// Faults of the settings that the keys require.
+    /// Returns the faults of the settings that the keys require; empty if there are none.
     pub fn faults(&self) -> Vec<SettingFault> {
         self.keys()
             .err()
@@ -314,7 +326,7 @@ impl KeyArgs {
             .collect()
     }
 
-    /// Parses the keys.
+    /// Parses the keys in `TOKEN_KEYS`.
     ///
     /// # Errors
     ///
@@ -349,7 +361,8 @@ impl WhoopArgs {
         require_dashboard_setting(self.whoop_redirect_url.as_ref(), "WHOOP_REDIRECT_URL")
     }
 
-    /// Faults of all settings that [`engine`](Self::engine) requires.
+    /// Returns the faults of all settings that [`engine`](Self::engine) requires; empty if there
+    /// are none.
     pub fn faults(&self) -> Vec<SettingFault> {
         [
             self.keys.keys().err(),
@@ -374,7 +387,7 @@ impl WhoopArgs {
         Ok(WhoopClient::new(config, clock)?)
     }
 
-    /// Creates the engine for a database.
+    /// Creates the engine, with all its services, for a database.
     ///
     /// # Errors
     ///
@@ -395,11 +408,11 @@ impl WhoopArgs {
     }
 }
 
-/// Limits for accepting WHOOP's webhooks.
+/// Settings for accepting WHOOP's webhooks.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct WebhookArgs {
     /// Maximum age of a webhook's signature, in seconds. WHOOP repeats a webhook for about an hour,
-    /// and a repetition may have the first timestamp.
+    /// and a repetition may carry the timestamp of the first attempt.
     #[arg(long, env = "WEBHOOK_MAX_AGE_SECONDS", default_value_t = 4500, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(60..=86_400))]
     pub webhook_max_age_seconds: u32,
@@ -414,7 +427,7 @@ impl WebhookArgs {
     }
 }
 
-/// Maximum age of today's data.
+/// Settings for the age of today's data.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct FreshnessArgs {
     /// Maximum age of today's data, in seconds; a request for older data calls WHOOP.
@@ -422,8 +435,10 @@ pub struct FreshnessArgs {
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub freshness_seconds: u32,
 
-    /// Value of [`EngineSettings::forced_read_interval`]. It is not a flag; tests with a clock that
-    /// does not move set it to zero.
+    /// Minimum interval between two forced reads of a data type; see
+    /// [`EngineSettings::forced_read_interval`].
+    ///
+    /// This is not a flag. Tests whose clock does not move set it to zero.
     #[arg(skip = EngineSettings::default().forced_read_interval)]
     pub forced_read_interval: TimeDelta,
 }
@@ -434,14 +449,14 @@ impl FreshnessArgs {
     }
 }
 
-/// Retention of records.
+/// Settings for the retention of records.
 #[derive(Debug, Clone, Copy, Default, Args)]
 #[command(next_help_heading = "Retention")]
 pub struct RetentionArgs {
     /// Days that records are kept, at least 31; no limit if not set.
     ///
     /// Older records are deleted at night. The minimum exists because a sync may read more than
-    /// three weeks back.
+    /// three weeks back, and would read the deleted records again.
     #[arg(long, env = "RETENTION_DAYS", value_name = "DAYS",
           value_parser = clap::value_parser!(u32).range(i64::from(Retention::MIN_DAYS)..=36_500))]
     pub retention_days: Option<u32>,
@@ -453,7 +468,7 @@ impl RetentionArgs {
     }
 }
 
-/// Retention of the audit trail.
+/// Settings for the retention of the audit trail.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Retention")]
 pub struct AuditArgs {
@@ -478,7 +493,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Format and filter of the log.
+/// Settings for the format and the filter of the log.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
@@ -495,27 +510,29 @@ pub struct LogArgs {
     /// Log level, such as debug or `info,whoop_sync=debug`.
     ///
     /// The levels are error, warn, info, debug, trace and off. A part of the program can have its
-    /// own level, as in the second example.
+    /// own level, such as `whoop_sync` in the second example.
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER",
           value_parser = log_filter::parse)]
     pub rust_log: String,
 }
 
 impl LogArgs {
-    /// Writes the process's log lines to standard error from now on.
+    /// Initializes logging. From now on, the log lines of the process are written to standard
+    /// error.
     ///
     /// # Errors
     ///
-    /// The filter is invalid.
+    /// The filter in `RUST_LOG` is invalid.
     pub fn init(&self) -> Result<(), ConfigError> {
         self.init_to(io::stderr)
     }
 
-    /// Does the same as [`LogArgs::init`], through a writer that writes to standard error.
+    /// Initializes logging like [`LogArgs::init`], but through a writer of the caller, which has to
+    /// write to standard error.
     ///
     /// # Errors
     ///
-    /// The filter is invalid.
+    /// The filter in `RUST_LOG` is invalid.
     pub fn init_to<W>(&self, writer: W) -> Result<(), ConfigError>
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -525,8 +542,8 @@ impl LogArgs {
                 name: "RUST_LOG",
                 reason: error.to_string(),
             })?;
-        // `actix_http::h1` logs an error for every request that is not valid HTTP, which any client
-        // can send.
+        // `actix_http::h1` logs an error for every request that is not valid HTTP. Any client can
+        // send such requests, so these lines are disabled unless `RUST_LOG` names `actix_http`.
         if !self.rust_log.contains("actix_http")
             && let Ok(quiet) = "actix_http::h1=off".parse()
         {
@@ -534,10 +551,11 @@ impl LogArgs {
         }
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            // Colours are for terminals; a file or a log collector would store the colour codes.
+            // Colours are used only on a terminal; a file or a log collector would store the colour
+            // codes.
             .with_ansi(io::stderr().is_terminal())
             .with_writer(writer);
-        // A second call in the same process changes nothing.
+        // A second call in the same process has no effect; the first configuration remains in use.
         let _already_set = match self.log_format {
             LogFormat::Text => lines.try_init(),
             LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -1,10 +1,12 @@
-//! Connects that the app has to confirm (`CONNECT_CONFIRM=required`).
+//! Connection requests that the member's app has to confirm (`CONNECT_CONFIRM=required`).
 //!
-//! An attacker can send a person a link to a connect that the attacker began. The person's records
-//! would then be stored for the attacker's member. Therefore the callback stores only the token
-//! pair and gives the browser a one-time word, which the app sends with its member's JWT. The app
-//! of the person who consented is signed in as that person and not as the attacker's member, so the
-//! service refuses the word.
+//! A connection request is one attempt to connect a WHOOP account to a member. An attacker can
+//! begin a connection request for their own member and send the link to another person. If that
+//! person consents, their records would be stored for the attacker's member.
+//!
+//! Therefore the callback stores only the token pair, and gives the browser a one-time word. The
+//! app sends this word together with the JWT of its member. The app of the person who consented is
+//! signed in as that person, not as the attacker's member, so the service refuses the word.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -34,12 +36,12 @@ use crate::{
     held_pair::ConnectClaim,
 };
 
-/// Maximum length of a word that is looked up, in bytes.
+/// Maximum length of a one-time word, in bytes. A longer word is refused without a query.
 const MAX_WORD_BYTES: usize = 100;
 
-/// A connect that waits for the app's confirmation.
+/// A connection request that waits for the app's confirmation.
 pub struct PendingConfirmation {
-    /// The one-time word for the app.
+    /// One-time word that the app has to send to confirm the connection request.
     pub word: String,
     pub return_to: Option<String>,
 }
@@ -52,7 +54,7 @@ impl std::fmt::Debug for PendingConfirmation {
     }
 }
 
-/// Reason that a confirmation connected nothing.
+/// Reason for which a confirmation did not connect the member.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
     #[error(
@@ -62,7 +64,7 @@ pub enum ConfirmError {
     Unknown,
     #[error("this connect was not confirmed within ten minutes; start the connect again")]
     Expired,
-    /// The tokens were deleted, and the permission will be revoked.
+    /// The tokens were deleted, and their permission at WHOOP will be revoked.
     #[error("another member began this connect; it was cancelled and no connection was stored")]
     OtherMember,
     #[error("WHOOP no longer accepts this permission; start the connect again")]
@@ -73,7 +75,7 @@ pub enum ConfirmError {
     Storage(#[from] StorageError),
 }
 
-/// Connects members after their app has confirmed it.
+/// Connects members after their app has confirmed the connection request.
 #[derive(Debug, Clone)]
 pub struct Confirmations {
     pub(crate) database: Database,
@@ -84,12 +86,12 @@ pub struct Confirmations {
 }
 
 impl Confirmations {
-    /// Handles a callback without connecting the member: the tokens are kept until the app confirms
-    /// the connect.
+    /// Handles WHOOP's callback without connecting the member: the token pair is kept until the app
+    /// confirms the connection request. Returns the one-time word for the confirmation.
     ///
     /// # Errors
     ///
-    /// The state or the code is invalid, or WHOOP or PostgreSQL failed.
+    /// The OAuth state or the authorization code is invalid, or WHOOP or PostgreSQL failed.
     pub async fn prepare_confirmation(
         &self,
         state: &str,
@@ -99,8 +101,9 @@ impl Confirmations {
         let return_to = pending.return_to.clone();
         let engine = self.clone();
         let (state, code) = (state.to_owned(), SecretString::from(code));
-        // The task is separate because the code works once: a browser that disconnects must not
-        // interrupt the work between WHOOP's answer and the commit.
+        // The code is exchanged in a separate task, because it can be used only once. If the
+        // browser disconnects, the work between WHOOP's answer and the commit must not be
+        // interrupted.
         let result =
             tokio::spawn(async move { engine.exchange_and_keep(&state, &pending, &code).await })
                 .await
@@ -113,12 +116,13 @@ impl Confirmations {
         }
     }
 
-    /// Completes a connect of this member, and starts the first sync without waiting for it.
+    /// Connects the member with the connection request that the one-time word belongs to, and
+    /// starts the first sync. Returns the task of the first sync, without waiting for its end.
     ///
     /// # Errors
     ///
-    /// The word is unknown, expired or another member's, or WHOOP or PostgreSQL failed. After a
-    /// failure of PostgreSQL the word is still valid.
+    /// The word is unknown, has expired or belongs to another member, or WHOOP or PostgreSQL
+    /// failed. After a failure of PostgreSQL the word is still valid.
     pub async fn confirm_connect(
         &self,
         user_id: &UserId,
@@ -154,11 +158,12 @@ impl Confirmations {
             .await
         {
             Ok(first_sync) => Ok(first_sync),
-            // Another request confirmed or replaced the connect meanwhile, or the member was
-            // erased.
+            // Another request has meanwhile confirmed or replaced the connection request, or the
+            // member was erased.
             Err(SyncError::ConnectWithdrawn) => Err(ConfirmError::Unknown),
             Err(error) => {
-                // The word is still valid if PostgreSQL failed.
+                // If PostgreSQL failed, the word is still valid. After any other error, the
+                // connection request is discarded.
                 if !matches!(error, SyncError::Storage(_)) {
                     self.discard_unconfirmed(word).await?;
                 }
@@ -209,9 +214,10 @@ impl Confirmations {
             transaction.rollback().await?;
             return Err(SyncError::ConnectWithdrawn);
         }
-        // If a member has two unconfirmed connects, the later one counts. Both may be of the same
-        // account, so the earlier permission is revoked only after the later connect was confirmed
-        // or has expired.
+        // A member can have only one unconfirmed connection request, so a later one replaces an
+        // earlier one. Both may be for the same WHOOP account, and a revocation ends all
+        // permissions of an account. Therefore the earlier permission is revoked only after the
+        // later connection request was confirmed or has expired.
         if let Some(earlier) = unconfirmed_connect::take_of(&mut transaction, user_id).await? {
             let due_at = now + unconfirmed_connect::LIFETIME + TimeDelta::minutes(1);
             self.revocations
@@ -231,7 +237,8 @@ impl Confirmations {
         Ok(word)
     }
 
-    /// Deletes an unconfirmed connect, and schedules the revocation of its permission.
+    /// Deletes an unconfirmed connection request, and schedules the revocation of its permission at
+    /// WHOOP.
     async fn discard_unconfirmed(&self, word: &str) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
@@ -245,7 +252,8 @@ impl Confirmations {
 }
 
 impl Revocations {
-    /// Deletes the expired unconfirmed connects, and schedules the revocation of their permissions.
+    /// Deletes the expired unconfirmed connection requests, and schedules the revocation of their
+    /// permissions at WHOOP.
     pub(crate) async fn revoke_expired_unconfirmed(&self) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
@@ -255,8 +263,10 @@ impl Revocations {
         transaction.commit().await
     }
 
-    /// Deletes the unconfirmed connect of a member who disconnects. Returns its scheduled
-    /// revocation, or the outcome if none is possible; `None` if there was no such connect.
+    /// Deletes the unconfirmed connection request of a member who disconnects.
+    ///
+    /// Returns the id of the scheduled revocation, or the outcome if the permission cannot be
+    /// revoked; `None` if the member had no unconfirmed connection request.
     pub(crate) async fn take_unconfirmed(
         &self,
         transaction: &mut Transaction,
@@ -272,7 +282,8 @@ impl Revocations {
         }
     }
 
-    /// Schedules the revocation of a permission; `None` if the pair cannot be opened.
+    /// Schedules the revocation of the permission that belongs to a connection request. Returns the
+    /// id of the revocation; `None` if the sealed token pair cannot be opened.
     async fn schedule_revocation(
         &self,
         transaction: &mut Transaction,

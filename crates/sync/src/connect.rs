@@ -1,4 +1,4 @@
-//! Connects members: from a random state to stored tokens.
+//! Connects members to WHOOP: from the random OAuth state to the stored token pair.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,30 +31,30 @@ use crate::{
     identify::{PROFILE_TIMEOUT, account_of, is_identified},
 };
 
-/// Pauses between attempts to store a connection.
+/// Pauses between the attempts to store a connection after temporary failures of PostgreSQL.
 const STORE_PAUSES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
 ];
 
-/// A token pair to store for a member.
+/// A token pair that WHOOP issued, and the member for whom it is to be stored.
 pub(crate) struct GrantedConnection<'a> {
     pub(crate) user_id: &'a UserId,
     pub(crate) tokens: OAuthTokens,
     pub(crate) consent: Option<String>,
 }
 
-/// A member who has just connected, and the app's address to send them to.
+/// A member who has just connected, and the app's address to which the member's browser is sent.
 #[derive(Debug)]
 pub struct CompletedConnect {
     pub user_id: UserId,
     pub return_to: Option<String>,
-    /// The first sync. It runs without being awaited; a caller may wait for its end.
+    /// Task of the first sync. It continues even if no caller waits for its end.
     pub first_sync: JoinHandle<()>,
 }
 
-/// Reason that a callback from WHOOP made no connection.
+/// Reason for which WHOOP's callback did not connect a member.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -64,7 +64,8 @@ pub enum ConnectError {
     StateUsed { return_to: Option<String> },
     #[error("this state has expired; a connect has to be completed within ten minutes")]
     StateExpired { return_to: Option<String> },
-    /// The state was valid, so the failure can be reported to the app at `return_to`.
+    /// The OAuth state was valid, but connecting the member failed. The failure can be reported to
+    /// the app at `return_to`.
     #[error("the connect could not be completed")]
     Failed {
         return_to: Option<String>,
@@ -88,7 +89,8 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Begins a connect. Returns the address of WHOOP's consent page.
+    /// Begins a connection request. Returns the address of WHOOP's consent page, to which the
+    /// member's browser is sent.
     ///
     /// # Errors
     ///
@@ -113,25 +115,28 @@ impl Connections {
         Ok(self.quota.whoop.authorization_url(&state))
     }
 
-    /// Ends a connect that WHOOP or the member refused. Returns the address to send the member to.
+    /// Ends a connection request that WHOOP or the member refused. Returns the app's address to
+    /// which the member's browser is sent, if the connection request has one.
     ///
     /// # Errors
     ///
-    /// The state is not that of a connect under way.
+    /// The OAuth state is unknown, was already used or has expired, or PostgreSQL is unavailable.
     pub async fn cancel_connect(&self, state: &str) -> Result<Option<String>, ConnectError> {
         Ok(self.consume_state(state).await?.return_to)
     }
 
-    /// Completes a connect, and starts the first sync without waiting for it.
+    /// Completes a connection request, and starts the first sync without waiting for its end.
     ///
-    /// The connection is stored before any call that counts against the quota. If WHOOP names
-    /// another account within a second, the connect fails; if it does so later, the member has to
-    /// connect again.
+    /// The connection is stored before any call that counts against the quota, unless the member
+    /// already has a working connection. If WHOOP's profile shows within a second that the token
+    /// pair belongs to another account, the connection request fails. If the profile arrives later
+    /// and shows this, the member has to connect again.
     ///
     /// # Errors
     ///
-    /// The state or the code is invalid, the token endpoint fails, or the member's stored data is
-    /// of another WHOOP account. If WHOOP has already issued a pair, it is revoked.
+    /// The OAuth state or the code is invalid, the token endpoint fails, or the member's stored
+    /// data belongs to another WHOOP account. If WHOOP has already issued a token pair, the pair is
+    /// revoked.
     pub async fn complete_connect(
         &self,
         state: &str,
@@ -141,8 +146,9 @@ impl Connections {
         let return_to = pending.return_to.clone();
         let engine = self.clone();
         let (state, code) = (state.to_owned(), SecretString::from(code));
-        // The task is separate because the code works once: a browser that disconnects must not
-        // interrupt the work between WHOOP's answer and the commit.
+        // The code is exchanged in a separate task, because it can be used only once. If the
+        // browser disconnects, the work between WHOOP's answer and the commit must not be
+        // interrupted.
         let connected =
             tokio::spawn(async move { engine.exchange_and_connect(&state, pending, &code).await })
                 .await
@@ -195,13 +201,14 @@ impl Connections {
         }
     }
 
-    /// Exchanges a code for a token pair with the granted scopes.
+    /// Exchanges an authorization code for a token pair. The result contains the granted scopes.
     pub(crate) async fn exchange_code(
         &self,
         code: &SecretString,
     ) -> Result<OAuthTokens, SyncError> {
         let pair = self.quota.whoop.exchange_code(code.expose_secret()).await?;
-        // The scopes that WHOOP lists as granted; all requested scopes if it lists none.
+        // The granted scopes are those that WHOOP lists. If WHOOP lists none, all requested scopes
+        // count as granted.
         let scope = pair
             .scope
             .filter(|scope| !scope.is_empty())
@@ -214,11 +221,13 @@ impl Connections {
         })
     }
 
-    /// Stores a token pair for the member, and begins the first sync.
+    /// Stores a token pair for the member, and begins the first sync. Returns the task of the first
+    /// sync.
     ///
     /// # Errors
     ///
-    /// The pair is of another account, its claim no longer exists, or PostgreSQL is unavailable.
+    /// The token pair belongs to another WHOOP account, its claim no longer exists, or PostgreSQL
+    /// is unavailable.
     pub(crate) async fn connect_member(
         &self,
         connection: &GrantedConnection<'_>,
@@ -228,7 +237,7 @@ impl Connections {
             user_id, tokens, ..
         } = connection;
         let pair = Uuid::new_v4();
-        // A working connection is not replaced by a pair that may be of another account.
+        // A working connection is not replaced by a token pair that may belong to another account.
         let account = if self.has_active_connection(user_id).await? {
             self.try_fetch_account(&tokens.access_token).await?
         } else {
@@ -250,8 +259,11 @@ impl Connections {
         }))
     }
 
-    /// Requests the account of a pair that is not stored yet; `None` if WHOOP or the quota takes
-    /// too long, or WHOOP fails.
+    /// Requests the WHOOP account of a token pair that is not stored yet.
+    ///
+    /// Returns `None` if WHOOP does not answer within [`PROFILE_TIMEOUT`], if the quota allows no
+    /// call, or if WHOOP fails. It is an error if WHOOP refuses the access token (status 401 or
+    /// 403).
     async fn try_fetch_account(
         &self,
         access_token: &SecretString,
@@ -266,7 +278,7 @@ impl Connections {
         }
     }
 
-    /// Stores the connection, and repeats this after a temporary failure.
+    /// Stores the connection. Tries again after a temporary failure of PostgreSQL.
     async fn store_with_retries(
         &self,
         connection: &GrantedConnection<'_>,
@@ -308,7 +320,7 @@ impl Connections {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         if !claim.redeem(&mut transaction).await? {
-            // An earlier attempt may have stored the connection without receiving the confirmation.
+            // An earlier attempt may have stored the connection although its confirmation was lost.
             let stored = tokens::find(&mut transaction, &self.keys, user_id).await?;
             transaction.rollback().await?;
             let access_token = tokens.access_token.expose_secret();
@@ -322,8 +334,8 @@ impl Connections {
         if before.is_some_and(|before| before.unidentified_pair.is_some())
             && let Some(superseded) = tokens::find(&mut transaction, &self.keys, user_id).await?
         {
-            // The superseded pair may be of another account; if it is of the same one, it is not
-            // revoked.
+            // The account of the superseded token pair was never confirmed, and may be another one.
+            // The revocation will not take place if a connected member uses that account.
             let id = Uuid::new_v4();
             revocation::insert(&mut transaction, &self.keys, id, &superseded, now).await?;
         }
@@ -352,7 +364,7 @@ impl Connections {
     }
 }
 
-/// Returns the member who began a connect.
+/// Returns the member who began the connection request.
 pub(crate) fn member_of(pending: &PendingConnect) -> Result<UserId, SyncError> {
     let parsed = pending.user_id.parse();
     Ok(parsed.map_err(|_| StorageError::MemberGone(pending.user_id.clone()))?)

@@ -1,4 +1,5 @@
-//! The day that an app requests: from the database, after a read from WHOOP if necessary.
+//! Answers an app's request for one day of a member: from the database, after a read from WHOOP if
+//! necessary.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use std::sync::Arc;
@@ -22,18 +23,19 @@ use crate::{
     SyncContext, SyncError,
 };
 
-/// Minimum interval between two notes of an app open: a note is a write, and requests for a day
-/// otherwise only read.
+/// Minimum interval between two writes of the time at which a member's app last requested data (app
+/// open). Requests for a day otherwise only read from the database.
 const APP_OPEN_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
-/// Result of reading a day from WHOOP.
+/// Result of the reads from WHOOP for a requested day, or the reason for which nothing was read.
 #[derive(Debug, Clone)]
 struct DayFetch {
     sync: SyncOutcome,
     detail: Option<String>,
     /// Whether reads may have been skipped to save calls; see [`DayQuery::conserve_quota`].
     conserve_quota: bool,
-    /// The spans that were just read, including those of an old day that do not join the coverage.
+    /// Time spans that were just read completely, by data type. They can include the span of an old
+    /// day, which does not join the stored coverage.
     complete_spans: Vec<(DataType, DateTime<Utc>, DateTime<Utc>)>,
 }
 
@@ -47,8 +49,11 @@ impl DayFetch {
         }
     }
 
-    /// Returns the coverage for this answer. If an old day was read on demand, this is the span
-    /// that was read, which is not stored.
+    /// Returns the coverage (completely read time span) of each data type that applies to this
+    /// answer.
+    ///
+    /// If an old day was just read on demand, its span is returned as the coverage, although it is
+    /// not stored.
     fn effective_coverage(&self, coverage: Vec<Coverage>, until: DateTime<Utc>) -> Vec<Coverage> {
         let extend = |one: Coverage| {
             let mut spans = self.complete_spans.iter();
@@ -70,16 +75,17 @@ impl DayFetch {
     }
 }
 
-/// A day as far as the database alone can answer it.
+/// Result of answering a request for a day from the database alone.
 #[derive(Debug, Clone)]
 pub struct DatabaseDay {
-    /// `None` if WHOOP has to be called first.
+    /// The requested day; `None` if WHOOP has to be called first.
     pub day: Option<Day>,
-    /// Whether the app open has to be stored, with [`Days::note_app_open`].
+    /// Whether the time of this app request (app open) has to be stored with
+    /// [`Days::note_app_open`].
     pub is_new_app_open: bool,
 }
 
-/// Answers requests for a member's day, from PostgreSQL or from WHOOP.
+/// Answers requests for a day of a member, from PostgreSQL or after a read from WHOOP.
 #[derive(Debug, Clone)]
 pub struct Days {
     pub(crate) database: Database,
@@ -92,7 +98,7 @@ pub struct Days {
 }
 
 impl Days {
-    /// Returns the member's current date, at the UTC offset of their latest record.
+    /// Returns the member's current date, by the UTC offset of the member's latest record.
     ///
     /// # Errors
     ///
@@ -106,8 +112,10 @@ impl Days {
         Ok(offset::local_date(self.clock.now(), timezone_offset))
     }
 
-    /// Returns a member's day from stored data alone, if that suffices. Reads through the caller's
-    /// connection, which may be to a replica. Without a date, this is the member's today.
+    /// Returns a day of a member from stored data alone, if WHOOP does not have to be called.
+    ///
+    /// Reads through the caller's connection, which may lead to a read replica. If `date` is
+    /// `None`, the day is the member's current date.
     ///
     /// # Errors
     ///
@@ -121,7 +129,7 @@ impl Days {
     ) -> Result<DatabaseDay, SyncError> {
         let now = self.clock.now();
         let read = |date| stored_day::read(conn, user_id, date, now);
-        // The local date of most members equals the UTC date, so that one read suffices.
+        // The local date of most members equals the UTC date. For these members, one read suffices.
         let assumed_date = date.unwrap_or_else(|| now.date_naive());
         let mut stored = read(assumed_date).await?;
         let date = date.unwrap_or_else(|| local_today(&stored, now));
@@ -135,12 +143,13 @@ impl Days {
         })
     }
 
-    /// Returns a member's day. Calls WHOOP only for [`DayQuery::read_requests`].
+    /// Returns a day of a member. Calls WHOOP only for the reads that [`DayQuery::read_requests`]
+    /// returns.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is unavailable. An error of WHOOP is reported in `meta`, and the answer has the
-    /// stored data.
+    /// PostgreSQL is unavailable. An error of WHOOP is only reported in the `meta` part of the
+    /// answer, which then contains the stored data.
     pub async fn day(
         &self,
         user_id: &UserId,
@@ -161,13 +170,14 @@ impl Days {
         };
         let engine = self.clone();
         let member = user_id.clone();
-        // The task is separate so that an app that disconnects does not interrupt the sync.
+        // The sync runs in a separate task, so that it continues if the app disconnects.
         let fetch =
             tokio::spawn(async move { engine.fetch_day(&member, &context, date, refresh).await })
                 .await?;
         let mut stored = self.load_stored_day(user_id, date).await?;
         let fetch = fetch.unwrap_or_else(|error| DayFetch {
-            // The first sync of a new member holds the lease while it waits for the quota.
+            // If the member was never read, the first sync holds the member lease while it waits
+            // for the quota. `Busy` then means that the read is deferred.
             sync: if error.quota_wait().is_some() || is_new && matches!(error, SyncError::Busy) {
                 SyncOutcome::Deferred
             } else {
@@ -183,7 +193,8 @@ impl Days {
         Ok(compose_day(user_id, &stored, &query, &fetch))
     }
 
-    /// Syncs the data that the day lacks, or waits for a process that already does.
+    /// Syncs the data that is missing for the day. If another process is syncing the member, waits
+    /// for it first, and then reads only what is still missing.
     async fn fetch_day(
         &self,
         user_id: &UserId,
@@ -205,9 +216,11 @@ impl Days {
             return Ok(fetch_from_report(&report, conserve_quota));
         }
         let lease = self.leases.acquire_lease(user_id, context).await?;
-        // The day is read again under the lease, because the former holder may have read the data.
+        // The stored day is loaded again under the member lease, because the previous holder of the
+        // lease may have read the missing data.
         let stored = self.load_stored_day(user_id, date).await?;
-        // A forced request that waited for another sync uses the result of that sync.
+        // If a forced request had to wait for another sync of the member, it uses the result of
+        // that sync.
         let effective_refresh = if lease.waited && refresh == RefreshMode::Force {
             RefreshMode::Auto
         } else {
@@ -239,8 +252,8 @@ impl Days {
         })
     }
 
-    /// Reads records that only the first reads showed to be necessary; see
-    /// [`DayQuery::read_requests`].
+    /// Reads data types that only the first reads showed to be necessary, and adds the results to
+    /// `read`; see [`DayQuery::read_requests`].
     async fn read_dependent_types(
         &self,
         user_id: &UserId,
@@ -261,7 +274,7 @@ impl Days {
         Ok(())
     }
 
-    /// Returns the day if it needs no call to WHOOP.
+    /// Returns the day if it needs no call to WHOOP; otherwise `None`.
     fn answer_without_sync(
         &self,
         user_id: &UserId,
@@ -279,7 +292,7 @@ impl Days {
             _ if !is_connected => SyncOutcome::Off,
             RefreshMode::Never => SyncOutcome::Off,
             RefreshMode::Auto => SyncOutcome::NotNeeded,
-            // All data types were read within the interval for forced reads.
+            // All data types were read within the minimum interval between two forced reads.
             RefreshMode::Force => SyncOutcome::Shared,
         };
         let fetch = DayFetch::without_read(sync, conserve_quota);
@@ -324,7 +337,7 @@ impl Days {
         }
     }
 
-    /// Notes that an app requests this member's data.
+    /// Stores the current time as the time of the latest app request of this member (app open).
     ///
     /// # Errors
     ///
@@ -342,7 +355,8 @@ impl Days {
         })
     }
 
-    /// Notes the app open concurrently, so that the answer does not wait for it.
+    /// Stores the time of this app request (app open) in a separate task, so that the answer does
+    /// not wait for the write.
     fn spawn_app_open_note(&self, user_id: &UserId, stored: &StoredDay) {
         if !self.is_new_app_open(stored) {
             return;
@@ -368,7 +382,7 @@ fn connection_of(stored: &StoredDay) -> ConnectionStatus {
         .map_or(ConnectionStatus::NeverConnected, |member| member.connection)
 }
 
-/// Returns the member's date at `now`, at the UTC offset of their latest record.
+/// Returns the member's date at `now`, by the UTC offset of the member's latest record.
 fn local_today(stored: &StoredDay, now: DateTime<Utc>) -> NaiveDate {
     let member = stored.member.as_ref();
     offset::local_date(
@@ -406,7 +420,7 @@ fn compose_day(user_id: &UserId, stored: &StoredDay, query: &DayQuery, fetch: &D
         .iter()
         .map(|one| one.last_sync_at)
         .min()
-        // If a data type was never read, the day counts as never read.
+        // If any data type was never read, the day counts as never read.
         .flatten();
     let stale = if query.is_live() {
         !coverage.iter().all(|one| query.is_current(one))

@@ -1,15 +1,16 @@
 //! Detects stored records that WHOOP no longer shows, and deletes them.
 //!
-//! WHOOP sometimes answers 404 for records that exist, and a list can miss a record. A record is
-//! deleted only after two independent denials:
+//! WHOOP sometimes answers 404 for records that exist, and a list can omit a record. Therefore a
+//! record is deleted only after two independent pieces of evidence (denials):
 //!
-//! - a list shows an older and a newer record but not this one, and its id answers 404; or
-//! - a `*.deleted` webhook, and its id answers 404; or
-//! - its id answers 404 twice, at least an hour apart.
+//! - a list shows an older and a newer record but not this one, and a request for its id returns
+//!   404; or
+//! - a `*.deleted` webhook arrived for the record, and a request for its id returns 404; or
+//! - two requests for the record's id return 404, at least an hour apart.
 //!
-//! If a list is empty, its records are requested by id only after reads of the list have failed for
-//! a day. Each sync requests a limited number of records by id, so that a fault at WHOOP costs few
-//! calls and deletes few records.
+//! If a list is empty, the stored records are requested by id only after reads of the list have
+//! failed for 20 hours ([`CONFIRM_AFTER`]). Each sync requests a limited number of records by id,
+//! so that a fault at WHOOP costs few calls and deletes few records.
 
 use chrono::{DateTime, Datelike, Utc};
 use whoop_client::{ListedRecord, PageWalker, WhoopError};
@@ -29,25 +30,27 @@ use crate::{
     window::ReadProgress,
 };
 
-/// Maximum number of records without a neighbour on the list that one sync requests by id.
+/// Maximum number of missing records at the ends of a list that one sync requests by id. For these
+/// records, the list shows no older record, or no newer one.
 const MAX_WITHOUT_NEIGHBOUR: usize = 2;
 
-/// Stored records that the pages of a window should contain but do not.
+/// Stored records of a completely read window that WHOOP's pages should contain but do not.
 #[derive(Debug, Default)]
 pub(crate) struct UnlistedRecords {
-    /// Records for which the list shows an older and a newer record.
+    /// Ids of missing records for which the list shows both an older and a newer record.
     between_listed: Vec<String>,
-    /// Records for which the list shows no older record, or no newer one.
+    /// Ids of missing records for which the list shows no older record, or no newer record.
     without_neighbour: Vec<String>,
-    /// Whether the list ended although older records are stored, so that its end is not trusted.
+    /// Whether WHOOP's list ended although older records are stored. Such an end of the list is not
+    /// trusted.
     pub(crate) ended_early: bool,
-    /// Whether the list was empty. It may be the list of an account for which WHOOP shows no
-    /// records at all.
+    /// Whether WHOOP's list was empty. WHOOP may temporarily show no records of the account at all.
     list_is_empty: bool,
 }
 
 impl UnlistedRecords {
-    /// Compares the pages of a completely read window with the stored records.
+    /// Compares the pages of a completely read window with the stored records. Returns the stored
+    /// records that are missing from the pages.
     pub(crate) async fn find<R: RecordTable + ListedRecord>(
         conn: &mut PgConnection,
         user_id: &UserId,
@@ -87,7 +90,8 @@ impl UnlistedRecords {
 }
 
 impl RecordReader {
-    /// Requests stored records by id that a list did not show.
+    /// Requests by id the stored records that a list did not show. Stores WHOOP's version of a
+    /// record, or deletes the record after its second denial.
     pub(crate) async fn fetch_unlisted<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
@@ -108,7 +112,8 @@ impl RecordReader {
         if ended_early || read.comparison.is_none() {
             at_the_ends = daily_share(at_the_ends, MAX_WITHOUT_NEIGHBOUR, today);
         }
-        // A reconcile requests all records at once.
+        // A reconciliation requests all missing records at once; a sync requests only a share of
+        // them.
         if read.comparison.is_none() {
             if between.len() > MAX_READS_BY_ID {
                 tracing::warn!(
@@ -139,7 +144,8 @@ impl RecordReader {
         Ok(())
     }
 
-    /// Whether no read of the data type has succeeded for a day.
+    /// Whether the reads of the data type have been failing for at least 20 hours
+    /// ([`CONFIRM_AFTER`]).
     async fn has_failed_for_a_day(
         &self,
         user_id: &UserId,
@@ -150,8 +156,10 @@ impl RecordReader {
         Ok(since.is_some_and(|since| self.clock.now() - since >= CONFIRM_AFTER))
     }
 
-    /// Requests a record by id. If WHOOP cannot parse the id, another program wrote the record;
-    /// this is logged, and the other records are still requested.
+    /// Requests one record by its id.
+    ///
+    /// If WHOOP rejects the format of the id, another program must have written the row. This is
+    /// logged, and the caller continues with the other records.
     async fn fetch_by_id_or_warn(
         &self,
         user_id: &UserId,

@@ -15,75 +15,77 @@ use whoop_storage::{
 
 use crate::{Connections, Revocations, SyncContext, SyncError};
 
-/// Result of a disconnect.
+/// Result of disconnecting a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DisconnectResult {
     pub revocation: RevocationOutcome,
-    /// The status of the member's connection after the disconnect.
+    /// Status of the member's connection after the disconnect.
     pub connection: ConnectionStatus,
-    /// Receipt for the deletion of all data of the member; `None` if the data was kept.
+    /// Receipt for the deletion of all data of the member (erasure); `None` if the data was kept.
     pub receipt: Option<ErasureReceipt>,
 }
 
-/// Outcome of ending the permission at WHOOP.
+/// Outcome of ending a member's permission at WHOOP (revocation).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevocationOutcome {
     /// WHOOP confirmed that the permission has ended.
     Done,
-    /// WHOOP did not answer; the revocation is repeated later.
+    /// WHOOP has not confirmed the revocation yet; the revocation is tried again later.
     Pending,
-    /// There was no permission, or it had already ended.
+    /// There was no permission at WHOOP, or it had already ended.
     NotNeeded,
-    /// The same WHOOP account serves another connected member; the revocation would also end the
-    /// access of that member.
+    /// A connected member uses the same WHOOP account. The permission is kept, because its
+    /// revocation would also end that member's connection.
     InUse,
-    /// The stored tokens no longer work or cannot be opened. If the permission still exists, only
-    /// the member can end it, in WHOOP's app.
+    /// The stored tokens no longer work, or cannot be opened (decrypted). If the permission still
+    /// exists, only the member can end it, in WHOOP's app.
     NotPossible,
 }
 
 impl DisconnectResult {
-    /// Whether everything stored of the member was deleted.
+    /// Whether all stored data of the member was deleted.
     pub const fn is_erased(&self) -> bool {
         self.receipt.is_some()
     }
 
-    /// Whether WHOOP confirmed that the permission is gone.
+    /// Whether WHOOP confirmed that the permission has ended.
     pub fn is_revoked(&self) -> bool {
         self.revocation == RevocationOutcome::Done
     }
 }
 
 impl Connections {
-    /// Ends a member's connection: deletes the tokens and revokes the permission at WHOOP.
+    /// Ends a member's connection: deletes the stored tokens, and revokes the permission at WHOOP.
     ///
-    /// One transaction deletes the tokens and schedules the revocation under an id that does not
+    /// One transaction deletes the tokens and schedules the revocation, under an id that does not
     /// identify the member. Therefore members can disconnect while WHOOP is unavailable, and a
-    /// crash loses nothing. The same transaction writes the audit trail; after an erasure it names
-    /// the member by a pseudonym.
+    /// crash does not lose the revocation. The same transaction writes the audit trail. If `erase`
+    /// is true, the transaction also deletes all data of the member, and the audit trail names the
+    /// member by a pseudonym.
     ///
-    /// A connect under way is ended as well, even if the member never completed one: its state is
-    /// deleted, so that the callback does not find it.
+    /// Connection requests in progress are ended as well, even if the member never completed one.
+    /// Their OAuth states are deleted, so that WHOOP's callback does not find them.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotConnected`] for a member who neither connected nor began to; PostgreSQL is
-    /// unavailable.
+    /// [`SyncError::NotConnected`] if the member never connected and has no connection request in
+    /// progress; or PostgreSQL is unavailable.
     pub async fn disconnect(
         &self,
         user_id: &UserId,
         erase: bool,
         by: &Actor,
     ) -> Result<DisconnectResult, SyncError> {
-        // If a refresh takes longer than this wait, its new pair is revoked when WHOOP has issued
-        // it.
+        // If a token refresh takes longer than this wait, its new token pair is revoked as soon as
+        // WHOOP has issued it.
         let max_wait = SyncContext::interactive().lease_timeout;
         self.refresher.wait_for_refresh(user_id, max_wait).await?;
         let mut transaction = self.database.begin().await?;
         oauth_states::lock_member(&mut transaction, user_id.as_str()).await?;
-        // States are deleted first: a callback that is storing its pair holds its state, and its
-        // member is visible after this.
+        // OAuth states are deleted first. A callback that is storing its token pair has locked its
+        // state, so this statement waits for the callback. Afterwards the member that the callback
+        // stored is visible.
         let mut pending =
             oauth_states::delete_for_member(&mut transaction, user_id.as_str()).await?;
         let unconfirmed = self
@@ -91,7 +93,7 @@ impl Connections {
             .take_unconfirmed(&mut transaction, user_id)
             .await?;
         pending += usize::from(unconfirmed.is_some());
-        // After this lock, no refresh of this member's tokens stores a pair.
+        // After this lock is taken, no refresh of this member's tokens can store a token pair.
         tokens::lock_row(&mut transaction, user_id).await?;
         let member = users::find(&mut transaction, user_id).await?;
         if member.is_none() && pending == 0 {
@@ -168,7 +170,8 @@ impl Connections {
 }
 
 impl Revocations {
-    /// Schedules the revocation of the member's token pair.
+    /// Schedules the revocation of the member's stored token pair. Returns the id of the
+    /// revocation, or the outcome if there is nothing that can be revoked.
     async fn schedule_member_revocation(
         &self,
         transaction: &mut Transaction,

@@ -1,4 +1,4 @@
-//! Checks the service for problems, and names a remedy for each.
+//! Checks the service for problems, and names a remedy for each problem.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -12,24 +12,26 @@ use whoop_storage::{
 
 use crate::{Operations, SyncError};
 
-/// Maximum difference between two clocks. With a larger one, invalid tokens may seem valid.
+/// Maximum difference between the clocks of two machines. If the difference is larger, expired
+/// tokens may seem valid.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(30);
 
-/// Maximum time that a due event waits in the inbox. If it waits longer, no process drains the
-/// inbox.
+/// Maximum time for which an event in the webhook inbox may be overdue. A longer delay means that
+/// no process drains the inbox.
 const MAX_INBOX_DELAY: TimeDelta = TimeDelta::hours(1);
 
-/// Maximum time between the ends of two runs. Four runs a day are usual, at most nine hours apart.
+/// Maximum time since the end of the last run. Usually there are four runs a day, at most nine
+/// hours apart.
 const MAX_RUN_INTERVAL: TimeDelta = TimeDelta::hours(26);
 
-/// Maximum duration of a run. A longer run was most likely killed.
+/// Maximum duration of a run that has not ended. A run that takes longer was most likely killed.
 const MAX_RUN_DURATION: TimeDelta = TimeDelta::hours(6);
 
 /// Result of a check.
 ///
-/// - `ok`: it works
-/// - `warning`: it works now but needs attention soon
-/// - `problem`: it does not work
+/// - `ok`: the checked part works
+/// - `warning`: the checked part works now but needs attention soon
+/// - `problem`: the checked part does not work
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CheckState)]
@@ -39,15 +41,15 @@ pub enum CheckState {
     Problem,
 }
 
-/// One check and its result.
+/// One check of the service, and its result.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct DoctorCheck {
-    /// The name of the check, such as `database`, `quota`, `webhooks`.
+    /// Name of the check, such as `database`, `quota`, `webhooks`.
     #[schema(value_type = String)]
     pub check: &'static str,
     /// Result of the check.
     pub state: CheckState,
-    /// The finding, as text for the operator.
+    /// Finding of the check, as text for the operator.
     pub detail: String,
     /// Remedy for the operator; null if the result is `ok`.
     pub what_to_do: Option<String>,
@@ -78,9 +80,11 @@ impl DoctorCheck {
 }
 
 impl Operations {
-    /// Runs all checks except those of the settings and of the route to the database. Sends one
-    /// call to WHOOP, and a token request that cannot succeed. After an error, `checks` still has
-    /// the earlier results.
+    /// Runs all checks except those of the settings and of the network route to the database.
+    /// Appends each result to `checks`, which keeps the earlier results after an error.
+    ///
+    /// The checks send one call to WHOOP that counts against the quota, and one token request that
+    /// cannot succeed.
     ///
     /// # Errors
     ///
@@ -89,7 +93,7 @@ impl Operations {
         checks.push(check_connection(&self.database));
         checks.push(check_keys(self).await?);
         checks.push(check_database_clock(self).await?);
-        // The quota is checked before the call to WHOOP, which uses one permit.
+        // The quota is checked before WHOOP is called, because that call uses a permit.
         checks.push(check_quota(self).await?);
         checks.extend(check_whoop(self).await);
         checks.extend(check_members(&self.database).await?);
@@ -99,7 +103,8 @@ impl Operations {
     }
 }
 
-/// Checks whether another machine could answer in place of PostgreSQL.
+/// Checks whether the connection verifies PostgreSQL's certificate, so that no other machine can
+/// pose as the server.
 fn check_connection(database: &Database) -> DoctorCheck {
     let name = "connection to PostgreSQL";
     match database.server_verification() {

@@ -1,4 +1,4 @@
-//! Reports the reads of a run, without a call to WHOOP.
+//! Dry runs: lists the reads that a run would make, without calling WHOOP.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -16,56 +16,60 @@ use crate::{
     run_selection::SelectedMember,
 };
 
-/// Number of members per query: few queries, and no result that is too large.
+/// Number of members whose state is loaded with one query. It keeps both the number of queries and
+/// the size of each result small.
 const MEMBERS_PER_QUERY: usize = 500;
 
-/// Result of a dry run.
+/// Result of a dry run: the members that the run would sync.
 #[derive(Debug)]
 pub struct DryRunReport {
     pub members: Vec<PlannedMember>,
-    /// Number of members with up-to-date data.
+    /// Number of members who are not selected because their data is up to date.
     pub up_to_date: usize,
-    /// Number of members who are read only when their app requests data, because the quota is
-    /// scarce.
+    /// Number of members who are not selected because the quota is scarce. They are read only when
+    /// their app requests data.
     pub skipped_for_quota: usize,
-    /// Number of members with further history to read; the calls for this are not known in advance.
+    /// Number of members whose older history the run would continue to read (backfill). The number
+    /// of calls for this is not known in advance.
     pub backfills: usize,
 }
 
-/// One member of a dry run, and the windows that would be read.
+/// One selected member of a dry run, and the windows that the run would read.
 #[derive(Debug, Serialize)]
 pub struct PlannedMember {
     pub user_id: String,
-    /// Reason that this member is selected.
+    /// Reason for which this member is selected.
     pub reason: ReadReason,
-    /// Reason that nothing can be read of this member.
+    /// Reason for which nothing can be read of this member; `None` if the member can be read.
     pub error: Option<String>,
     pub windows: Vec<PlannedWindow>,
 }
 
+/// A window of one data type that the run would read.
 #[derive(Debug, Serialize)]
 pub struct PlannedWindow {
     pub data_type: DataType,
     pub start: DateTime<Utc>,
     pub end: DateTime<Utc>,
-    /// Reason that the data type is read.
+    /// Reason for which the data type is read.
     pub reason: ReadReason,
-    /// Expected calls for this window, for a member with one record a day.
+    /// Expected number of calls for this window, including requests by id, for a member with one
+    /// record a day.
     pub calls: u32,
-    /// Whether older pages follow, until the member's first record; their number is not known in
-    /// advance.
+    /// Whether the run also reads older pages, back to the member's first record. Their number is
+    /// not known in advance.
     pub history: bool,
 }
 
 impl PlannedMember {
-    /// Expected calls for the member, without the history.
+    /// Returns the expected number of calls for the member, without the calls for older history.
     pub fn calls(&self) -> u32 {
         self.windows.iter().map(|window| window.calls).sum()
     }
 }
 
 impl ScheduledRuns {
-    /// Returns the reads of a run, without a call to WHOOP.
+    /// Returns the reads that a run would make, without calling WHOOP.
     ///
     /// # Errors
     ///

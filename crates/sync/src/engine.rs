@@ -18,7 +18,8 @@ use crate::{
     first_sync,
 };
 
-/// All services of a process, created once and connected to each other. Cheap to clone.
+/// All services of a process, created once and connected to each other. A clone shares the
+/// services, and is cheap.
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub database: Database,
@@ -43,21 +44,22 @@ pub struct Engine {
     pub legacy_import: Arc<LegacyImport>,
 }
 
-/// Settings of the services.
+/// Settings of the services in [`Engine`].
 #[derive(Debug, Clone, Copy)]
 pub struct EngineSettings {
-    /// Maximum age of today's data; a request for older data calls WHOOP.
+    /// Maximum age of today's data (freshness interval). If the data is older, an app request for
+    /// it calls WHOOP.
     pub freshness: TimeDelta,
-    /// Minimum interval between two reads of a data type that callers force. A forced read that is
-    /// requested earlier shares the result of the last read.
+    /// Minimum interval between two forced reads of a data type. A forced read that is requested
+    /// earlier uses the result of the last read.
     pub forced_read_interval: TimeDelta,
-    /// Time for which records are kept; `None` keeps them for ever.
+    /// Retention period of records; `None` keeps all records.
     pub retention: Option<Retention>,
-    /// Retention of the audit trail.
+    /// Time for which rows of the audit trail are kept.
     pub audit_retention: TimeDelta,
-    /// WHOOP's limits for the WHOOP app, for all processes together.
+    /// WHOOP's call limits for the WHOOP app. They apply to all processes together.
     pub limits: QuotaLimits,
-    /// Tolerance for the timestamp of a webhook's signature.
+    /// Accepted difference between the timestamp of a webhook's signature and the current time.
     pub signed_within: TimestampTolerance,
 }
 
@@ -75,7 +77,8 @@ impl Default for EngineSettings {
 }
 
 impl Engine {
-    /// Creates all services. Each holds the resources and the services that it uses, and no other.
+    /// Creates all services. Each service holds only the resources and the other services that it
+    /// uses.
     pub fn new(
         database: Database,
         whoop: WhoopClient,
@@ -255,13 +258,13 @@ impl Engine {
         }
     }
 
-    /// Returns the pseudonym of a member for the log lines of requests: the same in all processes
-    /// with the same `TOKEN_KEYS`.
+    /// Returns the pseudonym of a member for the log lines of requests. It is the same in all
+    /// processes with the same `TOKEN_KEYS`.
     pub fn log_pseudonym(&self, user_id: &str) -> String {
         self.keys.log_pseudonym(user_id)
     }
 
-    /// Adds entries to the audit trail, all of them or none.
+    /// Adds entries to the audit trail. If this fails, none of the entries is added.
     ///
     /// # Errors
     ///
@@ -276,7 +279,7 @@ impl Engine {
     }
 }
 
-/// Returns 256 random bits as text that fits into a URL.
+/// Returns 256 random bits as text that can be part of a URL.
 pub(crate) fn random_text() -> Result<String, StorageError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|_| SealError::NoRandomness)?;

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use whoop_client::{BrokenList, ErrorAction, WhoopError};
 use whoop_storage::StorageError;
 
-/// An error of a sync or of a connection to WHOOP.
+/// An error of a sync, or of connecting a member to WHOOP.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
@@ -14,39 +14,43 @@ pub enum SyncError {
     /// The member does not exist, or has disconnected.
     #[error("no member with this id is connected to WHOOP")]
     NotConnected,
-    /// Only the member can repair this, by connecting again.
+    /// WHOOP no longer accepts the member's token pair. Only the member can repair this, by
+    /// connecting again.
     #[error("WHOOP no longer accepts this connection; the member has to connect WHOOP again")]
     ReauthRequired,
-    /// The member did not grant the scope. A call without it would get a 401, like one with a dead
-    /// token.
+    /// The member did not grant the OAuth scope that a call needs. The call is not sent, because
+    /// WHOOP would answer 401, as it does for an invalid token.
     #[error(
         "the member did not grant {scope} at WHOOP; the member can grant it by connecting again"
     )]
     NotGranted { scope: &'static str },
-    /// No record is read with a token pair before WHOOP has confirmed its account.
+    /// WHOOP has not confirmed the account of the member's token pair yet. No record is read with
+    /// the token pair before that.
     #[error("WHOOP has not yet confirmed the account of this member's connection")]
     AccountUnconfirmed,
-    /// The token pair is of another WHOOP account than the stored records. The records of two
+    /// The token pair belongs to another WHOOP account than the stored records. Records of two
     /// persons must not be stored for one member.
     #[error(
         "this member's stored data belongs to another WHOOP account; erase it before connecting \
          this account"
     )]
     OtherAccount,
-    /// The member disconnected, was erased, or connected again while the connect was completed.
+    /// The member disconnected, was erased, or connected again while the connection request was
+    /// being completed.
     #[error(
         "the member disconnected, was erased or connected again before this connect was completed"
     )]
     ConnectWithdrawn,
-    /// Another sync of this member is running, and did not finish in time.
+    /// Another sync of this member is running, and did not end within the time that the caller
+    /// waits.
     #[error("another sync of this member is still running")]
     Busy,
-    /// Background work stopped before its next call, because an interactive caller waits for the
+    /// Background work on a member was interrupted, because an interactive caller waits for the
     /// member.
     #[error("interrupted by an app request of this member, which has priority")]
     Yielded,
-    /// One member's app requests have made the maximum number of calls that a member may make in 24
-    /// hours.
+    /// App requests of this member have caused the maximum number of calls that one member may
+    /// cause in 24 hours.
     #[error(
         "this member has used up their share of the daily WHOOP quota; try again in {} s",
         retry_after.as_secs()
@@ -54,16 +58,17 @@ pub enum SyncError {
     MemberShareUsed { retry_after: Duration },
     #[error("stopped before the work was complete")]
     Stopped,
-    /// The run has made as many calls as `--max-calls` allows.
+    /// The run has made the maximum number of calls that `--max-calls` allows.
     #[error("the run has reached its maximum number of calls (--max-calls)")]
     CallLimitReached,
-    /// The pages of WHOOP's list do not lead to an end.
+    /// WHOOP's list could not be read to its end, because its pages are inconsistent or unreadable.
     #[error("WHOOP's list of {data_type} records could not be read to its end: {cause}")]
     BrokenList {
         data_type: whoop_core::DataType,
         cause: BrokenList,
     },
-    /// A list ended although older records are stored, so its end is not trusted.
+    /// WHOOP's list ended although older records are stored. This end is not trusted, and the list
+    /// is read again later.
     #[error(
         "WHOOP's list of {data_type} records {symptom} although older ones are stored; it will be \
          read again"
@@ -72,26 +77,27 @@ pub enum SyncError {
         data_type: whoop_core::DataType,
         symptom: &'static str,
     },
-    /// The token pair could not be renewed; the next refresh may succeed.
+    /// The token pair could not be refreshed. The next refresh may succeed.
     #[error("the access token could not be refreshed: {}", .0.error_chain())]
     RefreshFailed(Arc<Self>),
-    /// The refresh takes longer than the caller waits. It continues, and the next request gets its
-    /// result.
+    /// The token refresh takes longer than the caller waits. The refresh continues, and the next
+    /// request gets its result.
     #[error("WHOOP has not answered the token refresh yet; try again in a minute")]
     RefreshPending,
-    /// The API refuses an access token that WHOOP has just issued.
+    /// WHOOP's API refuses an access token that WHOOP has just issued.
     #[error(
         "WHOOP refuses an access token that it has just issued; this counts as an outage of WHOOP \
          until it accepts other members' tokens and still refuses this one"
     )]
     TokenRejected,
-    /// The task panicked or was cancelled, which is a defect.
+    /// An internal task panicked or was cancelled, which is a defect of the service.
     #[error("an internal task of the service ended unexpectedly")]
     Aborted,
 }
 
 impl SyncError {
-    /// Returns the time until the quota allows another call, if the quota caused the error.
+    /// Returns the time until another call may be sent, if the quota or an outage of WHOOP prevents
+    /// calls; `None` for any other error.
     pub fn quota_wait(&self) -> Option<Duration> {
         match self {
             Self::Whoop(
@@ -105,12 +111,14 @@ impl SyncError {
         }
     }
 
-    /// Whether nothing failed and the rest of the work is only deferred.
+    /// Whether the work is only deferred, by the quota, an outage, a stop or an app request, and
+    /// nothing has failed.
     pub fn is_deferred(&self) -> bool {
         self.quota_wait().is_some() || matches!(self, Self::Stopped | Self::Yielded)
     }
 
-    /// Whether the quota or an outage prevents further calls, so that a run should end.
+    /// Whether the quota or an outage of WHOOP prevents further calls, so that a run should sync no
+    /// more members of the same priority class.
     pub const fn ends_run(&self) -> bool {
         matches!(
             self,
@@ -129,17 +137,19 @@ impl SyncError {
         }
     }
 
-    /// Whether the member's tokens could not be refreshed, although they may still be valid.
+    /// Whether a refresh of the member's tokens failed or has not ended yet. The stored tokens may
+    /// still be valid.
     pub const fn is_refresh_failure(&self) -> bool {
         matches!(self, Self::RefreshFailed(_) | Self::RefreshPending)
     }
 
-    /// Whether the same refresh may succeed if it is repeated after a second.
+    /// Whether the error is a failed token refresh that may succeed if it is repeated shortly
+    /// afterwards.
     pub(crate) fn is_retryable(&self) -> bool {
         matches!(self, Self::RefreshFailed(cause) if cause.is_transient())
     }
 
-    /// Returns the error of a refresh for one of the callers that shared it.
+    /// Returns the error of a token refresh for one of the callers that shared the refresh.
     pub(crate) fn from_shared_refresh(error: &Arc<Self>) -> Self {
         match error.as_ref() {
             Self::NotConnected => Self::NotConnected,
@@ -151,7 +161,8 @@ impl SyncError {
         }
     }
 
-    /// Whether WHOOP refuses the profile, and will refuse it for the same token pair later too.
+    /// Whether WHOOP refuses the member's profile, and will refuse it again for the same token
+    /// pair.
     pub const fn is_profile_refused(&self) -> bool {
         matches!(
             self,
@@ -159,8 +170,8 @@ impl SyncError {
         )
     }
 
-    /// Whether WHOOP rejects this service for all members: the client id or the client secret is
-    /// wrong.
+    /// Whether WHOOP rejects this service for all members, because the client id or the client
+    /// secret is wrong.
     pub fn is_app_rejected(&self) -> bool {
         match self {
             Self::Whoop(WhoopError::TokenRefused { transient, .. }) => !transient,
@@ -169,8 +180,9 @@ impl SyncError {
         }
     }
 
-    /// Returns the message for the member and the app. It omits internal details, such as the names
-    /// of keys and PostgreSQL's messages.
+    /// Returns the error message for the member and the app.
+    ///
+    /// The message omits internal details, such as the names of keys and PostgreSQL's messages.
     pub fn user_message(&self) -> String {
         match self {
             Self::Storage(StorageError::Seal(_)) => "the stored tokens of this member cannot \
@@ -188,7 +200,8 @@ impl SyncError {
             error if error.is_app_rejected() => {
                 "WHOOP refuses this service; the log of the service has the reason".to_owned()
             }
-            // The causes are omitted, because they may contain addresses of proxies.
+            // The causes of these errors are omitted, because they may contain addresses of
+            // proxies.
             Self::Whoop(error @ (WhoopError::Transport(_) | WhoopError::QuotaUnavailable(_))) => {
                 error.to_string()
             }
@@ -197,7 +210,8 @@ impl SyncError {
         }
     }
 
-    /// Returns the message with its causes, for the operator's logs and reports.
+    /// Returns the error message followed by the messages of its causes, for the operator's logs
+    /// and reports.
     pub fn error_chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
@@ -215,7 +229,7 @@ impl SyncError {
 impl From<WhoopError> for SyncError {
     fn from(error: WhoopError) -> Self {
         match error {
-            // The database failed, not WHOOP.
+            // If `QuotaUnavailable` contains a storage error, the database failed, not WHOOP.
             WhoopError::QuotaUnavailable(source) => match source.downcast::<StorageError>() {
                 Ok(storage) => Self::Storage(*storage),
                 Err(source) => Self::Whoop(WhoopError::QuotaUnavailable(source)),

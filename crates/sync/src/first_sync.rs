@@ -1,8 +1,8 @@
-//! The first sync after a connect: confirms the account, then reads the newest days, the body
-//! measurement and 30 days of history.
+//! The first sync after a member has connected: confirms the WHOOP account, then reads the newest
+//! days, the body measurement and 30 days of history.
 //!
-//! Hundreds of members may connect within minutes. Their first syncs wait in one queue of the
-//! process and have the priority of scheduled runs, so that no other member waits for them.
+//! Hundreds of members may connect within minutes. Their first syncs wait in one queue per process
+//! and have the priority of scheduled runs, so that no other member has to wait for them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -28,17 +28,18 @@ use crate::{
     SyncError, identify::PROFILE_TIMEOUT, member_sync::SyncRequest,
 };
 
-/// Maximum number of first syncs that one process runs at a time. Each holds a member lease.
+/// Maximum number of first syncs that one process runs at the same time. Each of them holds a
+/// member lease.
 pub(crate) const MAX_CONCURRENT_FIRST_SYNCS: usize = 8;
 
-/// Time after a connect in which an unfinished first sync is resumed. Later, only scheduled runs
-/// read the member.
+/// Time after connecting within which an unfinished first sync is resumed: 7 days. After that, only
+/// scheduled runs read the member.
 const RESUME_WINDOW: TimeDelta = TimeDelta::days(7);
 
-/// The scope of the body measurement.
+/// OAuth scope that is needed to read the body measurement.
 const BODY_SCOPE: &str = "read:body_measurement";
 
-/// Reads the first days of members who have connected.
+/// Runs the first syncs of members who have just connected.
 #[derive(Debug, Clone)]
 pub struct FirstSyncs {
     pub(crate) database: Database,
@@ -53,13 +54,16 @@ pub struct FirstSyncs {
 }
 
 impl FirstSyncs {
-    /// Begins the first sync of a member who has just connected with this access token. Waits for
-    /// WHOOP to confirm the account, for at most [`PROFILE_TIMEOUT`].
+    /// Starts the first sync of a member who has just connected with this access token. Returns the
+    /// task of the first sync.
+    ///
+    /// Before it returns, it waits until WHOOP has confirmed the account, for at most
+    /// [`PROFILE_TIMEOUT`].
     ///
     /// # Errors
     ///
-    /// The pair is of another account, WHOOP refuses it, or another connect has replaced it. The
-    /// first sync then ends.
+    /// The token pair belongs to another account, WHOOP refuses it, or the member has connected
+    /// again or disconnected meanwhile. The first sync then ends without reading anything.
     pub(crate) async fn begin_first_sync(
         &self,
         user_id: &UserId,
@@ -77,7 +81,8 @@ impl FirstSyncs {
             if let Err(error) = &confirmed {
                 tracing::info!(member = %user_id, %error, "first sync could not begin");
             }
-            // The caller may have timed out and reported that the member is connected.
+            // The caller may have stopped waiting and reported that the member is connected. It
+            // then does not receive this result.
             let _ = identified.send(confirmed);
             if is_confirmed {
                 engine.run_first_sync(&user_id, &context).await;
@@ -89,8 +94,8 @@ impl FirstSyncs {
         }
     }
 
-    /// Resumes first syncs that have not ended, because their process was stopped or the quota was
-    /// used up.
+    /// Resumes the first syncs that have not ended, because their process was stopped or the quota
+    /// was used up. Ignores members who connected more than 7 days ago.
     ///
     /// # Errors
     ///
@@ -114,8 +119,8 @@ impl FirstSyncs {
         Ok(())
     }
 
-    /// Takes and releases the member lease, which requires that WHOOP confirms the account. Fails
-    /// if this access token is no longer stored.
+    /// Confirms the WHOOP account by taking and releasing the member lease, which is granted only
+    /// after WHOOP has confirmed the account. Fails if this access token is no longer stored.
     async fn confirm_account(
         &self,
         user_id: &UserId,
@@ -147,9 +152,10 @@ impl FirstSyncs {
         }
     }
 
-    /// Reads the newest days, the body measurement, then 30 days of history. Data types that were
-    /// read after the connect are not read again. Returns `false` if the newest days could not be
-    /// read.
+    /// Reads the newest days, then the body measurement, then 30 days of history. Returns `false`
+    /// if the newest days could not be read.
+    ///
+    /// Data types that were already read after the member connected are not read again.
     async fn read_first_days(
         &self,
         user_id: &UserId,
@@ -189,7 +195,7 @@ impl FirstSyncs {
         Ok(true)
     }
 
-    /// Data types that were not read after the member connected.
+    /// Returns the data types that were not read since the member connected.
     async fn unread_types_since(
         &self,
         user_id: &UserId,
@@ -202,7 +208,7 @@ impl FirstSyncs {
         Ok(unread.map(|one| one.data_type).collect())
     }
 
-    /// Reads the body measurement; `None` if WHOOP does not provide it for this member.
+    /// Reads the body measurement from WHOOP; `None` if WHOOP does not provide it for this member.
     async fn fetch_body(
         &self,
         user_id: &UserId,
@@ -228,7 +234,8 @@ impl FirstSyncs {
     }
 }
 
-/// Whether the error is final: the member is not connected with this pair.
+/// Whether an error at the start of a first sync is final: the member is not connected with this
+/// token pair, and another attempt would not change that.
 const fn is_final(error: &SyncError) -> bool {
     error.is_profile_refused()
         || matches!(

@@ -1,8 +1,9 @@
-//! The token pair of a connect under way.
+//! Keeps the token pair of a connection request until the connection is stored.
 //!
-//! The pair is stored at once, among the scheduled revocations. The transaction that stores it for
-//! its member removes it from there. If the connect fails, is withdrawn or is killed before that,
-//! the pair is revoked, and no unknown permission remains at WHOOP.
+//! As soon as WHOOP has issued the token pair, it is stored in the table of scheduled revocations.
+//! The transaction that stores the connection of the member removes the pair from that table. If
+//! the connection request fails or is withdrawn before that, or its process is killed, the pair is
+//! revoked. Therefore WHOOP never has a permission that the service does not know.
 
 use std::time::Duration;
 
@@ -15,24 +16,28 @@ use whoop_storage::{
 
 use crate::{Connections, SyncError};
 
-/// Maximum time between WHOOP's answer and the stored connection.
+/// Maximum time between WHOOP's answer and the stored connection. After that, the held token pair
+/// is due for revocation.
 const MAX_HOLD: TimeDelta = TimeDelta::minutes(5);
 
-/// Pauses between attempts to store the pair.
+/// Pauses between the attempts to store the held token pair.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// Row that must still exist when the connection is stored.
+/// Row that must still exist when a connection is stored. It proves that the connection request was
+/// not withdrawn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ConnectClaim<'a> {
-    /// The used state of a callback, and its held pair.
+    /// The used OAuth state of WHOOP's callback, and the id of the held token pair.
     Callback { state: &'a str, held: Uuid },
-    /// The word of an unconfirmed connect.
+    /// The one-time word of an unconfirmed connection request.
     Word(&'a str),
 }
 
 impl ConnectClaim<'_> {
-    /// Deletes the claim, in the transaction that stores the connection. Returns `false` if it no
-    /// longer exists: the member was erased or disconnected, or the pair is being revoked.
+    /// Uses up the claim, in the transaction that stores the connection.
+    ///
+    /// Returns `false` if the claim no longer exists, because the member was erased or
+    /// disconnected, or because the token pair is being revoked.
     pub(crate) async fn redeem(self, conn: &mut PgConnection) -> Result<bool, StorageError> {
         match self {
             Self::Callback { state, held } => Ok(oauth_states::lock_used(conn, state).await?
@@ -43,7 +48,8 @@ impl ConnectClaim<'_> {
 }
 
 impl Connections {
-    /// Stores the pair of a connect under way among the scheduled revocations.
+    /// Stores the token pair of a connection request in the table of scheduled revocations. Returns
+    /// the id of its row.
     pub(crate) async fn hold_pair(&self, tokens: &OAuthTokens) -> Result<Uuid, SyncError> {
         let id = Uuid::new_v4();
         let mut pauses = RETRY_PAUSES.into_iter();
@@ -52,8 +58,9 @@ impl Connections {
                 (Ok(()), _) => return Ok(id),
                 (Err(_), Some(pause)) => tokio::time::sleep(pause).await,
                 (Err(error), None) => {
-                    // The pair is not revoked here, because only the database knows whether the
-                    // WHOOP account serves another member.
+                    // The token pair is not revoked here. Its WHOOP account may serve another
+                    // connected member, whose connection the revocation would end, and only the
+                    // database knows whether this is so.
                     tracing::error!(
                         %error,
                         "could not store the tokens of a connect; the member can end the \
@@ -71,14 +78,15 @@ impl Connections {
         revocation::insert_held(&mut conn, &self.keys, id, tokens, now, now + MAX_HOLD).await
     }
 
-    /// Makes the held pair of a failed connect due for revocation.
+    /// Makes the held token pair of a failed connection request due for revocation now.
     pub(crate) async fn revoke_held_pair(&self, held: Uuid) {
         let scheduled = async {
             let mut conn = self.database.get().await?;
             revocation::revoke_held(&mut conn, held, self.clock.now()).await
         };
         if let Err(error) = scheduled.await {
-            // The held pair becomes due without this after `MAX_HOLD`.
+            // Even without this update, the held token pair becomes due for revocation after
+            // `MAX_HOLD`.
             tracing::warn!(
                 %error,
                 "could not schedule the revocation for a failed connect now; it becomes due later"

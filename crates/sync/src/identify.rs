@@ -1,8 +1,9 @@
-//! Identifies the WHOOP account of a new token pair. The token endpoint does not name it, and the
-//! profile costs a call.
+//! Identifies the WHOOP account of a new token pair.
 //!
-//! The pair is stored first. The next holder of the member lease requests the profile before any
-//! record is read, so that the records of two accounts are never stored for one member.
+//! The token endpoint does not name the account. The profile does, but requesting it counts against
+//! the quota. Therefore the token pair is stored first. The next holder of the member lease
+//! requests the profile before it reads any record, so that the records of two accounts are never
+//! stored for one member.
 
 use std::time::Duration;
 
@@ -18,21 +19,25 @@ use whoop_storage::table::{
 
 use crate::{MemberLeases, SyncContext, SyncError, tokens::PROFILE_SCOPE};
 
-/// Maximum time that a connect waits for the profile.
+/// Maximum time for which connecting a member waits for WHOOP's profile.
 pub(crate) const PROFILE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Delay before a refused pair is revoked: the member may be connecting again with the right
-/// account.
+/// Delay before a refused token pair is revoked, because the member may be connecting again with
+/// the right account.
 const REVOCATION_DELAY: TimeDelta = TimeDelta::minutes(1);
 
 impl MemberLeases {
-    /// Confirms the account of a pair with WHOOP's profile. A pair that cannot be the member's is
-    /// removed and revoked, and the member has to connect again. The caller holds the lease.
+    /// Confirms the account of the token pair with the id `pair` by requesting WHOOP's profile. The
+    /// caller holds the member lease.
+    ///
+    /// A token pair that cannot belong to the member is removed and revoked, and the member has to
+    /// connect again.
     ///
     /// # Errors
     ///
-    /// [`SyncError::OtherAccount`], or WHOOP refuses the profile for this pair; both are final.
-    /// After any other error the pair is kept, and the next holder of the lease asks again.
+    /// [`SyncError::OtherAccount`], or an error with which WHOOP refuses the profile for this token
+    /// pair; both are final. After any other error the token pair is kept, and the next holder of
+    /// the lease requests the profile again.
     pub(crate) async fn identify_member(
         &self,
         user_id: &UserId,
@@ -48,7 +53,8 @@ impl MemberLeases {
         identified
     }
 
-    /// Does the same as [`MemberLeases::identify_member`], but keeps a pair that is refused.
+    /// Does the same as [`MemberLeases::identify_member`], but does not remove a token pair that is
+    /// refused.
     pub(crate) async fn fetch_account(
         &self,
         user_id: &UserId,
@@ -66,7 +72,8 @@ impl MemberLeases {
         let mut transaction = self.database.begin().await?;
         let identified = users::identify(&mut transaction, user_id, pair, &account, now).await?;
         if identified {
-            // The first sync reads all changes that were announced before.
+            // The first sync reads all changes that WHOOP announced before it, so their events are
+            // done.
             webhook_event::finish_updates(&mut transaction, account.whoop_user_id, now).await?;
             transaction.commit().await?;
             return Ok(());
@@ -75,7 +82,7 @@ impl MemberLeases {
         transaction.rollback().await?;
         match member {
             Some(member) if member.unidentified_pair == Some(pair) => Err(SyncError::OtherAccount),
-            // Another process has identified the member meanwhile.
+            // Another process has identified the member in the meantime.
             Some(member)
                 if member.unidentified_pair.is_none()
                     && member.whoop_user_id == account.whoop_user_id =>
@@ -87,7 +94,8 @@ impl MemberLeases {
         }
     }
 
-    /// Removes a pair that is not the member's, and schedules its revocation.
+    /// Removes a token pair that cannot be used for the member, and schedules its revocation. The
+    /// member has to connect again.
     async fn reject_pair(
         &self,
         user_id: &UserId,
@@ -98,7 +106,7 @@ impl MemberLeases {
         let mut transaction = self.database.begin().await?;
         tokens::lock_row(&mut transaction, user_id).await?;
         if !users::end_identification(&mut transaction, user_id, pair).await? {
-            // The member has connected again, disconnected or was erased.
+            // The member has connected again, disconnected or was erased in the meantime.
             transaction.rollback().await?;
             return Ok(());
         }
@@ -121,7 +129,7 @@ impl MemberLeases {
     }
 }
 
-/// Whether WHOOP has confirmed the account of the member's stored pair.
+/// Whether WHOOP has confirmed the account of the member's stored token pair.
 pub(crate) const fn is_identified(member: &UserRow) -> bool {
     member.unidentified_pair.is_none() && member.whoop_user_id != users::UNKNOWN_ACCOUNT
 }
@@ -135,7 +143,8 @@ pub(crate) fn account_of(profile: MemberProfile) -> ProfileAccount {
     }
 }
 
-/// Reason that a pair cannot be used, if asking WHOOP again cannot change that.
+/// Returns the reason for which a token pair cannot be used; `None` if another request for the
+/// profile may succeed.
 const fn rejection_detail(error: &SyncError) -> Option<&'static str> {
     match error {
         SyncError::OtherAccount => Some("the stored records belong to another WHOOP account"),

@@ -1,9 +1,10 @@
 //! Receives WHOOP's webhooks, and reads the changes that they announce.
 //!
-//! An event announces that a data type of a member changed. It is stored before WHOOP gets an
-//! answer, and the same transaction opens the signal of the data type for every member of the
-//! account. A signal is closed by any later read of the data type's list up to the present, so that
-//! order, duplicates and delays of events do not matter.
+//! A webhook event announces that a data type of a member changed. The event is stored before WHOOP
+//! gets an answer. The same transaction opens the webhook signal of the data type (the mark that an
+//! announced change was not read yet) for every member with the WHOOP account. Any later read of
+//! the data type's list up to the present closes the signal. Therefore the order, duplicates and
+//! delays of events do not matter.
 
 mod disposition;
 mod drain;
@@ -27,17 +28,17 @@ use whoop_storage::{
 
 pub use drain::DrainReport;
 
-/// Reason that a webhook was not accepted.
+/// Reason for which a webhook was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookReceiveError {
     #[error(transparent)]
     Refused(#[from] WebhookError),
-    /// WHOOP should send the webhook again.
+    /// The webhook could not be stored. WHOOP should send it again.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// Receives WHOOP's webhooks, and syncs the members that they name.
+/// Receives WHOOP's webhooks, and syncs the members whose changes they announce.
 #[derive(Debug, Clone)]
 pub struct WebhookInbox {
     pub(crate) database: Database,
@@ -50,12 +51,13 @@ pub struct WebhookInbox {
 }
 
 impl WebhookInbox {
-    /// Verifies that WHOOP sent a webhook, and stores it with its signal. Returns whether it is
-    /// new.
+    /// Verifies that WHOOP sent a webhook, and stores its event. Returns whether the event is new.
+    ///
+    /// A new event of a known type also opens the webhook signal of its data type.
     ///
     /// # Errors
     ///
-    /// WHOOP did not send it, or it could not be stored.
+    /// The webhook was not signed by WHOOP, is too old or malformed, or could not be stored.
     pub async fn receive_webhook(
         &self,
         envelope: WebhookEnvelope<'_>,

@@ -1,5 +1,7 @@
-//! The member lease in one process: waits for it, extends it, and releases it for an interactive
-//! caller.
+//! Member leases: a lease allows only one process at a time to sync a member.
+//!
+//! This module takes a lease or waits for it, and extends it while it is held. It also interrupts
+//! background work that holds the lease if an interactive caller waits for it.
 
 use std::{
     collections::HashMap,
@@ -26,19 +28,22 @@ use whoop_storage::{
 
 use crate::{MemberCalls, SyncContext, SyncError, engine::random_text};
 
-/// Time for which the lease of a killed holder blocks its member.
+/// Lifetime of a lease that is not extended. For this time, the lease of a killed process blocks
+/// its member.
 const LEASE_TTL: Duration = Duration::from_secs(60);
 
-/// Interval at which a holder extends the lease and checks whether an interactive caller waits.
+/// Interval at which the holder of a lease extends it, and checks whether an interactive caller
+/// waits for it.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Interval at which a waiting caller tries to claim the lease again.
+/// Interval at which a waiting caller tries again to claim the lease.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Interval at which an interactive caller repeats its request for the lease.
+/// Interval at which an interactive caller asks the holder of the lease again to release it.
 const WANT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Callers of this process that wait for a member's lease. Only the first of them asks PostgreSQL.
+/// Queues of the callers in this process that wait for a member's lease, by member. Only the first
+/// caller in a queue asks PostgreSQL for the lease.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseQueues(Mutex<HashMap<UserId, Weak<AsyncMutex<()>>>>);
 
@@ -55,26 +60,26 @@ impl LeaseQueues {
     }
 }
 
-/// The right to sync one member, until it is released.
+/// A held member lease: the right to sync one member, until the lease is released.
 pub(crate) struct MemberLease {
     database: Database,
     user_id: UserId,
     holder: String,
-    /// Cancelled when an interactive caller waits for the lease.
+    /// Cancellation token that is cancelled when an interactive caller waits for the lease.
     wanted: CancellationToken,
     heartbeat: JoinHandle<()>,
     unidentified_pair: Option<Uuid>,
-    /// Whether the caller had to wait for another holder.
+    /// Whether the caller had to wait because another holder had the lease.
     pub(crate) waited: bool,
 }
 
-/// A member lease, and the context to use while it is held.
+/// A held member lease, and the sync context to use while it is held.
 pub(crate) struct LeasedContext {
     pub(crate) context: SyncContext,
     lease: MemberLease,
 }
 
-/// Leases members, so that one process at a time syncs a member.
+/// Leases members to processes, so that only one process at a time syncs a member.
 #[derive(Debug, Clone)]
 pub struct MemberLeases {
     pub(crate) database: Database,
@@ -85,11 +90,15 @@ pub struct MemberLeases {
 }
 
 impl MemberLeases {
-    /// Takes the member lease, after making sure that the access token is valid.
+    /// Takes the member lease, after making sure that the member's access token is valid.
+    ///
+    /// Background work with the returned context is interrupted if an interactive caller waits for
+    /// the lease.
     ///
     /// # Errors
     ///
-    /// [`SyncError::Busy`] after the context's `lease_timeout`.
+    /// [`SyncError::Busy`] if another holder still has the lease after the context's
+    /// `lease_timeout`.
     pub(crate) async fn lease_member(
         &self,
         user_id: &UserId,
@@ -110,8 +119,10 @@ impl MemberLeases {
         Ok(leased.lease.release().await?)
     }
 
-    /// Waits for the lease, for at most the context's `lease_timeout`. If the member has just
-    /// connected, their account is confirmed before anything else.
+    /// Waits for the member lease, for at most the context's `lease_timeout`.
+    ///
+    /// If the member has just connected, the WHOOP account of the member's token pair is confirmed
+    /// before the lease is returned.
     pub(crate) async fn acquire_lease(
         &self,
         user_id: &UserId,
@@ -147,8 +158,10 @@ impl MemberLeases {
         self.wait_for_lease(user_id, context).await
     }
 
-    /// Waits for the lease. A claim is never cancelled half-way: its lease would block the member
-    /// until it expires.
+    /// Waits for the member lease.
+    ///
+    /// An attempt to claim the lease is never cancelled half-way, because a claimed but unused
+    /// lease would block the member until it expires.
     async fn wait_for_lease(
         &self,
         user_id: &UserId,
@@ -181,7 +194,8 @@ impl MemberLeases {
         Err(SyncError::Busy)
     }
 
-    /// Claims the lease; `None` if another process holds it.
+    /// Tries to claim the member lease. Returns `None` if another process holds it, or if an
+    /// interactive caller waits for it and has precedence.
     async fn try_claim_lease(
         &self,
         user_id: &UserId,
@@ -245,7 +259,8 @@ impl MemberLease {
 }
 
 impl Drop for MemberLease {
-    /// Stops extending the lease. A lease that is dropped without release expires.
+    /// Stops extending the lease. A lease that is dropped without being released expires after
+    /// [`LEASE_TTL`].
     fn drop(&mut self) {
         self.heartbeat.abort();
     }

@@ -1,18 +1,23 @@
-//! The engine that joins WHOOP and PostgreSQL; the API and the worker call it.
+//! The sync engine: reads members' data from WHOOP and stores it in PostgreSQL. The API and the
+//! worker call it.
 //!
-//! - [`Engine`]: the resources that every operation needs, created once per process;
-//! - [`tokens`]: valid access tokens, and their refresh;
-//! - [`connect`]: connects a member, from a random state to stored tokens;
-//! - [`confirm`]: connects that the app has to confirm;
-//! - [`member_sync`]: the sync of one member, one at a time across processes;
-//! - [`day`]: the day that an app requests, read from WHOOP first if necessary;
+//! - [`Engine`]: all services of a process, created once;
+//! - [`tokens`]: provides valid access tokens, and refreshes them;
+//! - [`connect`]: connects a WHOOP account to a member, from the random OAuth state to the stored
+//!   token pair;
+//! - [`confirm`]: connection requests that the member's app has to confirm;
+//! - [`member_sync`]: syncs one member; a lease ensures that only one process at a time does this;
+//! - [`day`]: answers an app's request for one day, and reads the day from WHOOP first if
+//!   necessary;
 //! - [`inbox`]: receives and processes WHOOP's webhooks;
-//! - [`reconcile`]: compares a span with WHOOP and repairs it;
-//! - [`run`]: a scheduled run over many members;
-//! - [`dry_run`]: the windows that such a run would read;
-//! - [`overview`], [`doctor`]: the state of the service, and its problems;
+//! - [`reconcile`]: compares the stored records of a time span with WHOOP's, and repairs the
+//!   differences;
+//! - [`run`]: runs that sync, reconcile or backfill many members;
+//! - [`dry_run`]: lists the windows that a run would read, without calling WHOOP;
+//! - [`overview`], [`doctor`]: the state of the whole service in numbers, and checks that find
+//!   problems;
 //! - [`adopt`]: imports the members of the legacy service;
-//! - [`config`]: the flags and variables that all programs share.
+//! - [`config`]: the flags and environment variables that the API and the worker share.
 
 pub mod adopt;
 mod backfill;

@@ -1,4 +1,4 @@
-//! Syncs one member: reads the data types concurrently, each with its own result.
+//! Syncs one member: reads the member's data types concurrently. Each data type has its own result.
 
 use std::sync::Arc;
 use whoop_core::Clock;
@@ -23,22 +23,24 @@ use crate::{
     RecordRetention, SyncContext, SyncError, TypeReport, pending_scores, window::ReadProgress,
 };
 
-/// A request to sync one member.
+/// Request to sync one member: the data types to read, the reason, and how far back to read.
 #[derive(Debug, Clone)]
 pub struct SyncRequest {
     pub slot: Option<Slot>,
-    /// Reason for reading data types that were read before.
+    /// Reason for reading data types that were read before. The reason for the other data types is
+    /// [`ReadReason::NeverRead`].
     pub reason: ReadReason,
     pub data_types: Vec<DataType>,
-    /// Reads back at least to this time, regardless of the coverage. It never makes a window
-    /// shorter.
+    /// Earliest time to read back to, even if the span after it was already read completely. It
+    /// only makes a window longer, never shorter.
     pub since: Option<DateTime<Utc>>,
-    /// Whether the sync continues with the history, page by page, until the first record.
+    /// Whether the sync continues with older history, page by page, until the member's first record
+    /// (backfill).
     pub backfill: bool,
 }
 
 impl SyncRequest {
-    /// Creates a caller's request for all four data types, without older history.
+    /// Creates a caller's request to read all four data types, without older history.
     pub fn of_all_types() -> Self {
         Self {
             slot: None,
@@ -50,15 +52,17 @@ impl SyncRequest {
     }
 }
 
-/// A planned read of a sync request.
+/// Planned read of a sync request: a window of one data type.
 pub(crate) struct PlannedRead {
     pub(crate) read: ReadRequest,
-    /// Number of records older than the window that are requested by their ids.
+    /// Number of pending records (without a score) that are older than any window and are requested
+    /// by their ids.
     pub(crate) by_id: usize,
     pub(crate) coverage: Coverage,
 }
 
-/// Plans the reads of a sync request, from the stored state of the member.
+/// Plans the reads of a sync request from the stored state of the member. `kept_from` is the start
+/// of the retention period; `None` if all records are kept.
 pub(crate) fn plan_reads(
     known: &MemberSnapshot,
     request: &SyncRequest,
@@ -102,7 +106,8 @@ pub(crate) fn plan_reads(
         .collect()
 }
 
-/// Syncs one member: plans the reads, takes the lease, and reads the data types concurrently.
+/// Syncs one member: takes the member lease, plans the reads, and reads the data types
+/// concurrently.
 #[derive(Debug, Clone)]
 pub struct MemberSync {
     pub(crate) database: Database,
@@ -115,12 +120,15 @@ pub struct MemberSync {
 }
 
 impl MemberSync {
-    /// Syncs one member, under the member lease. If another process is syncing the member, waits
-    /// for it, and then reads only the data types that it has not read.
+    /// Syncs one member while holding the member lease.
+    ///
+    /// If another process is syncing the member, waits for that process, and then reads only the
+    /// data types that it has not read.
     ///
     /// # Errors
     ///
-    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
+    /// Only errors that concern the member as a whole, for example if PostgreSQL is unavailable. An
+    /// error of a single data type is in the report.
     pub async fn sync_member(
         &self,
         user_id: &UserId,
@@ -132,9 +140,11 @@ impl MemberSync {
             .await
     }
 
-    /// Syncs one member for a caller. Data types that were read up to the present within
-    /// [`crate::EngineSettings::forced_read_interval`], and as far back as the caller asks, are not
-    /// read again.
+    /// Syncs one member because a caller requests it.
+    ///
+    /// A data type is not read again if it was read up to the present within
+    /// [`crate::EngineSettings::forced_read_interval`], as far back as the caller asks, and WHOOP
+    /// has announced no change since.
     ///
     /// # Errors
     ///
@@ -178,9 +188,11 @@ impl MemberSync {
         self.sync_member(user_id, context, &remaining).await
     }
 
-    /// Does the same as [`MemberSync::sync_member`], if the sync was planned when the last reads were
-    /// `decided_on`. Data types that another process has read after that are shared: if two runs
-    /// overlap, or a request and a run, only one of them calls WHOOP.
+    /// Does the same as [`MemberSync::sync_member`], except for data types that another process has
+    /// read since the sync was planned. These data types are not read again.
+    ///
+    /// `decided_on` contains the last read of each data type at the time of planning. If two runs
+    /// overlap, or a run and an app request, only one of them calls WHOOP.
     pub(crate) async fn sync_unless_read(
         &self,
         user_id: &UserId,
@@ -233,14 +245,15 @@ impl MemberSync {
         Ok(report)
     }
 
-    /// Whether other processes have read all data types since `decided_on`.
+    /// Whether other processes have read all requested data types since `decided_on`.
     async fn is_already_read(
         &self,
         user_id: &UserId,
         request: &SyncRequest,
         decided_on: &LastReads,
     ) -> Result<bool, SyncError> {
-        // Another sync may not have read as far back.
+        // If the request names a time to read back to, another sync may not have read that far
+        // back.
         if request.since.is_some() {
             return Ok(false);
         }
@@ -251,8 +264,8 @@ impl MemberSync {
         Ok(selected.all(|one| one.was_read_since(decided_on)))
     }
 
-    /// Reads the data types of the request that no other process has read. The caller holds the
-    /// lease.
+    /// Reads the requested data types, except those that another process has read since
+    /// `decided_on`. The caller holds the member lease.
     async fn sync_leased(
         &self,
         user_id: &UserId,
@@ -270,7 +283,8 @@ impl MemberSync {
             .retention
             .kept_from(known.member.timezone_offset.as_deref());
         let mut planned = plan_reads(&known, request, kept_from, now);
-        // Another sync may not have read as far back.
+        // If the request names a time to read back to, another sync may not have read that far
+        // back.
         if request.since.is_none() {
             planned.retain(|one| !one.coverage.was_read_since(decided_on));
         }
@@ -283,7 +297,8 @@ impl MemberSync {
         }
         let reads = planned.into_iter().map(|one| one.read).collect();
         let mut report = self.types.read_windows(user_id, context, now, reads).await;
-        // A webhook is no reason to request old records that still wait for their score.
+        // A sync that a webhook caused does not request old records that still wait for their
+        // score; other syncs do.
         if report.outcome == MemberOutcome::Done && request.reason != ReadReason::Webhook {
             self.types
                 .fetch_all_pending(user_id, context, &mut report)
@@ -293,7 +308,8 @@ impl MemberSync {
     }
 }
 
-/// Reads single data types of a leased member, and logs each result.
+/// Reads single data types of a member whose lease the caller holds, and logs the result of each
+/// data type.
 #[derive(Debug, Clone)]
 pub struct DataTypeSync {
     pub(crate) database: Database,
@@ -302,7 +318,8 @@ pub struct DataTypeSync {
 }
 
 impl DataTypeSync {
-    /// Returns the report of a member if the tokens could not be refreshed: every data type failed.
+    /// Returns a report in which every data type has failed, because the member's tokens could not
+    /// be refreshed. Stores the failures in the sync log.
     pub(crate) async fn report_token_failure(
         &self,
         user_id: &UserId,
@@ -322,7 +339,8 @@ impl DataTypeSync {
         Ok(MemberReport::from_types(user_id, types))
     }
 
-    /// Loads the stored state of a member; `None` for a member who never connected.
+    /// Loads the stored state of a member from which reads are planned; `None` if the member never
+    /// connected.
     async fn load_snapshot(&self, user_id: &UserId) -> Result<Option<MemberSnapshot>, SyncError> {
         let conn = self.database.get().await?;
         let mut known = member_snapshot::load(&conn, &[user_id.as_str()]).await?;
@@ -336,10 +354,11 @@ impl DataTypeSync {
         ))
     }
 
-    /// Reads windows of several data types concurrently. The caller holds the lease.
+    /// Reads windows of several data types concurrently. The caller holds the member lease.
     ///
-    /// `planned_at` is the time for which the windows were planned. A window that ends earlier,
-    /// such as that of an old day on demand, does not make a data type fresh.
+    /// `planned_at` is the time at which the windows were planned. A window that ends before this
+    /// time, such as the window of an old day that an app requests, does not make its data type
+    /// fresh.
     pub(crate) async fn read_windows(
         &self,
         user_id: &UserId,
@@ -369,7 +388,8 @@ impl DataTypeSync {
         MemberReport::from_types(user_id, types)
     }
 
-    /// Requests pending records that are older than any window, by their ids.
+    /// Requests by id the pending records (without a score) that are older than any window, and
+    /// adds the results to `report`.
     async fn fetch_all_pending(
         &self,
         user_id: &UserId,
@@ -377,10 +397,11 @@ impl DataTypeSync {
         report: &mut MemberReport,
     ) {
         let oldest = self.clock.now() - LOOK_BACK;
-        // If WHOOP answers 404 for the list, it would also do so for each id.
+        // If WHOOP answered 404 for the list of a data type, it would also answer 404 for each id,
+        // so the data type is skipped.
         let listed = report.types.iter().filter(|one| !one.not_found);
         let mut types: Vec<DataType> = listed.map(|one| one.data_type).collect();
-        // Sleeps are first, because a recovery takes its local date from its sleep.
+        // Sleeps come first, because a recovery takes its local date from its sleep.
         types.sort_by_key(|data_type| *data_type != DataType::Sleep);
         for data_type in types {
             let mut read = ReadProgress::default();
@@ -395,8 +416,8 @@ impl DataTypeSync {
         }
     }
 
-    /// Notes that a data type is about to be read, and creates its row in the sync log if there is
-    /// none.
+    /// Records in the sync log that a read of a data type begins, and creates the row of the data
+    /// type if there is none. Returns the state of the data type before the read.
     pub(crate) async fn begin_attempt(
         &self,
         user_id: &UserId,
@@ -406,7 +427,8 @@ impl DataTypeSync {
         Ok(sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?)
     }
 
-    /// Reads a window of one data type.
+    /// Reads one window of one data type, and adds the result to `read`. `up_to_now` is true if the
+    /// window ends at the present.
     pub(crate) async fn read_data_type(
         &self,
         user_id: &UserId,

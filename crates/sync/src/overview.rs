@@ -1,4 +1,4 @@
-//! Overview of the whole service, for administrators.
+//! Overview of the whole service in numbers, for operators.
 
 use std::collections::BTreeMap;
 
@@ -11,67 +11,69 @@ use whoop_storage::{
     table::{call_budget, change, sync_log, users, webhook_event},
 };
 
-/// Members, quota, runs and webhooks in numbers.
+/// Overview of the service in numbers: members, quota, runs and webhooks.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Overview {
-    /// Number of members, by status of their connection; a status without members has no key.
+    /// Number of members, by connection status. A status without members is omitted.
     pub members: BTreeMap<String, i64>,
     /// Remaining quota of the WHOOP app.
     pub quota: ServiceQuota,
-    /// The last run of each slot, the latest first.
+    /// The last run of each scheduled slot, and the last run without a slot; the latest first.
     pub runs: Vec<LastRun>,
-    /// Number of connected members with a failed last sync.
+    /// Number of connected members whose last sync failed.
     pub failing: i64,
     /// Number of WHOOP's records that could not be read and were set aside.
     pub rejected_records: i64,
-    /// Number of webhook events of the last 30 days, by state; a state without events has no key.
+    /// Number of webhook events of the last 30 days, by state. A state without events is omitted.
     pub webhooks: BTreeMap<String, i64>,
-    /// Age of the data that members see.
+    /// Age of the data that members see, and delays of changes.
     pub freshness: ServiceFreshness,
 }
 
-/// Remaining quota of the WHOOP app.
+/// Call limits of the WHOOP app, and the calls that remain.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ServiceQuota)]
 pub struct ServiceQuota {
-    /// Maximum number of calls in a minute.
+    /// Maximum number of calls in a minute that WHOOP allows.
     pub calls_per_minute: u32,
-    /// Maximum number of calls in 24 hours.
+    /// Maximum number of calls in 24 hours that WHOOP allows.
     pub calls_per_day: u32,
-    /// Remaining calls of the minute window.
+    /// Number of calls that remain in the minute window.
     pub left_in_minute: u32,
-    /// Remaining calls of the day window.
+    /// Number of calls that remain in the day window.
     pub left_in_day: u32,
-    /// Number of calls of the last 24 hours, by priority class: `interactive`, `webhook`,
+    /// Number of calls in the last 24 hours, by priority class: `interactive`, `webhook`,
     /// `scheduled`, `inactive`, `backfill`.
     #[schema(value_type = BTreeMap<String, u32>)]
     pub spent: BTreeMap<&'static str, u32>,
 }
 
-/// Age of the data that members see.
+/// Age of the data that members see, and delays of changes.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = ServiceFreshness)]
 pub struct ServiceFreshness {
-    /// Per data type: seconds since the last sync of the least recently synced active member.
+    /// Per data type: seconds since the last sync of the least recently synced active member. A
+    /// member is active if their app requested data in the last 7 days.
     #[schema(value_type = BTreeMap<String, f64>)]
     pub oldest_seconds: BTreeMap<String, f64>,
-    /// Median delay in seconds from a change at WHOOP until it was stored, over the last seven
-    /// days; null if there was no change.
+    /// Median delay in seconds from a change at WHOOP until the change was stored, over the last
+    /// seven days; null if there was no change.
     pub median_delay_seconds: Option<f64>,
-    /// 95th percentile of the same delay in seconds; null if there was no change.
+    /// 95th percentile in seconds of the delay from a change at WHOOP until the change was stored,
+    /// over the last seven days; null if there was no change.
     pub p95_delay_seconds: Option<f64>,
-    /// Time at which WHOOP's latest webhook arrived; null if none ever did.
+    /// Time at which the latest webhook of WHOOP arrived; null if none ever arrived.
     pub last_webhook_at: Option<DateTime<Utc>>,
 }
 
-/// Maximum time since the last app request of an active member. Other members are read once in two
-/// weeks.
+/// Time since the last app request within which a member counts as active: 7 days. The age of the
+/// data of other members is not reported.
 pub const ACTIVE_WINDOW: TimeDelta = TimeDelta::days(7);
 
-/// Time window for the delay percentiles: 7 days.
+/// Time window over which the delay percentiles are computed: 7 days.
 const DELAY_WINDOW: TimeDelta = TimeDelta::days(7);
 
-/// Reads the overview. `limits` are WHOOP's limits for the WHOOP app.
+/// Reads the overview from PostgreSQL. `limits` are WHOOP's call limits for the WHOOP app.
 ///
 /// # Errors
 ///

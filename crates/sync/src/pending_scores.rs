@@ -1,4 +1,5 @@
-//! Requests records that still wait for their score and are older than any window.
+//! Requests by id the pending records that are older than any read window. Pending records still
+//! wait for their score.
 
 use chrono::{DateTime, Datelike, Utc};
 use whoop_core::{DataType, UserId, plan::MAX_READS_BY_ID};
@@ -8,19 +9,23 @@ use crate::{
     RecordReader, SyncContext, SyncError, record_by_id::FirstDenial, window::ReadProgress,
 };
 
-/// Returns at most `limit` of these ids, a different share each day. All ids are included within a
-/// few days, even if some records never get their score, or exist at WHOOP but are in no list.
+/// Returns at most `limit` of these ids, and a different share of them on each day.
+///
+/// All ids are returned within a few days. Therefore every record is requested, even if other
+/// records never get a score, or exist at WHOOP but are in no list.
 pub(crate) fn daily_share(mut ids: Vec<String>, limit: usize, day: i32) -> Vec<String> {
     if ids.len() > limit {
         let share = usize::try_from(day).unwrap_or(0) % ids.len().div_ceil(limit);
-        // The rotation is at most the length, because the last share begins before the end.
+        // The rotation is never longer than the list, because the last share begins before the end
+        // of the list.
         ids.rotate_left(share * limit);
         ids.truncate(limit);
     }
     ids
 }
 
-/// Returns the time of the oldest pending record of a data type that a window can reach.
+/// Returns the time of the oldest pending record (without a score) of a data type that is newer
+/// than `reach`; windows do not read older records.
 pub(crate) fn oldest_pending_within(
     pending: &[PendingRecord],
     data_type: DataType,
@@ -29,11 +34,12 @@ pub(crate) fn oldest_pending_within(
     let mut within = pending
         .iter()
         .filter(|one| one.data_type == data_type && one.happened_at > reach);
-    // The oldest record is the first.
+    // The records are sorted by time, the oldest first.
     within.next().map(|one| one.happened_at)
 }
 
-/// Returns the pending records of a data type that no window can reach.
+/// Returns the pending records (without a score) of a data type that are older than `reach`; no
+/// window reads them.
 pub(crate) fn pending_beyond(
     pending: &[PendingRecord],
     data_type: DataType,
@@ -45,7 +51,8 @@ pub(crate) fn pending_beyond(
 }
 
 impl RecordReader {
-    /// Requests the pending records of a data type that are older than `before`, by their ids.
+    /// Requests the pending records of a data type that are older than `before` by their ids, at
+    /// most [`MAX_READS_BY_ID`] in one sync.
     pub(crate) async fn fetch_pending(
         &self,
         user_id: &UserId,

@@ -1,4 +1,4 @@
-//! WHOOP's API within WHOOP's quota.
+//! Access to WHOOP's API within WHOOP's quota.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,25 +12,26 @@ mod permit_pool;
 
 pub(crate) use permit_pool::{MemberQuota, PermitPool};
 
-/// WHOOP's API. Each call takes a permit from the quota that all processes share.
+/// Access to WHOOP's API. Each call takes a permit from the quota, which all processes share.
 #[derive(Debug, Clone)]
 pub struct Quota {
     database: Database,
-    /// WHOOP's limits for the WHOOP app, for all processes together.
+    /// WHOOP's call limits for the WHOOP app. They apply to all processes together.
     pub limits: QuotaLimits,
     pub(crate) pool: Arc<PermitPool>,
-    /// Client for requests that the quota does not count, which are those of the OAuth endpoints.
+    /// Client without a quota check, for requests to WHOOP's OAuth endpoints, which do not count
+    /// against the quota.
     pub(crate) whoop: WhoopClient,
 }
 
-/// Remaining quota of the WHOOP app.
+/// Calls that remain in the quota of the WHOOP app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemainingQuota {
     /// Calls that remain in the minute window: the limit minus the calls of the last 60 seconds.
     pub minute: u32,
     /// Calls that remain in the day window: the limit minus the calls of the last 24 hours.
     pub day: u32,
-    /// Time until calls are sent again, if WHOOP has refused one.
+    /// Time until calls are sent again, if WHOOP has refused a call with 429; otherwise `None`.
     pub closed_for: Option<Duration>,
 }
 
@@ -44,8 +45,8 @@ impl Quota {
         }
     }
 
-    /// Returns a WHOOP client with the retry policy and priority class of a context. It counts each
-    /// call against the quota.
+    /// Returns a WHOOP client with the retry policy and the priority class of `context`. Each call
+    /// of this client takes a permit from the quota.
     pub fn whoop_for(&self, context: &SyncContext) -> WhoopClient {
         let quota = MemberQuota {
             quota: Arc::clone(&self.pool),
@@ -59,7 +60,7 @@ impl Quota {
             .with_quota_gate(Arc::new(quota))
     }
 
-    /// Calls that an interactive request can still make, after the calls of all processes.
+    /// Returns the number of calls that remain in the quota, after the calls of all processes.
     ///
     /// # Errors
     ///
@@ -77,8 +78,8 @@ impl Quota {
         })
     }
 
-    /// Checks that WHOOP answers, and compares its clock with this machine's. Uses one call of the
-    /// quota.
+    /// Checks that WHOOP's API answers, and compares WHOOP's clock with the clock of this machine.
+    /// Uses one call of the quota.
     ///
     /// # Errors
     ///
@@ -87,12 +88,13 @@ impl Quota {
         Ok(self.whoop_for(&SyncContext::interactive()).ping().await?)
     }
 
-    /// Checks that WHOOP accepts the client id and the client secret. Uses no call of the quota,
-    /// because the token endpoint is not counted.
+    /// Checks that WHOOP accepts the client id and the client secret of the WHOOP app.
+    ///
+    /// The check uses no call of the quota, because requests to the token endpoint do not count.
     ///
     /// # Errors
     ///
-    /// WHOOP does not accept them, or is unavailable.
+    /// WHOOP does not accept the client id or the client secret, or is unavailable.
     pub async fn check_app_credentials(&self) -> Result<(), SyncError> {
         Ok(self.whoop.check_app_credentials().await?)
     }

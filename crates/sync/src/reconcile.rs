@@ -1,5 +1,5 @@
-//! Reads a span of a member's records again from WHOOP, stores it, and reports each record that
-//! this changes.
+//! Reconciliation: reads a time span of a member's records again from WHOOP, stores the records,
+//! and reports each stored record that this changes.
 
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use crate::{
     SyncContext, SyncError, TypeReport, comparison::TypeComparison, window::ReadProgress,
 };
 
-/// Sleeps first: they decide the dates of cycles and recoveries.
+/// Order in which the data types are compared. Sleeps come first, because they decide the dates of
+/// cycles and recoveries.
 const DATA_TYPE_ORDER: [DataType; 4] = [
     DataType::Sleep,
     DataType::Cycle,
@@ -19,17 +20,17 @@ const DATA_TYPE_ORDER: [DataType; 4] = [
     DataType::Workout,
 ];
 
-/// The span to compare.
+/// Request for a reconciliation: the time span to compare, and whether differences are repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconcileRequest {
     pub from: DateTime<Utc>,
-    /// End of the span; the present if not given.
+    /// End of the time span; `None` for the present.
     pub until: Option<DateTime<Utc>>,
-    /// Whether differences are only reported, and nothing is changed.
+    /// Whether differences are only reported, without changing any stored record.
     pub dry_run: bool,
 }
 
-/// Compares stored records with WHOOP's, and repairs the differences.
+/// Compares the stored records of members with WHOOP's records, and repairs the differences.
 #[derive(Debug, Clone)]
 pub struct Reconciliation {
     pub(crate) clock: Arc<dyn Clock>,
@@ -39,11 +40,13 @@ pub struct Reconciliation {
 }
 
 impl Reconciliation {
-    /// Compares a member's records with WHOOP's, and makes them equal.
+    /// Compares a member's stored records with WHOOP's records. Repairs the differences, unless the
+    /// request is a dry run.
     ///
     /// # Errors
     ///
-    /// Only errors that concern no single data type, for example if PostgreSQL is unavailable.
+    /// Only errors that concern the member as a whole, for example if PostgreSQL is unavailable. An
+    /// error of a single data type is in the report.
     pub async fn reconcile_member(
         &self,
         user_id: &UserId,
@@ -60,7 +63,8 @@ impl Reconciliation {
             match compared.await {
                 Ok(one) => report.merge(MemberReport::from_types(user_id, vec![one])),
                 Err(SyncError::Busy) if report.types.is_empty() => return Err(SyncError::Busy),
-                // The report keeps the data types that were compared before.
+                // The report keeps the results of the data types that were compared before the
+                // error.
                 Err(error) => {
                     report.merge(MemberReport::from_error(user_id, &error));
                     break;
@@ -98,7 +102,8 @@ impl Reconciliation {
         };
         let now = self.clock.now();
         let end = reconcile.until.map_or(now, |until| until.min(now));
-        // Records that are older than the retention period are not read, and are no difference.
+        // Records that are older than the retention period are not read, and do not count as
+        // differences.
         let from = self
             .backfill
             .limit_to_retention(user_id, Some(reconcile.from))
@@ -132,7 +137,8 @@ impl Reconciliation {
             let ended = ended.await;
             self.leases.release_member(leased).await?;
             if matches!(ended, Err(SyncError::Yielded)) {
-                // The app request is answered first; then the window is read again.
+                // An app request interrupted the read. It is answered first; then the window is
+                // read again.
                 context = context.with_lease_wait();
                 continue;
             }

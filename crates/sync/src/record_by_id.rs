@@ -1,4 +1,5 @@
-//! Requests one record by its id: stores it, or notes that WHOOP denies it.
+//! Requests one record from WHOOP by its id, and stores it. If WHOOP answers 404, stores that WHOOP
+//! denies the record.
 
 use whoop_client::{ListedRecord, RecordLookup};
 use whoop_core::{
@@ -16,31 +17,35 @@ use crate::{
     window::{ReadProgress, is_within_retention},
 };
 
-/// The first of the two denials of a record; the second is the 404 for its id.
+/// The first of the two pieces of evidence (denials) that WHOOP no longer has a record. The second
+/// denial is the 404 for the record's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FirstDenial {
-    /// A list shows its neighbours on both sides, but not the record.
+    /// WHOOP's list shows the record's neighbours on both sides, but not the record.
     List,
-    /// A `*.deleted` webhook announced that the record is gone.
+    /// A `*.deleted` webhook announced that the record was deleted.
     Webhook,
-    /// Another 404 for its id, at least an hour ago.
+    /// An earlier request for the record's id, at least an hour ago, returned 404.
     NotFound,
 }
 
-/// WHOOP's answer for a record.
+/// WHOOP's answer to a request for a record by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordAnswer {
-    /// WHOOP has the record. It was stored, or is older than the retention period.
+    /// WHOOP has the record. The record was stored or set aside, or it is older than the retention
+    /// period and was not stored.
     Found,
-    /// WHOOP answered 404 for the first time; the record is not deleted yet.
+    /// WHOOP answered 404, but there is no earlier denial. The record is not deleted yet.
     DeniedOnce,
-    /// WHOOP answered 404 after an earlier denial; the record is deleted.
+    /// WHOOP answered 404 after an earlier denial. The record was deleted.
     Gone,
 }
 
 impl RecordReader {
-    /// Makes the record that is stored under an id equal to WHOOP's. A 404 deletes it only if it is
-    /// the second of two independent denials.
+    /// Requests a record by its id, and makes the stored record equal to WHOOP's record.
+    ///
+    /// A 404 deletes the stored record only if it is the second of two independent denials.
+    /// `first_denial` names the evidence that has to come before it.
     pub(crate) async fn fetch_by_id(
         &self,
         user_id: &UserId,
@@ -74,7 +79,8 @@ impl RecordReader {
                     .await
             }
             DataType::Cycle | DataType::Recovery => {
-                // Both are stored under the number of the cycle.
+                // Cycles and recoveries are both stored under the id of their cycle, which is a
+                // number.
                 let Ok(cycle) = id.parse().map(CycleId) else {
                     return Ok(RecordAnswer::Found);
                 };
@@ -138,7 +144,8 @@ impl RecordReader {
         Ok(RecordAnswer::Found)
     }
 
-    /// Notes a 404, and deletes the record if it was denied before.
+    /// Stores that WHOOP answered 404 for a record, and deletes the record if there was an
+    /// independent denial before.
     async fn note_denial(
         &self,
         user_id: &UserId,

@@ -1,23 +1,25 @@
-//! Counts the records that a process stored, by outcome, for its metrics.
+//! Counts the records that this process stored, by data type and outcome, for the metrics of the
+//! process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use whoop_core::DataType;
 use whoop_storage::page::StoreCounts;
 
-/// Outcomes of storing a record, in the order of the counters.
+/// Outcomes of storing a record. The counters of each data type have the same order.
 const OUTCOMES: [&str; 5] = ["inserted", "updated", "unchanged", "deleted", "rejected"];
 
-/// Number of records of one data type with the same outcome.
+/// Number of records of one data type that this process stored with the same outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordCount {
     pub data_type: DataType,
-    /// `inserted`, `updated`, `unchanged`, `deleted` or `rejected`.
+    /// Outcome of storing the records: `inserted`, `updated`, `unchanged`, `deleted` or `rejected`.
     pub outcome: &'static str,
     pub records: u64,
 }
 
-/// Counters for the lifetime of the process. Records count when they are committed.
+/// Counters of stored records since the start of the process. A record is counted after its
+/// transaction was committed.
 #[derive(Debug, Default)]
 pub(crate) struct RecordCounters([[AtomicU64; OUTCOMES.len()]; DataType::ALL.len()]);
 

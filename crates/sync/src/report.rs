@@ -1,4 +1,4 @@
-//! Results of a sync, for its caller.
+//! Reports about the results of syncs.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,43 +7,46 @@ use whoop_storage::page::StoreCounts;
 
 use crate::{ReconcileFindings, SyncError, comparison::TypeComparison};
 
-/// Outcome of a member's sync.
+/// Outcome of the sync of one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberOutcome {
     Done,
-    /// The caller shares the result of another sync of the same member.
+    /// Another sync of the same member has read the data already, and its result is used.
     Shared,
-    /// Deferred because of WHOOP's quota, or because the run has used up its calls.
+    /// The sync was deferred because of WHOOP's quota, or because the run has made its maximum
+    /// number of calls.
     Deferred,
     Failed,
-    /// Stopped before the end.
+    /// The sync was stopped before its end.
     Stopped,
 }
 
-/// Result of one data type.
+/// Result of reading one data type of a member.
 #[derive(Debug, Serialize)]
 pub struct TypeReport {
     pub data_type: DataType,
     #[serde(flatten)]
     pub stored: StoreCounts,
-    /// Reason for the failure, for the operator.
+    /// Reason for the failure or deferral, for the operator; `None` if the data type was read.
     pub error: Option<String>,
-    /// The comparison of this data type; the member's report merges them.
+    /// Comparison of this data type with WHOOP's records, if the member was reconciled. The
+    /// member's report merges the comparisons of all data types.
     #[serde(skip)]
     pub(crate) comparison: Option<TypeComparison>,
     #[serde(skip)]
     pub cause: Option<SyncError>,
-    /// Whether WHOOP answered 404 in place of a list.
+    /// Whether WHOOP answered 404 instead of a list.
     #[serde(skip)]
     pub(crate) not_found: bool,
-    /// The span of which every record is stored, as far as WHOOP's pages prove it.
+    /// Time span for which WHOOP's pages prove that every record is stored; `None` if no window was
+    /// read completely.
     #[serde(skip)]
     pub(crate) complete_span: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl TypeReport {
-    /// Adds the result of more work on the same data type.
+    /// Adds the result of further work on the same data type.
     pub(crate) fn merge(&mut self, more: Self) {
         self.stored += more.stored;
         if more.cause.is_some() {
@@ -53,25 +56,27 @@ impl TypeReport {
     }
 }
 
-/// Result of one member.
+/// Result of syncing, reconciling or backfilling one member.
 #[derive(Debug, Serialize)]
 pub struct MemberReport {
     pub user_id: String,
     pub outcome: MemberOutcome,
     pub types: Vec<TypeReport>,
-    /// The differences from WHOOP, if the member was compared.
+    /// The differences between the stored records and WHOOP's records, if the member was
+    /// reconciled.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub findings: Option<ReconcileFindings>,
-    /// Reason for the failure or deferral, for the operator.
+    /// Reason for the failure or deferral, for the operator; `None` if all data types were read.
     pub error: Option<String>,
-    /// The same reason for the member; see [`SyncError::user_message`].
+    /// Reason for the failure or deferral, worded for the member; see [`SyncError::user_message`].
     #[serde(skip)]
     pub user_message: Option<String>,
-    /// Seconds until the quota allows more calls, if the quota was the reason.
+    /// Seconds until the quota allows more calls, if the quota caused the failure or deferral.
     pub retry_after_seconds: Option<u64>,
     /// Whether the member has to connect again.
     pub reauth_required: bool,
-    /// Whether a run has to end with this member, because the quota is used up.
+    /// Whether a run should sync no more members of the same priority class, because the quota is
+    /// used up or WHOOP has an outage.
     #[serde(skip)]
     pub ends_the_run: bool,
 }
@@ -102,7 +107,7 @@ impl MemberReport {
         }
     }
 
-    /// Adds the result of more work on the same member.
+    /// Adds the result of further work on the same member.
     pub(crate) fn merge(&mut self, more: Self) {
         for one in more.types {
             match self
@@ -114,7 +119,7 @@ impl MemberReport {
                 None => self.types.push(one),
             }
         }
-        // The first failure or deferral is kept; a later one does not replace it.
+        // The first failure or deferral is kept. A later one does not replace it.
         if matches!(self.outcome, MemberOutcome::Done | MemberOutcome::Shared) {
             self.outcome = more.outcome;
             self.error = more.error;
@@ -125,7 +130,8 @@ impl MemberReport {
         self.ends_the_run |= more.ends_the_run;
     }
 
-    /// Creates the report of a member after an error that concerns no single data type.
+    /// Creates the report of a member after an error that concerns the member as a whole, not a
+    /// single data type.
     pub(crate) fn from_error(user_id: &UserId, error: &SyncError) -> Self {
         let outcome = match error {
             SyncError::Stopped => MemberOutcome::Stopped,
@@ -155,26 +161,26 @@ impl MemberReport {
         }
     }
 
-    /// Whether more work on the member is useful: nothing has failed so far, and WHOOP answered no
-    /// list with 404.
+    /// Whether further work on the member is useful: nothing has failed so far, and WHOOP answered
+    /// no list with 404.
     pub(crate) fn can_continue(&self) -> bool {
         matches!(self.outcome, MemberOutcome::Done | MemberOutcome::Shared)
             && !self.types.iter().any(|one| one.not_found)
     }
 
-    /// Whether the sync ended early because of an app request.
+    /// Whether an app request of the member interrupted the sync.
     pub(crate) fn has_yielded(&self) -> bool {
         let mut causes = self.types.iter().filter_map(|one| one.cause.as_ref());
         causes.any(|cause| matches!(cause, SyncError::Yielded))
     }
 
-    /// Whether the member's tokens could not be refreshed.
+    /// Whether a data type was not read because the member's tokens could not be refreshed.
     pub(crate) fn lacks_token(&self) -> bool {
         let mut causes = self.types.iter().filter_map(|one| one.cause.as_ref());
         causes.any(SyncError::is_refresh_failure)
     }
 
-    /// Returns the stored counts of all data types together.
+    /// Returns the numbers of stored records, by outcome, added up over all data types.
     pub fn stored(&self) -> StoreCounts {
         self.types
             .iter()

@@ -1,5 +1,6 @@
 //! Nightly clean-up: deletes records older than `RETENTION_DAYS`, audit rows older than
-//! `AUDIT_RETENTION_DAYS`, old runs, changes and events, and connects that were never completed.
+//! `AUDIT_RETENTION_DAYS`, old runs, changes and webhook events, and connection requests that were
+//! never completed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
@@ -14,30 +15,33 @@ use whoop_storage::{
 
 use crate::{EngineSettings, SyncError};
 
-/// Time for which runs are kept.
+/// Time for which runs are kept in `whoop_sync_run`: 90 days.
 const RUN_RETENTION: TimeDelta = TimeDelta::days(90);
 
-/// Time for which changes are kept. An app that was offline for a shorter time can still catch up.
+/// Time for which changes are kept in the change feed: 30 days. An app that was offline for a
+/// shorter time can still catch up with the feed.
 const CHANGE_RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// Time for which webhook events are kept.
+/// Time for which webhook events are kept: 30 days. Some events are deleted earlier, see the next
+/// constants.
 const EVENT_RETENTION: TimeDelta = TimeDelta::days(30);
 
-/// Time for which a pending event is kept. A member who does not use the app is read within this
-/// time.
+/// Time for which a pending webhook event is kept: 14 days. Within this time, scheduled runs read
+/// every member, even those who do not use the app.
 const PENDING_EVENT_RETENTION: TimeDelta = FORTNIGHT;
 
-/// Time for which events of accounts without a member are kept.
+/// Time for which webhook events of WHOOP accounts without a member, or with disconnected members
+/// only, are kept: one day.
 const UNKNOWN_ACCOUNT_RETENTION: TimeDelta = TimeDelta::days(1);
 
-/// Time after which an id in the audit trail that belongs to no stored member becomes a pseudonym.
-/// A connect may be under way until then.
+/// Age from which an id in the audit trail that belongs to no stored member is replaced by a
+/// pseudonym: one day. A younger id may belong to a connection request in progress.
 const UNKNOWN_ID_RETENTION: TimeDelta = TimeDelta::days(1);
 
-/// Number of ids per query that become pseudonyms.
+/// Maximum number of ids that one query selects for replacement by pseudonyms.
 const IDS_PER_QUERY: i64 = 500;
 
-/// Applies the retention period, and purges what is older.
+/// Applies the retention period of records, and deletes data that has expired.
 #[derive(Debug, Clone)]
 pub struct RecordRetention {
     pub(crate) database: Database,
@@ -47,7 +51,8 @@ pub struct RecordRetention {
 }
 
 impl RecordRetention {
-    /// Returns the first date for which a member's records are kept; `None` if all are kept.
+    /// Returns the first date from which a member's records are kept; `None` if all records are
+    /// kept.
     pub(crate) async fn member_kept_from(
         &self,
         user_id: &UserId,
@@ -63,7 +68,8 @@ impl RecordRetention {
         ))
     }
 
-    /// Returns the time from which a member's records are kept; `None` if all are kept.
+    /// Returns the time from which the records of a member with this UTC offset are kept; `None` if
+    /// all records are kept.
     pub(crate) fn kept_from(&self, timezone_offset: Option<&str>) -> Option<DateTime<Utc>> {
         let kept = self
             .settings
@@ -72,8 +78,11 @@ impl RecordRetention {
         Some(kept.instant)
     }
 
-    /// Deletes the expired data of all members. This includes disconnected members, because no sync
-    /// reads them any more. Returns the number of deleted rows of records.
+    /// Deletes the expired data of all members, including disconnected ones. Returns the number of
+    /// deleted rows of records.
+    ///
+    /// Also assigns local dates again where this is needed after an upgrade, and tries again to
+    /// store records that were set aside.
     ///
     /// # Errors
     ///
@@ -82,7 +91,7 @@ impl RecordRetention {
         let now = self.clock.now();
         let members = {
             let mut conn = self.database.get().await?;
-            // If the clock is ahead, rows would be deleted too early.
+            // Rows would be deleted too early if this machine's clock were ahead.
             sync_log::check_clock(&conn, now).await?;
             retention::purge_runs(&mut conn, now - RUN_RETENTION).await?;
             change::purge(&mut conn, now - CHANGE_RETENTION).await?;
@@ -124,7 +133,8 @@ impl RecordRetention {
         Ok(removed)
     }
 
-    /// Replaces ids in the audit trail that belong to no stored member by their pseudonyms.
+    /// Replaces ids in the audit trail that belong to no stored member, in rows older than
+    /// `before`, by pseudonyms.
     async fn pseudonymise_unknown_ids(
         &self,
         conn: &mut PgConnection,

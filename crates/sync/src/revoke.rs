@@ -1,5 +1,5 @@
-//! Revokes the permissions of disconnected members at WHOOP, and repeats this until WHOOP confirms
-//! it.
+//! Revocations: ends permissions at WHOOP that this service no longer needs, and repeats this until
+//! WHOOP confirms it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,29 +25,32 @@ use crate::{
     tokens::{is_usable, renewed_tokens},
 };
 
-/// Time after which a revocation is given up, because the refresh token has certainly expired.
+/// Time after which a revocation is given up: 30 days. By then the refresh token has certainly
+/// expired.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::days(30);
 
-/// Maximum pause between two attempts.
+/// Maximum pause between two attempts to revoke a permission.
 const MAX_PAUSE: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Time within which an app usually confirms a connect. Revocations wait while an unconfirmed
-/// connect is this recent.
+/// Time within which an app usually confirms a connection request: one minute. Revocations wait
+/// while there is an unconfirmed connection request that is younger.
 const CONFIRM_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
-/// Maximum time that a revocation waits for connects under way.
+/// Maximum time for which a revocation waits for connection requests in progress.
 const MAX_WAIT_FOR_CONNECTS: TimeDelta = TimeDelta::hours(1);
 
-/// Number of attempts within an hour.
+/// Number of attempts that [`Revocations::retry_revocations`] makes. With their pauses, they take
+/// about an hour.
 const ATTEMPTS_PER_HOUR: i32 = 6;
 
-/// Returns the pause after this number of attempts: one minute, doubled with each attempt.
+/// Returns the pause after this number of attempts: one minute after the first attempt, twice as
+/// long after each further one, and at most [`MAX_PAUSE`].
 fn pause_after(attempts: i32) -> Duration {
     let doublings = attempts.clamp(1, 16) - 1;
     (Duration::from_secs(60) * (1 << doublings)).min(MAX_PAUSE)
 }
 
-/// Ends permissions at WHOOP, with retries until WHOOP has confirmed it.
+/// Ends permissions at WHOOP (revocations), and tries again until WHOOP has confirmed it.
 #[derive(Debug, Clone)]
 pub struct Revocations {
     pub(crate) database: Database,
@@ -58,8 +61,10 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Revokes the permissions that are due, until one is deferred: while WHOOP is unavailable, it
-    /// is not asked for each of them. Returns the number of completed revocations.
+    /// Revokes the permissions that are due. Returns the number of completed revocations.
+    ///
+    /// Stops at the first revocation that WHOOP does not confirm: if WHOOP is unavailable, the
+    /// other revocations would fail as well.
     ///
     /// # Errors
     ///
@@ -69,8 +74,9 @@ impl Revocations {
         let due = {
             let now = self.clock.now();
             let mut conn = self.database.get().await?;
-            // WHOOP ends every permission of an account at once. This would also end a pair of the
-            // same account that a connect is about to store.
+            // WHOOP ends all permissions of an account at once. A revocation could therefore also
+            // end the permission of a token pair that a connection request is about to store, so
+            // revocations wait for such requests.
             let is_connecting = revocation::is_any_held(&mut conn, now).await?
                 || users::is_any_unidentified(&mut conn).await?
                 || unconfirmed_connect::is_any_since(&mut conn, now - CONFIRM_WINDOW).await?;
@@ -93,8 +99,8 @@ impl Revocations {
         Ok(completed)
     }
 
-    /// Repeats the revocations for an hour, in a process that continues to run. The next scheduled
-    /// run handles the rest.
+    /// Tries the due revocations again for about an hour, in a process that continues to run. The
+    /// next scheduled run handles the remaining revocations.
     pub async fn retry_revocations(&self, stop: CancellationToken) {
         for attempts in 1..=ATTEMPTS_PER_HOUR {
             tokio::select! {
@@ -108,12 +114,13 @@ impl Revocations {
         }
     }
 
-    /// Makes one attempt to revoke one permission.
+    /// Makes one attempt to revoke the permission with this id. After an error, the outcome is
+    /// [`RevocationOutcome::Pending`].
     pub(crate) async fn revoke(&self, id: Uuid, context: &SyncContext) -> RevocationOutcome {
         match self.attempt_revocation(id, context).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                // The claim expires, and then the revocation is tried again.
+                // The claim on the revocation expires, and then the revocation is tried again.
                 tracing::error!(
                     revocation = %id, %error,
                     "revocation failed; it will be tried again"
@@ -147,8 +154,8 @@ impl Revocations {
         };
         let outcome = match self.end_permission(&mut claimed, context).await {
             Ok(outcome) => outcome,
-            // The pair is dead: the member ended the permission in WHOOP's app, or the pair has
-            // expired.
+            // WHOOP no longer accepts the token pair, because the member ended the permission in
+            // WHOOP's app or the pair has expired.
             Err(SyncError::Whoop(WhoopError::InvalidGrant | WhoopError::Unauthorized)) => {
                 RevocationOutcome::NotNeeded
             }
@@ -178,7 +185,8 @@ impl Revocations {
         if !is_usable(&claimed.tokens, None, self.clock.now()) {
             self.refresh_claimed(claimed, context).await?;
         }
-        // The profile also names the account, which is not stored with the revocation.
+        // The profile shows whether the access token works. It also names the account, which is not
+        // stored with the revocation.
         let mut profile = self.fetch_profile(claimed, context).await?;
         if matches!(profile, Err(WhoopError::Unauthorized)) {
             self.refresh_claimed(claimed, context).await?;
@@ -208,8 +216,8 @@ impl Revocations {
         self.calls.attempt(context, token, &profile).await
     }
 
-    /// Refreshes the pair of a revocation. The claim replaces the lock: no other process uses this
-    /// pair.
+    /// Refreshes the token pair of a revocation. No refresh lock is needed, because the claim on
+    /// the revocation ensures that no other process uses this pair.
     async fn refresh_claimed(
         &self,
         claimed: &mut ClaimedRevocation,

@@ -1,7 +1,8 @@
-//! A run over many members, started by cron or by an operator.
+//! Runs over many members, started by cron or by an operator.
 //!
-//! A run ends when its members are done; cron starts the next one. A member's failure does not stop
-//! the other members. If the quota is used up, the run ends and reports it.
+//! A run ends when its members are done; cron starts the next run. The failure of one member does
+//! not stop the other members. If the quota is used up, the remaining members are deferred, and the
+//! report contains the reason.
 
 use std::sync::Arc;
 use std::{
@@ -26,29 +27,31 @@ use crate::{
     reconcile::ReconcileRequest, run_selection::SelectedMember,
 };
 
-/// Request for a run: the task and its members.
+/// Request for a run: the task, and the members to whom it applies.
 #[derive(Debug, Clone)]
 pub struct RunRequest {
-    /// `scheduled` or `manual`.
+    /// Origin of the run: `scheduled` or `manual`.
     pub trigger: &'static str,
     pub task: RunTask,
-    /// Members of the run; all connected members if empty.
+    /// Members of the run; if empty, all connected members.
     pub users: Vec<UserId>,
     /// Maximum number of members that are synced concurrently.
     pub parallel: usize,
 }
 
-/// The task of a run for each member.
+/// Task that a run performs for each of its members.
 #[derive(Debug, Clone)]
 pub enum RunTask {
-    /// Reads what is due; a night run also backfills histories.
+    /// Reads the data types that are due. A run of the night slot also continues to read older
+    /// history (backfill).
     Sync(SyncRequest),
-    /// Backfills the history, and reads nothing else.
+    /// Reads older history (backfill).
     Backfill {
-        /// Earliest time to read back to; each member's first record if not given.
+        /// Earliest time to read back to; `None` for each member's first record.
         from: Option<DateTime<Utc>>,
     },
-    /// Compares the stored records with WHOOP's.
+    /// Compares the stored records with WHOOP's records, and repairs the differences unless the
+    /// request is a dry run.
     Reconcile(ReconcileRequest),
 }
 
@@ -60,7 +63,7 @@ impl RunTask {
         }
     }
 
-    /// Whether the task changes nothing.
+    /// Whether the task is a dry run, which changes no stored record.
     const fn is_dry_run(&self) -> bool {
         matches!(
             self,
@@ -69,7 +72,8 @@ impl RunTask {
     }
 }
 
-/// The first quota refusal of each priority class. It ends that class in this run.
+/// The first refusal by the quota in each priority class. After it, the run syncs no more members
+/// of that class.
 #[derive(Debug, Default)]
 struct ClassRefusals([OnceLock<QuotaRefusal>; PriorityClass::ALL.len()]);
 
@@ -96,10 +100,11 @@ impl ClassRefusals {
     }
 }
 
-/// Time after which a run that did not extend its lifetime counts as killed.
+/// Time after which a run counts as killed if its process has not extended the run's lifetime in
+/// the database.
 const RUN_ALIVE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Extends the run's lifetime in the database until it is dropped.
+/// Task that extends the lifetime of a run in the database, until this value is dropped.
 struct RunKeepAlive(JoinHandle<()>);
 
 impl RunKeepAlive {
@@ -129,7 +134,7 @@ impl Drop for RunKeepAlive {
     }
 }
 
-/// Syncs, reconciles or backfills many members, selected by priority class.
+/// Runs that sync, reconcile or backfill many members, each in a priority class.
 #[derive(Debug, Clone)]
 pub struct ScheduledRuns {
     pub(crate) database: Database,
@@ -144,7 +149,8 @@ pub struct ScheduledRuns {
 }
 
 impl ScheduledRuns {
-    /// Runs the task for all selected members, and notifies `observer` of each member that is done.
+    /// Performs the task of a run for all selected members, and reports each finished member to
+    /// `observer`.
     ///
     /// # Errors
     ///
@@ -182,8 +188,9 @@ impl ScheduledRuns {
         let mut reports = Vec::with_capacity(selection.members.len());
         let refusals = ClassRefusals::default();
         let mut waiting: Vec<&SelectedMember> = selection.members.iter().collect();
-        // Members are repeated last if another process syncs them, if they are waiting in the app,
-        // or if WHOOP did not refresh their tokens.
+        // The first pass postpones a member if another process is syncing the member, if the
+        // member's app is waiting for data, or if WHOOP did not refresh the member's tokens. These
+        // members are synced after all others.
         let mut attempt = context.without_lease_wait();
         while !waiting.is_empty() {
             waiting = self
@@ -207,7 +214,8 @@ impl ScheduledRuns {
         {
             tracing::warn!(%error, "could not look up unfinished first syncs");
         }
-        // The members were read already: an error of the clean-up must not lose the run's report.
+        // The members were already read. An error of the clean-up must therefore not prevent the
+        // report of the run.
         let purged = if is_full_night_run && !context.stop.is_cancelled() {
             self.retention.purge_expired().await
         } else {
@@ -247,8 +255,10 @@ impl ScheduledRuns {
         Ok(report)
     }
 
-    /// Syncs these members. Returns the members to sync later, because another process syncs them,
-    /// they are waiting in the app, or their tokens could not be refreshed.
+    /// Syncs these members, and adds their reports to `reports`.
+    ///
+    /// Returns the members that have to be synced later, because another process is syncing them,
+    /// their app is waiting for data, or their tokens could not be refreshed.
     async fn run_members<'s>(
         &self,
         plan: &RunRequest,
@@ -282,7 +292,7 @@ impl ScheduledRuns {
             }
             let report = match synced {
                 Ok(report) => report,
-                // The stop prevents the second attempt.
+                // The run was stopped, so the postponed member is not tried again.
                 Err(_) if is_postponed => {
                     MemberReport::from_error(&selected.user_id, &SyncError::Stopped)
                 }
@@ -295,7 +305,7 @@ impl ScheduledRuns {
         postponed
     }
 
-    /// Backfills histories, with the quota that the syncs of the members have not used.
+    /// Backfills the history of members, with the quota that the syncs before it have not used.
     async fn run_backfills(
         &self,
         plan: &RunRequest,
@@ -305,7 +315,7 @@ impl ScheduledRuns {
         observer: &(dyn RunObserver + Sync),
         reports: &mut Vec<MemberReport>,
     ) {
-        // Nothing of these members could be read; more attempts would not help.
+        // If all data types of a member failed, further attempts would fail as well.
         let has_failed = |one: &MemberReport| {
             one.outcome == MemberOutcome::Failed && one.types.iter().all(|one| one.error.is_some())
         };
@@ -390,8 +400,8 @@ impl ScheduledRuns {
     }
 }
 
-/// Returns the report of a member who is not synced in this run; `None` if the member is to be
-/// synced.
+/// Returns the report of a member whom the run skips, because the run was stopped or the quota has
+/// refused the priority class; `None` if the member is to be synced.
 fn skipped_report(
     user_id: &UserId,
     context: &SyncContext,
@@ -413,10 +423,10 @@ fn skipped_report(
     })
 }
 
-/// Observer of a run: a progress bar, or the log.
+/// Observer of a run, which shows its progress with a progress bar or in the log.
 pub trait RunObserver {
-    /// Called once at the start: `members` will be synced; `histories` members get a history
-    /// backfill afterwards.
+    /// Called once at the start. `members` is the number of members for whom the task is performed.
+    /// `histories` is the number of members whose older history is read afterwards.
     fn on_start(&self, members: usize, histories: usize);
     fn on_member_done(&self, report: &MemberReport);
 }

@@ -1,4 +1,4 @@
-//! The report of a run.
+//! Report of a run.
 
 use std::time::Duration;
 
@@ -9,54 +9,57 @@ use whoop_storage::{page::StoreCounts, table::sync_run::FinishedRunColumns};
 
 use crate::{MemberOutcome, MemberReport, reconcile::ReconcileRequest};
 
-/// The result of a run.
+/// Result of a run.
 ///
-/// Members that are neither synced nor failed nor deferred were not processed, because the run was
-/// stopped.
+/// A member that is counted neither as synced nor as failed nor as deferred was not processed,
+/// because the run was stopped.
 #[derive(Debug, Serialize)]
 pub struct RunReport {
     pub slot: Option<&'static str>,
-    /// Number of members in `reports`.
+    /// Number of members with an entry in `reports`.
     pub members: usize,
-    /// Number of members who were not selected, because their data is up to date.
+    /// Number of members who were not selected because their data is up to date.
     pub fresh: usize,
-    /// Number of members who are read only when their app requests data, because the quota is
-    /// scarce.
+    /// Number of members who were not selected because the quota is scarce. They are read only when
+    /// their app requests data.
     pub left: usize,
     pub synced: usize,
     pub failed: usize,
-    /// Number of members who were deferred because of the quota, or because the run has used up its
-    /// calls.
+    /// Number of members who were deferred because of the quota, or because the run has made its
+    /// maximum number of calls.
     pub deferred: usize,
-    /// Time at which the quota allows the deferred work; `None` if the quota was not the reason.
+    /// Time at which the quota allows the deferred work to continue; `None` if no work was deferred
+    /// because of the quota.
     pub goes_on_at: Option<DateTime<Utc>>,
-    /// Whether a signal stopped the run.
+    /// Whether a signal to the process stopped the run.
     pub stopped: bool,
     pub calls: u64,
-    /// Number of rows that `RETENTION_DAYS` removed; only night runs remove rows.
+    /// Number of rows of records that were deleted because they are older than `RETENTION_DAYS`.
+    /// Only runs of the night slot delete rows.
     pub removed_by_retention: u64,
-    /// The error of the nightly clean-up. The members were read nevertheless.
+    /// Error of the nightly clean-up; `None` if there was none. The members were read before the
+    /// clean-up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clean_up_error: Option<String>,
     #[serde(flatten)]
     pub stored: StoreCounts,
-    /// The comparison with WHOOP, if the run was a reconcile.
+    /// Summary of the comparison with WHOOP's records, if the task of the run was to reconcile.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<ComparisonSummary>,
     pub reports: Vec<MemberReport>,
 }
 
-/// The comparison of all members with WHOOP, in numbers.
+/// Summary of the comparison of all members' records with WHOOP's records, in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ComparisonSummary {
     pub dry_run: bool,
     pub from: DateTime<Utc>,
-    /// `None` for the present.
+    /// End of the compared time span; `None` for the present.
     pub to: Option<DateTime<Utc>>,
-    /// Number of WHOOP's records that were compared.
+    /// Number of WHOOP's records that were compared with stored records.
     pub compared: u64,
     pub differences: u64,
-    /// Number of differences that were repaired.
+    /// Number of differences that were repaired; 0 in a dry run.
     pub healed: u64,
 }
 
@@ -76,7 +79,8 @@ impl ComparisonSummary {
 }
 
 impl RunReport {
-    /// Sums up the members' reports. The caller sets the fields that concern the run itself.
+    /// Creates the report from the members' reports, with their sums. The caller sets the fields
+    /// that concern the run itself.
     pub(crate) fn from_reports(reports: Vec<MemberReport>, now: DateTime<Utc>) -> Self {
         let count = |outcome| reports.iter().filter(|one| one.outcome == outcome).count();
         let wait_seconds = reports.iter().filter_map(|one| one.retry_after_seconds);
@@ -105,12 +109,12 @@ impl RunReport {
         }
     }
 
-    /// Number of members who are unfinished because the run was stopped.
+    /// Returns the number of members who were not processed because the run was stopped.
     pub const fn unfinished(&self) -> usize {
         self.members - self.synced - self.failed - self.deferred
     }
 
-    /// Returns all differences, each with the id of its member.
+    /// Returns the differences of all members, each with the id of its member.
     pub fn differences(&self) -> impl Iterator<Item = (&str, &RecordDifference)> {
         self.reports.iter().flat_map(|member| {
             let differences = member.findings.iter().flat_map(|one| &one.differences);
@@ -118,7 +122,7 @@ impl RunReport {
         })
     }
 
-    /// Returns the row for `whoop_sync_run`.
+    /// Returns the values that complete the run's row in `whoop_sync_run`.
     pub(crate) fn finished_row(&self, now: DateTime<Utc>) -> FinishedRunColumns {
         FinishedRunColumns {
             status: if self.failed > 0 || self.clean_up_error.is_some() {

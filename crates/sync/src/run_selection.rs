@@ -17,27 +17,28 @@ use crate::{
     run::{RunRequest, RunTask},
 };
 
-/// The members of a run, in the order of their syncs.
+/// The selected members of a run, in the order in which they are synced.
 #[derive(Debug, Default)]
 pub(crate) struct RunSelection {
     pub(crate) members: Vec<SelectedMember>,
     pub(crate) up_to_date: usize,
     pub(crate) skipped_for_quota: usize,
-    /// `None` if only some members were considered.
+    /// Expected number of calls per day, for the quota ledger; `None` if not all members were
+    /// considered.
     pub(crate) expected_calls: Option<ExpectedCalls>,
-    /// Members to backfill after all members were synced.
+    /// Members whose older history is read after all members were synced.
     pub(crate) backfills: Vec<UserId>,
 }
 
-/// One selected member.
+/// A member that a run syncs, with the sync request and the priority class.
 #[derive(Debug)]
 pub(crate) struct SelectedMember {
     pub(crate) user_id: UserId,
     pub(crate) request: SyncRequest,
     pub(crate) class: PriorityClass,
     pub(crate) reason: ReadReason,
-    /// The last reads at the time of the selection. `None` if the operator asked for the sync: then
-    /// the state at the start of the member's sync decides.
+    /// The last read of each data type at the time of the selection. `None` if the operator asked
+    /// for the sync; then the last reads at the start of the member's sync are used.
     pub(crate) decided_on: Option<LastReads>,
 }
 
@@ -73,7 +74,8 @@ impl ScheduledRuns {
                 self.select_by_plan(request, &members).await
             }
             RunTask::Sync(request) => Ok(select_all(PriorityClass::Scheduled, request)),
-            // A reconcile of all members uses the quota that other classes do not need.
+            // A reconciliation of all members uses only the quota that the other priority classes
+            // do not need.
             RunTask::Reconcile(_) if plan.users.is_empty() => Ok(select_all(
                 PriorityClass::Backfill,
                 &SyncRequest::of_all_types(),

@@ -1,5 +1,5 @@
-//! Retries records that were set aside: a new version may be able to parse records that an older
-//! one could not.
+//! Retries records that were set aside. A new version of the service may be able to parse records
+//! that an older version could not parse.
 
 use serde_json::value::RawValue;
 use whoop_core::{
@@ -16,11 +16,12 @@ use whoop_storage::{
 
 use crate::{RecordRetention, SyncError, window::is_within_retention};
 
-/// Maximum number of records that are retried in one night.
+/// Maximum number of set-aside records that are retried in one night.
 const RECORDS_PER_NIGHT: i64 = 1_000;
 
 impl RecordRetention {
-    /// Stores the set-aside records that can be parsed now. Makes no call.
+    /// Stores the set-aside records that can be parsed now. Returns the number of stored records.
+    /// Makes no call to WHOOP.
     ///
     /// # Errors
     ///

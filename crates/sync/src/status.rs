@@ -1,4 +1,4 @@
-//! The status of a member: the connection, and the reads of each data type.
+//! Status of a member: the connection to WHOOP, and the reads of each data type.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
@@ -18,24 +18,27 @@ use whoop_storage::{
 
 use crate::{EngineSettings, Quota, RecordRetention, SyncError};
 
-/// Time window for the delay percentiles: 7 days.
+/// Time window over which the delay percentiles are computed: 7 days.
 const DELAY_WINDOW: TimeDelta = TimeDelta::days(7);
 
-/// A member's connection and sync log.
+/// Status of one member: the connection, and the state of each data type in the sync log.
 #[derive(Debug, Clone)]
 pub struct MemberStatus {
     pub connection: ConnectionStatus,
-    /// `None` for a member who never connected.
+    /// The stored member; `None` if the member never connected.
     pub member: Option<UserRow>,
-    /// One entry per data type, including those that were never read.
+    /// One entry per data type, with its row of the sync log; `None` if the data type has no row
+    /// yet.
     pub types: Vec<(DataType, Option<SyncLogRow>)>,
-    /// Number of WHOOP's records that could not be read.
+    /// Number of WHOOP's records of this member that could not be read and were set aside.
     pub rejected_records: i64,
-    /// Whether a process is syncing this member now, or the first sync waits for the quota.
+    /// Whether a process is syncing this member now, or the first sync after connecting has not
+    /// ended yet.
     pub syncing: bool,
-    /// Time from which records are kept; `None` if all are kept.
+    /// Time from which the member's records are kept; `None` if all records are kept.
     pub kept_from: Option<DateTime<Utc>>,
-    /// Delays of the last week's changes, from the change at WHOOP until it could be read here.
+    /// Delays of the changes of the last 7 days, each from the change at WHOOP until the change was
+    /// stored here.
     pub delays: DelayPercentiles,
 }
 
@@ -44,8 +47,8 @@ fn is_granted((_, log): &&(DataType, Option<SyncLogRow>)) -> bool {
 }
 
 impl MemberStatus {
-    /// Whether the history of every granted data type was read back to its first record, or to the
-    /// start of the retention period.
+    /// Whether the history of every granted data type was read completely: back to the member's
+    /// first record, or to the start of the retention period.
     pub fn history_complete(&self) -> bool {
         let reaches_back = |log: &SyncLogRow| {
             log.whole_history
@@ -60,13 +63,14 @@ impl MemberStatus {
             .all(|(_, log)| log.as_ref().is_some_and(reaches_back))
     }
 
-    /// Time of the latest webhook about the member.
+    /// Returns the time of the latest webhook about the member; `None` if there was none.
     pub fn last_webhook_at(&self) -> Option<DateTime<Utc>> {
         let logs = self.types.iter().filter_map(|(_, log)| log.as_ref());
         logs.filter_map(|log| log.signal_at).max()
     }
 
-    /// Time from which all records of every data type are stored.
+    /// Returns the time from which all records of every granted data type are stored; `None` if one
+    /// of the data types was never read.
     pub fn history_from(&self) -> Option<DateTime<Utc>> {
         let starts: Option<Vec<_>> = self
             .types
@@ -78,7 +82,7 @@ impl MemberStatus {
     }
 }
 
-/// Reports the state of members and of the service to the operator.
+/// Reports the state of single members and of the whole service to the operator.
 #[derive(Debug, Clone)]
 pub struct Operations {
     pub(crate) database: Database,
@@ -90,7 +94,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Returns the members of this list who never connected.
+    /// Returns those of the given members who never connected.
     ///
     /// # Errors
     ///
@@ -103,7 +107,7 @@ impl Operations {
         users::list_unknown(&mut conn, user_ids).await
     }
 
-    /// Returns the status of a member.
+    /// Returns the connection and the reads of a member.
     ///
     /// # Errors
     ///
@@ -144,7 +148,7 @@ impl Operations {
     }
 }
 
-/// Time after a connect in which a first sync that has not ended counts as under way.
+/// Time after connecting within which an unfinished first sync is reported as running.
 const FIRST_SYNC_WINDOW: TimeDelta = TimeDelta::hours(2);
 
 fn is_first_sync_running(member: &UserRow, now: DateTime<Utc>) -> bool {

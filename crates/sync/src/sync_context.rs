@@ -14,44 +14,51 @@ use whoop_core::{UserId, quota::PriorityClass};
 
 use crate::SyncError;
 
-/// Time that the current call may still take after a stop was requested.
+/// Maximum time that the call in progress may still take after a stop was requested.
 const CALL_GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// Time that the current call may still take when an interactive caller waits for the member. The
-/// caller waits for ten seconds, and the holder of the lease notices it after one.
+/// Maximum time that a call in progress may still take when an interactive caller waits for the
+/// member: 3 seconds.
+///
+/// The interactive caller waits for 10 seconds in total, and the holder of the member lease notices
+/// this within one second.
 const YIELD_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
-/// Time that a refresh may still take after a stop was requested. It is longer, because a lost
-/// answer of WHOOP may end the connection.
+/// Maximum time that a token refresh may still take after a stop was requested. It is longer than
+/// for a call, because a lost answer of WHOOP may end the member's connection.
 pub(crate) const REFRESH_GRACE_PERIOD: Duration = Duration::from_secs(7);
 
-/// Maximum wait of a caller for a token refresh. A refresh that takes longer is not lost: an app
-/// asks again, and a run tries the member again at its end.
+/// Maximum time that a caller waits for a token refresh. A refresh that takes longer is not lost:
+/// an app repeats its request, and a run tries the member again at its end.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The context of a sync: priority class, timeouts, limit of calls and stop signal.
+/// Conditions under which a sync runs: priority class, timeouts, maximum number of calls and stop
+/// signal.
 #[derive(Debug, Clone)]
 pub struct SyncContext {
     pub class: PriorityClass,
     pub retry_policy: RetryPolicy,
-    /// Maximum wait for a token refresh, which then continues without the caller.
+    /// Maximum time that a caller waits for a token refresh. After that, the refresh continues
+    /// without the caller.
     pub refresh_timeout: Duration,
-    /// Maximum wait for another sync of the same member.
+    /// Maximum time to wait for another sync of the same member.
     pub lease_timeout: Duration,
-    /// Stops the work after the current page.
+    /// Cancellation token that stops the work after the current page.
     pub stop: CancellationToken,
     max_calls: Option<u64>,
     calls: Arc<AtomicU64>,
-    /// Hash of the member's id.
+    /// Hash of the member's id, with which the circuit breaker distinguishes members.
     pub(crate) member_hash: u64,
-    /// Cancelled when an interactive caller waits for the member whose lease is held.
+    /// Cancellation token that is cancelled when an interactive caller waits for the member whose
+    /// lease is held.
     pub(crate) lease_wanted: CancellationToken,
-    /// Whether the data type is known to fail, so that another failure is no evidence of an outage.
+    /// Whether the data type is known to fail for this member, so that another failure is no
+    /// evidence of an outage of WHOOP.
     pub(crate) is_known_to_fail: bool,
 }
 
 impl SyncContext {
-    /// Creates the context of a request for which a member waits in the app.
+    /// Creates the context of an app request for whose result a member waits.
     pub fn interactive() -> Self {
         Self {
             class: PriorityClass::Interactive,
@@ -67,20 +74,22 @@ impl SyncContext {
         }
     }
 
-    /// Creates the context of a request for a member who was never read and waits in the app. It
-    /// has the timeouts of an interactive request but a lower priority, because hundreds of members
-    /// may connect within minutes.
+    /// Creates the context of an app request of a member whose data was never read.
+    ///
+    /// It has the timeouts of an interactive request but the lower priority of scheduled runs,
+    /// because hundreds of members may connect within minutes.
     pub(crate) fn new_member() -> Self {
         Self::interactive().with_class(PriorityClass::Scheduled)
     }
 
-    /// Creates the context of background work, for which no caller waits.
+    /// Creates the context of background work, for which no caller waits. The work makes at most
+    /// `max_calls` calls; `None` sets no limit.
     pub fn scheduled(max_calls: Option<u64>, stop: CancellationToken) -> Self {
         Self {
             class: PriorityClass::Scheduled,
             retry_policy: RetryPolicy::scheduled(),
             refresh_timeout: REFRESH_TIMEOUT,
-            // The holder of the lease may itself be waiting for a limit to reset.
+            // The sync that holds the lease may itself be waiting for a limit of WHOOP to reset.
             lease_timeout: RetryPolicy::scheduled().max_wait,
             stop,
             max_calls,
@@ -91,8 +100,8 @@ impl SyncContext {
         }
     }
 
-    /// Creates the context for processing webhooks. It does not wait for another sync of the
-    /// member, and failed work is repeated later.
+    /// Creates the context for processing webhooks. Its work does not wait for another sync of the
+    /// member, and is repeated later if it fails.
     pub fn webhook(stop: CancellationToken) -> Self {
         Self {
             class: PriorityClass::Webhook,
@@ -102,8 +111,8 @@ impl SyncContext {
         }
     }
 
-    /// Returns the same context with another priority class. Both contexts share one counter of
-    /// calls.
+    /// Returns a copy of this context with another priority class. Both contexts share one counter
+    /// of calls.
     #[must_use]
     pub fn with_class(&self, class: PriorityClass) -> Self {
         Self {
@@ -112,8 +121,8 @@ impl SyncContext {
         }
     }
 
-    /// Returns the same context, which does not wait for another sync of a member. Both contexts
-    /// share one counter of calls.
+    /// Returns a copy of this context that does not wait for another sync of a member. Both
+    /// contexts share one counter of calls.
     #[must_use]
     pub(crate) fn without_lease_wait(&self) -> Self {
         Self {
@@ -122,8 +131,8 @@ impl SyncContext {
         }
     }
 
-    /// Returns the same context for continuing the work on a member: it waits if another caller
-    /// took the lease meanwhile. Both contexts share one counter of calls.
+    /// Returns a copy of this context for continuing the work on a member. It waits for the member
+    /// lease if another caller took it in the meantime. Both contexts share one counter of calls.
     #[must_use]
     pub(crate) fn with_lease_wait(&self) -> Self {
         Self {
@@ -132,7 +141,8 @@ impl SyncContext {
         }
     }
 
-    /// Maximum wait until the token endpoint accepts requests again after a 429.
+    /// Returns the maximum time to wait until the token endpoint accepts requests again after a
+    /// 429.
     pub(crate) fn token_endpoint_timeout(&self) -> Duration {
         self.retry_policy.max_wait.min(self.lease_timeout)
     }
@@ -142,7 +152,8 @@ impl SyncContext {
         self.class == PriorityClass::Interactive
     }
 
-    /// Returns the same context for one member. Failed calls are attributed to this member.
+    /// Returns a copy of this context for one member. The circuit breaker attributes failed calls
+    /// to this member.
     pub(crate) fn for_member(&self, user_id: &UserId) -> Self {
         let mut hasher = DefaultHasher::new();
         user_id.hash(&mut hasher);
@@ -152,8 +163,8 @@ impl SyncContext {
         }
     }
 
-    /// Returns the same context for a data type that is known to fail, or is not. A call that is
-    /// known to fail is not repeated immediately. Both contexts share one counter of calls.
+    /// Returns a copy of this context for a data type. If the data type is known to fail, a failed
+    /// call is not repeated immediately. Both contexts share one counter of calls.
     pub(crate) fn for_known_failure(&self, is_known_to_fail: bool) -> Self {
         let retries = match is_known_to_fail {
             true => 0,
@@ -169,8 +180,8 @@ impl SyncContext {
         }
     }
 
-    /// Returns the same context, which ends before its next call when `wanted` is cancelled. Both
-    /// contexts share one counter of calls.
+    /// Returns a copy of this context whose work ends before its next call when `wanted` is
+    /// cancelled. Both contexts share one counter of calls.
     pub(crate) fn yielding_to(&self, wanted: &CancellationToken) -> Self {
         Self {
             lease_wanted: wanted.clone(),
@@ -178,7 +189,7 @@ impl SyncContext {
         }
     }
 
-    /// Fails if the limit of calls is used up.
+    /// Fails if the maximum number of calls was made.
     pub(crate) fn check_calls_left(&self) -> Result<(), SyncError> {
         match self.max_calls {
             Some(max) if self.calls() >= max => Err(SyncError::CallLimitReached),
@@ -186,13 +197,16 @@ impl SyncContext {
         }
     }
 
-    /// Number of calls that were made.
+    /// Returns the number of calls that were made with this context and its copies.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Waits for a call, for at most a few seconds after a stop was requested or an interactive
-    /// caller waits for the member: WHOOP may be slow, or a limit may be used up.
+    /// Waits until a call has finished. Gives up a few seconds after a stop was requested, or after
+    /// an interactive caller began to wait for the member.
+    ///
+    /// The limit is necessary because WHOOP may answer slowly, or the call may wait until a limit
+    /// of WHOOP resets.
     pub(crate) async fn finish_call<T>(
         &self,
         call: impl Future<Output = T>,
@@ -208,7 +222,8 @@ impl SyncContext {
         }
     }
 
-    /// Does the same as [`SyncContext::finish_call`] for a refresh, which gets more time.
+    /// Waits until a token refresh has finished. Gives up only after a stop was requested, and
+    /// allows more time than [`SyncContext::finish_call`].
     pub(crate) async fn finish_refresh<T>(
         &self,
         refresh: impl Future<Output = T>,
@@ -232,8 +247,8 @@ impl SyncContext {
         }
     }
 
-    /// Counts one call to WHOOP before it is sent. Fails if the work is stopped or the limit of
-    /// calls is used up.
+    /// Counts one call to WHOOP before it is sent. Fails if a stop was requested or the maximum
+    /// number of calls was made.
     pub(crate) fn count_call(&self) -> Result<(), SyncError> {
         if self.stop.is_cancelled() {
             return Err(SyncError::Stopped);
@@ -250,8 +265,11 @@ impl SyncContext {
             .map_err(|_| SyncError::CallLimitReached)
     }
 
-    /// Replaces the one call that was counted in advance by the number of requests that were sent:
-    /// none if a gate was closed, several if the client repeated the call.
+    /// Replaces the one call that was counted in advance by the number of requests that were
+    /// actually sent.
+    ///
+    /// The number is zero if a gate was closed, and greater than one if the client repeated the
+    /// call.
     pub(crate) fn correct_call_count(&self, sent: u64) {
         match sent.checked_sub(1) {
             Some(more) => self.calls.fetch_add(more, Ordering::Relaxed),

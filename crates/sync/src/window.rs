@@ -1,4 +1,5 @@
-//! Reads one window of one data type: reads pages, stores records, then updates the sync log.
+//! Reads one window of one data type: reads WHOOP's pages, stores the records, and then updates the
+//! sync log.
 
 use crate::record_counters::RecordCounters;
 use chrono::{DateTime, Utc};
@@ -23,26 +24,27 @@ use crate::{
     deletions::UnlistedRecords,
 };
 
-/// The result of a read. It counts even if the read ends in an error, because each page is stored
+/// Progress of a read. It is valid even if the read ends in an error, because each page is stored
 /// when it arrives.
 #[derive(Debug, Default)]
 pub(crate) struct ReadProgress {
     pub(crate) stored: StoreCounts,
     pub(crate) pages: u64,
-    /// Whether WHOOP answered 404 in place of a list.
+    /// Whether WHOOP answered 404 instead of a list.
     pub(crate) not_found: bool,
-    /// The comparison with the stored records, if this read is one.
+    /// Comparison with the stored records; `None` if the read is not a reconciliation.
     pub(crate) comparison: Option<TypeComparison>,
-    /// Time of the latest webhook about the data type when the read began.
+    /// Time of the latest webhook about the data type when the read began; `None` if there was
+    /// none.
     pub(crate) signal_at: Option<DateTime<Utc>>,
-    /// The span of the last window that was read to its end.
+    /// Time span of the last window that was read to its end; `None` if there is none.
     pub(crate) complete_span: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// Whether WHOOP's list ended in the last window.
+    /// Whether WHOOP's list contained nothing older than the records of the last window.
     pub(crate) list_ended: bool,
 }
 
 impl ReadProgress {
-    /// Whether nothing that was read is kept.
+    /// Whether the read is a dry run, so that nothing that was read is stored.
     pub(crate) fn is_dry_run(&self) -> bool {
         self.comparison.as_ref().is_some_and(|one| one.dry_run)
     }
@@ -59,8 +61,10 @@ pub struct RecordReader {
 }
 
 impl RecordReader {
-    /// Reads a window page by page. Each page is one transaction. The last one also updates the
-    /// sync log, unless the list ended although older records are stored.
+    /// Reads a window of one data type page by page. Stores each page in a transaction of its own.
+    ///
+    /// The transaction of the last page also updates the sync log, unless WHOOP's list ended
+    /// although older records are stored.
     pub(crate) async fn read_window<R: RecordTable + ListedRecord>(
         &self,
         user_id: &UserId,
@@ -87,7 +91,8 @@ impl RecordReader {
             read.not_found |= page.not_found;
             let accepted = walker.accept(&page);
             warn_about_rejected(user_id, &page);
-            // Records that are older than the retention period are not stored again.
+            // Records that are older than the retention period were deleted, and are not stored
+            // again.
             page.records
                 .retain(|record| is_within_retention(record, kept_from));
             let updated_at = page.records.iter().map(Record::updated_at);
@@ -124,7 +129,8 @@ impl RecordReader {
                     let completed = sync_log::CompletedWindow {
                         read: WindowRead {
                             until: window.end,
-                            // Records that are older than the retention period are not covered.
+                            // The time before the start of the retention period does not count as
+                            // covered.
                             oldest: walker.oldest().map(|oldest| match kept_from {
                                 Some(kept) => oldest.max(kept.instant),
                                 None => oldest,
@@ -155,7 +161,8 @@ impl RecordReader {
                 .detect_missed_webhooks(R::DATA_TYPE, latest_change, &before)
                 .await
         {
-            // The read is stored, and the next unannounced change is noticed as well.
+            // The read is already stored. The next change that WHOOP did not announce triggers this
+            // check again.
             tracing::warn!(member = %user_id, %error, "could not check for missed webhooks");
         }
         let ended_early = unlisted.ended_early;

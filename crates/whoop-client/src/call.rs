@@ -1,4 +1,5 @@
-//! A call to WHOOP's API: rate-limit gate, attempts, and the meaning of the reply's status.
+//! Calls to WHOOP's API: waits for the rate-limit gate and a permit, retries failed attempts, and
+//! interprets the status of the reply.
 
 use std::sync::atomic::Ordering;
 
@@ -14,14 +15,15 @@ use url::Url;
 
 use crate::{WhoopClient, WhoopError, rate_limit::QuotaHeaders, request_count::outcome_label};
 
-/// Maximum size of a reply. A page of 25 nights has about 30 KB, and no reply of WHOOP is much
-/// larger.
+/// Maximum size of a reply in bytes, after decompression. A page of 25 nights has about 30 KB, and
+/// no reply of WHOOP is much larger.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
-/// A call to the API that can be sent several times.
+/// Call to the API, which can be sent several times.
 pub(crate) struct ApiCall<'a> {
     method: Method,
-    /// Path for logs and errors. The URL is not logged, because it may contain a page token.
+    /// Path for logs and errors. They do not contain the URL, because the URL may contain a page
+    /// token.
     endpoint: &'static str,
     url: Url,
     access_token: &'a SecretString,
@@ -46,7 +48,7 @@ impl<'a> ApiCall<'a> {
 }
 
 impl ApiCall<'_> {
-    /// Sends the call, which has a JSON reply. Returns `None` for a 404.
+    /// Sends the call and parses the JSON of the reply. Returns `None` if the status is 404.
     pub(crate) async fn fetch_json<T: DeserializeOwned>(
         &self,
         client: &WhoopClient,
@@ -61,7 +63,9 @@ impl ApiCall<'_> {
         .await
     }
 
-    /// Sends the call until it is answered, or until the limits of the retry policy are reached.
+    /// Sends the call until WHOOP answers it or a limit of the retry policy is reached.
+    ///
+    /// `read` parses the body of a successful reply. Returns `None` if the status is 404.
     pub(crate) async fn send_with_retries<T>(
         &self,
         client: &WhoopClient,
@@ -99,8 +103,8 @@ impl ApiCall<'_> {
             };
             time_left = time_left.saturating_sub(started.elapsed());
 
-            // The gate is closed now; the next wait for it returns the error if the wait is too
-            // long.
+            // The rate-limit gate is closed now. The next iteration waits for it, or returns the
+            // error if the wait would be too long.
             if matches!(error, WhoopError::RateLimited { .. }) {
                 continue;
             }
@@ -157,7 +161,7 @@ impl ApiCall<'_> {
     }
 }
 
-/// Sends a request once and records the result in the current span.
+/// Sends a request once, and records the status and the duration in the current tracing span.
 pub(crate) async fn send_traced(request: RequestBuilder) -> Result<Response, WhoopError> {
     let started = Instant::now();
     let answer = request.send().await.map_err(WhoopError::from_reqwest);
@@ -176,7 +180,7 @@ pub(crate) async fn send_traced(request: RequestBuilder) -> Result<Response, Who
     answer
 }
 
-/// Reads the quota headers of a reply, and passes them to the client's quota gate.
+/// Reads the quota headers of a reply, passes them to the client's quota gate, and returns them.
 pub(crate) async fn read_quota(client: &WhoopClient, headers: &HeaderMap) -> QuotaHeaders {
     let now = client.shared.clock.now();
     let quota = QuotaHeaders::from_headers(headers, now);
@@ -186,8 +190,8 @@ pub(crate) async fn read_quota(client: &WhoopClient, headers: &HeaderMap) -> Quo
     quota
 }
 
-/// Creates a span with endpoint, status and time. It has no URL, because the query may contain a
-/// token.
+/// Creates a tracing span with fields for the endpoint, the status and the duration. The span has
+/// no field for the URL, because the query may contain a page token.
 pub(crate) fn call_span(endpoint: &'static str) -> Span {
     debug_span!(
         "whoop",
@@ -197,7 +201,8 @@ pub(crate) fn call_span(endpoint: &'static str) -> Span {
     )
 }
 
-/// Returns the error for a status that has no special meaning for the caller.
+/// Returns the error for a status that is not handled separately: a server error for 5xx, otherwise
+/// an unexpected status.
 pub(crate) fn status_error(status: StatusCode) -> WhoopError {
     let status = status.as_u16();
     if status >= 500 {
@@ -207,7 +212,8 @@ pub(crate) fn status_error(status: StatusCode) -> WhoopError {
     }
 }
 
-/// Returns the whole decompressed body, or an error if it is too large.
+/// Returns the whole decompressed body of a reply, or an error if the body is larger than
+/// [`MAX_BODY_BYTES`].
 pub(crate) async fn read_body(mut response: Response) -> Result<Vec<u8>, WhoopError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(WhoopError::from_reqwest)? {
@@ -222,7 +228,7 @@ pub(crate) async fn read_body(mut response: Response) -> Result<Vec<u8>, WhoopEr
 }
 
 fn bearer_header(token: &SecretString) -> Result<HeaderValue, WhoopError> {
-    // A token that cannot be written into a header was not issued by WHOOP.
+    // A token with characters that a header cannot contain was not issued by WHOOP.
     let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
         .map_err(|_| WhoopError::Unauthorized)?;
     value.set_sensitive(true);

@@ -19,9 +19,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 const USER_AGENT: &str = concat!("whoop-backend/", env!("CARGO_PKG_VERSION"));
 
-/// Client of WHOOP's API for one WHOOP app.
+/// Client of WHOOP's API for one WHOOP app (the team's registration at WHOOP).
 ///
-/// Clones share the connections and the rate-limit gates.
+/// All clones share the HTTP connections and the rate-limit gates.
 #[derive(Clone)]
 pub struct WhoopClient {
     pub(crate) shared: Arc<ClientState>,
@@ -35,30 +35,35 @@ pub(crate) struct ClientState {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) http: Client,
     pub(crate) api_gate: RateLimitGate,
-    /// Separate gate, because the token endpoint may have limits of its own.
+    /// Rate-limit gate of the token endpoint. It is separate, because the token endpoint may have
+    /// its own limits.
     pub(crate) token_gate: RateLimitGate,
     pub(crate) request_counters: RequestCounters,
 }
 
 impl WhoopClient {
-    /// Creates a client with the retry policy of app requests; see
-    /// [`WhoopClient::with_retry_policy`].
+    /// Creates a client with the retry policy of app requests. [`WhoopClient::with_retry_policy`]
+    /// sets another policy.
     ///
     /// # Errors
     ///
-    /// Returns an error if a URL is not a web address, or if the machine has no root certificates.
+    /// Returns an error if a URL is not a web address, if the client id is empty or the client
+    /// secret too short, or if TLS cannot be set up, for example because the machine has no root
+    /// certificates.
     pub fn new(config: WhoopConfig, clock: Arc<dyn Clock>) -> Result<Self, WhoopError> {
         config.validate()?;
         let mut http = Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
-            // A redirect would send the token to another server.
+            // Redirects are not followed, because the request with the token would be sent to
+            // another server.
             .redirect(redirect::Policy::none());
         if config.is_loopback() {
             http = http.no_proxy();
         }
         if config.is_plain_http() {
-            // Plain HTTP needs no root certificates, so an image without them is sufficient.
+            // Plain HTTP needs no root certificates. Without this setting, a container image would
+            // need them even for the simulator.
             http = http.tls_certs_only([]);
         }
         let http = http.build().map_err(|error| {
@@ -81,8 +86,8 @@ impl WhoopClient {
         })
     }
 
-    /// Returns a client for the same WHOOP app with another retry policy and its own count of
-    /// requests.
+    /// Returns a client for the same WHOOP app with another retry policy. The new client counts its
+    /// requests separately.
     #[must_use]
     pub fn with_retry_policy(&self, retry_policy: RetryPolicy) -> Self {
         Self {
@@ -93,7 +98,8 @@ impl WhoopClient {
         }
     }
 
-    /// Returns a client for the same WHOOP app that takes permits from `quota_gate`.
+    /// Returns a client for the same WHOOP app that takes a permit from `quota_gate` before every
+    /// request.
     #[must_use]
     pub fn with_quota_gate(&self, quota_gate: Arc<dyn QuotaGate>) -> Self {
         Self {
@@ -102,15 +108,16 @@ impl WhoopClient {
         }
     }
 
-    /// Returns the number of requests that this client and its clones sent to the API.
+    /// Returns the number of requests that this client and its clones have sent to the API.
     ///
-    /// Retries count, as they do at WHOOP. Requests to the token endpoint do not count.
+    /// Retries are included, because WHOOP counts them, too. Requests to the token endpoint are not
+    /// included.
     pub fn requests_sent(&self) -> u64 {
         self.requests_sent.load(Ordering::Relaxed)
     }
 
-    /// Returns the outcomes of all requests of this process, from any client with the same
-    /// connections.
+    /// Returns the number of requests by endpoint and outcome, for all clients of the process that
+    /// share the same connections.
     pub fn request_counts(&self) -> Vec<RequestCount> {
         self.shared.request_counters.counts()
     }

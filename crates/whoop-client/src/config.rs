@@ -3,15 +3,17 @@ use url::{Host, Url};
 
 use crate::WhoopError;
 
-/// Minimum length of a client secret. WHOOP's secrets have 64 characters. A short one is a mistake,
-/// and with it the signatures of webhooks could be forged.
+/// Minimum length of a client secret in bytes. WHOOP's client secrets have 64 characters.
+///
+/// A shorter secret is a mistake. It could be guessed, and then webhooks could be forged, because
+/// the client secret is the key of their signatures.
 const MIN_SECRET_BYTES: usize = 16;
 
-/// Checks the length of a client secret.
+/// Checks that a client secret has at least 16 bytes.
 ///
 /// # Errors
 ///
-/// Returns the reason, without any part of the secret.
+/// Returns a message that contains no part of the secret if the secret is shorter.
 pub fn check_client_secret(secret: &SecretString) -> Result<(), String> {
     let bytes = secret.expose_secret().len();
     if bytes < MIN_SECRET_BYTES {
@@ -26,13 +28,14 @@ pub fn check_client_secret(secret: &SecretString) -> Result<(), String> {
 /// URLs of WHOOP, and the credentials of the WHOOP app.
 #[derive(Debug, Clone)]
 pub struct WhoopConfig {
-    /// Base of the `/v2/…` paths.
+    /// Base URL of the API, to which paths such as `/v2/cycle` are appended.
     pub api_url: Url,
-    /// Base of `/auth` and `/token`.
+    /// Base URL of OAuth, to which `/auth` and `/token` are appended.
     pub oauth_url: Url,
     pub client_id: String,
     pub client_secret: SecretString,
-    /// Must be exactly equal to a redirect URL that is registered for the WHOOP app.
+    /// URL to which WHOOP redirects a member after the consent page. It must be exactly equal to a
+    /// redirect URL that is registered for the WHOOP app.
     pub redirect_url: Url,
 }
 
@@ -51,12 +54,14 @@ impl WhoopConfig {
         check_client_secret(&self.client_secret).map_err(WhoopError::Config)
     }
 
-    /// Whether both URLs are plain HTTP, for example those of a local simulator.
+    /// Returns whether the URLs of the API and of OAuth both use plain HTTP, as for a local
+    /// simulator.
     pub(crate) fn is_plain_http(&self) -> bool {
         self.api_url.scheme() == "http" && self.oauth_url.scheme() == "http"
     }
 
-    /// Whether both URLs are on this machine, so that no proxy is used.
+    /// Returns whether the URLs of the API and of OAuth are both on this machine, so that no proxy
+    /// is used.
     pub(crate) fn is_loopback(&self) -> bool {
         [&self.api_url, &self.oauth_url]
             .into_iter()
@@ -68,14 +73,14 @@ impl WhoopConfig {
             })
     }
 
-    /// Returns the URL of an endpoint of the API.
+    /// Returns the URL of an endpoint of the API with the given path segments.
     pub(crate) fn endpoint<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         append_segments(&self.api_url, segments)
     }
 }
 
-/// Returns `base` with more path segments. Each segment is escaped, so an id cannot change the
-/// path.
+/// Returns the URL `base` with additional path segments. Each segment is escaped, so that an id
+/// with a slash or a question mark cannot change the path.
 pub(crate) fn append_segments<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

@@ -1,51 +1,56 @@
 use std::time::Duration;
 
-/// Reason for which a call to WHOOP has no result.
+/// Reason for which a request to WHOOP has no result.
 ///
-/// No variant contains a token, a code, a secret or the query of a URL.
+/// No variant contains a token, an authorization code, a secret or the query of a URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WhoopError {
-    /// The access token is expired, replaced or revoked; WHOOP does not distinguish these. The
-    /// caller should compare it with the stored token and then refresh once.
+    /// The access token has expired, was replaced or was revoked. WHOOP's answer does not
+    /// distinguish these cases.
+    ///
+    /// If the stored token differs from the refused one, the caller should retry with the stored
+    /// token. Otherwise, it should refresh the token once.
     #[error("WHOOP did not accept the access token")]
     Unauthorized,
-    /// A scope was not granted, or the membership has expired.
+    /// The member did not grant the scope, or the member's WHOOP membership has expired.
     #[error("WHOOP does not allow this call for this member")]
     Forbidden,
     #[error("WHOOP's {} limit is used up for another {} s", if *day { "daily" } else { "minute" }, retry_after.as_secs())]
     RateLimited {
         retry_after: Duration,
-        /// Whether the day limit is used up, and not the minute limit. A run should end instead of
-        /// waiting.
+        /// `true` if the day limit is used up, `false` if the minute limit is used up. If the day
+        /// limit is used up, a run should end instead of waiting.
         day: bool,
     },
-    /// The circuit breaker is open, because calls for several members failed in a row.
+    /// The call was not sent, because the circuit breaker is open: calls for several members failed
+    /// in a row.
     #[error("WHOOP has not answered since {}; the next attempt is in {} s", since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true), retry_after.as_secs())]
     Outage {
         since: chrono::DateTime<chrono::Utc>,
         retry_after: Duration,
     },
-    /// The call was not sent: its wait for a permit ended, because a request of higher priority
+    /// The call was not sent. Its wait for a permit ended, because a request of higher priority
     /// needs the member lease.
     #[error("the call was not sent, because a request of higher priority needs the member lease")]
     Yielded,
-    /// The refresh token or code was used before, was revoked, or never existed.
+    /// The refresh token or the authorization code was used before, was revoked, or never existed.
     #[error("WHOOP no longer accepts this refresh token or authorization code")]
     InvalidGrant,
     #[error("{}", token_refusal_message(error, *transient))]
     TokenRefused {
-        /// OAuth's error code, such as `invalid_client`.
+        /// OAuth error code of the reply, such as `invalid_client`.
         error: String,
-        /// Whether the error may be temporary: WHOOP answers `invalid_request` during short
-        /// outages.
+        /// Whether the error may be temporary. During short outages, WHOOP answers valid token
+        /// requests with `invalid_request`.
         transient: bool,
     },
     #[error("WHOOP returned status {status}")]
     Server { status: u16 },
     #[error("WHOOP returned the unexpected status {status}")]
     Unexpected { status: u16 },
-    /// The quota ledger, which counts the calls of all processes, is unavailable.
+    /// The call was not sent, because the quota ledger, which counts the calls of all processes, is
+    /// unavailable.
     #[error("WHOOP was not called, because the quota ledger is unavailable")]
     QuotaUnavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the connection to WHOOP failed")]
@@ -64,16 +69,16 @@ pub enum WhoopError {
     Config(String),
 }
 
-/// Recommended reaction to a [`WhoopError`].
+/// Reaction to a [`WhoopError`] that is recommended to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorAction {
-    /// Retry: the failure may be temporary.
+    /// Retry the request: the failure may be temporary.
     Retry,
-    /// Retry after this time: WHOOP answers no call before then.
+    /// Retry the request after this time. WHOOP answers no request before then.
     WaitFor(Duration),
     /// Ask the member to connect again.
     Reconnect,
-    /// Do not retry: the same call would fail again.
+    /// Do not retry: the same request would fail again.
     GiveUp,
 }
 
@@ -83,8 +88,8 @@ impl WhoopError {
             Self::RateLimited { retry_after, .. } | Self::Outage { retry_after, .. } => {
                 ErrorAction::WaitFor(*retry_after)
             }
-            // `Unauthorized` requires a new connect only if a newly refreshed token is refused as
-            // well.
+            // For `Unauthorized`, the member has to connect again only if WHOOP refuses a newly
+            // refreshed token as well.
             Self::Unauthorized | Self::InvalidGrant => ErrorAction::Reconnect,
             Self::TokenRefused {
                 transient: true, ..
@@ -94,7 +99,8 @@ impl WhoopError {
             | Self::TimedOut
             | Self::QuotaUnavailable(_)
             | Self::Yielded
-            // An HTML page of a gateway is no reason to ask the member to connect again.
+            // The body may be an HTML page of a gateway during an outage, which is no reason to ask
+            // the member to connect again.
             | Self::Decode { .. } => ErrorAction::Retry,
             Self::TokenRefused { .. }
             | Self::Forbidden
@@ -104,21 +110,23 @@ impl WhoopError {
         }
     }
 
-    /// Whether WHOOP refused the code or the refresh token itself.
+    /// Returns whether WHOOP refused the authorization code or the refresh token itself.
     pub const fn is_invalid_grant(&self) -> bool {
         matches!(self, Self::InvalidGrant)
     }
 
-    /// Whether the token endpoint answered `invalid_request`, as it does during an outage and for
-    /// a refresh token that is no longer valid.
+    /// Returns whether the token endpoint answered `invalid_request`.
+    ///
+    /// WHOOP sends this error during an outage, and also for a refresh token that is no longer
+    /// valid.
     pub fn is_invalid_request(&self) -> bool {
         matches!(self, Self::TokenRefused { error, .. } if error == "invalid_request")
     }
 
-    /// Whether WHOOP itself refused the request, so that it had no effect.
+    /// Returns whether WHOOP itself refused the request, so that the request had no effect.
     ///
-    /// Any other error means that the answer was lost or was sent by a gateway: the request may
-    /// have had its effect.
+    /// For any other error, the answer was lost or was sent by a gateway, and the request may have
+    /// had its effect.
     pub const fn is_definite_refusal(&self) -> bool {
         matches!(
             self,
@@ -130,22 +138,23 @@ impl WhoopError {
         )
     }
 
-    /// Whether the same call should be retried immediately.
+    /// Returns whether the client should send the same call again immediately.
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Server { .. } | Self::Transport(_) => true,
-            // The body is incomplete, because the connection was cut off.
+            // The body is incomplete, because the connection was interrupted.
             Self::Decode { source, .. } => source.is_eof(),
             _ => false,
         }
     }
 
-    /// Whether WHOOP failed to answer properly, as in an outage.
+    /// Returns whether WHOOP did not answer properly, as in an outage.
     pub(crate) fn is_upstream_failure(&self) -> bool {
         self.is_retryable() || matches!(self, Self::TimedOut | Self::Decode { .. })
     }
 
-    /// Converts an error of reqwest. All conversions use this function, because it removes the URL.
+    /// Converts an error of reqwest. Every such error must be converted by this function, because
+    /// the function removes the URL, which may contain a page token.
     pub(crate) fn from_reqwest(error: reqwest::Error) -> Self {
         Self::Transport(error.without_url())
     }

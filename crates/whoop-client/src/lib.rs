@@ -1,23 +1,26 @@
 //! Client of WHOOP's HTTP API.
 //!
-//! [`WhoopClient`] is the entry point: OAuth, the four lists, single records and the member's
-//! profile. Its responsibilities:
+//! [`WhoopClient`] is the entry point. It implements OAuth and fetches the lists of the four data
+//! types, single records, and the member's profile. Its responsibilities:
 //!
-//! - one rate-limit gate per process: after a 429, or after a reply without remaining calls, no
-//!   call is sent before WHOOP's limit resets;
-//! - [`RetryPolicy`]: maximum wait and number of retries of a call, which differ between app
-//!   requests and scheduled runs;
-//! - an invalid record does not prevent the rest of its page from being read;
-//! - no token, code or secret appears in errors, logs or debug output.
+//! - One rate-limit gate per process: after a reply with status 429, or with no remaining calls,
+//!   the process sends no call before WHOOP's limit resets.
+//! - [`RetryPolicy`] limits the wait and the number of retries of a call. App requests and
+//!   scheduled runs have different policies.
+//! - An invalid record does not prevent the other records of its page from being read.
+//! - Errors, logs and debug output contain no token, authorization code or secret.
 //!
-//! [`WhoopClient::verify_webhook`] checks that WHOOP signed a webhook, and parses it.
+//! [`WhoopClient::verify_webhook`] checks that WHOOP signed a webhook, and parses the webhook.
 //!
-//! [`PageWalker`] is the state of reading one list to its end. It does no I/O: the caller gets the
-//! next query from it and passes the page to it.
+//! [`PageWalker`] holds the state of reading one list to its end. It does no I/O: the caller gets
+//! the next query from the page walker, fetches the page, and passes the page to the page walker.
 //!
-//! Responsibilities of the caller: the quota ledger that all processes share, from which the client
-//! takes a permit before every request ([`QuotaGate`]), and the row lock during a refresh. A 401 is
-//! reported as an error; the client does not refresh the token.
+//! Responsibilities of the caller:
+//!
+//! - The caller provides the quota ledger that all processes share. The client takes a permit from
+//!   it before every request ([`QuotaGate`]).
+//! - The caller locks the member's row during a token refresh. The client reports status 401 as an
+//!   error and does not refresh the token itself.
 
 mod call;
 mod client;

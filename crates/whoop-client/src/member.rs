@@ -1,11 +1,13 @@
-//! The member's profile, body measurement, and the revocation of access.
+//! Requests for a member's profile and body measurement, and the revocation of the member's
+//! permission.
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::{WhoopClient, WhoopError, call::ApiCall};
 
-/// Profile of an access token's member. A token reply does not contain the member.
+/// Profile of the member to whom an access token belongs. It is needed to identify the member,
+/// because WHOOP's reply with the token does not contain the member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberProfile {
     pub user_id: i64,
@@ -14,7 +16,7 @@ pub struct MemberProfile {
     pub last_name: Option<String>,
 }
 
-/// Current body measurement; WHOOP keeps no history of it.
+/// Current body measurement of a member. WHOOP keeps no history of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BodyMeasurement {
     pub height_meter: Option<f64>,
@@ -35,7 +37,7 @@ impl WhoopClient {
             .ok_or(WhoopError::Unexpected { status: 404 })
     }
 
-    /// Returns `None` if the member never entered a body measurement.
+    /// Fetches the member's body measurement. Returns `None` if the member never entered one.
     pub async fn fetch_body_measurement(
         &self,
         access_token: &SecretString,
@@ -47,11 +49,13 @@ impl WhoopClient {
             .await
     }
 
-    /// Revokes the member's permission at WHOOP, which also ends the webhooks.
+    /// Revokes the member's permission at WHOOP. WHOOP then also stops sending webhooks about the
+    /// member.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::Unauthorized`] also if the permission was revoked before.
+    /// Returns any [`WhoopError`]. [`WhoopError::Unauthorized`] may also mean that the permission
+    /// was already revoked.
     pub async fn revoke_access(&self, access_token: &SecretString) -> Result<(), WhoopError> {
         let endpoint = "v2/user/access";
         let url = self.shared.config.endpoint(endpoint.split('/'));

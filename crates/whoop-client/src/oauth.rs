@@ -1,4 +1,5 @@
-//! OAuth: the member's permission, and the exchange and refresh of token pairs.
+//! OAuth: the consent page on which a member grants access, and the exchange and refresh of token
+//! pairs.
 
 use std::time::Duration;
 
@@ -19,20 +20,22 @@ use crate::{
     request_count::outcome_label,
 };
 
-/// Scopes of all data that this service reads. Without `offline`, WHOOP issues no refresh token.
+/// OAuth scopes that a member is asked to grant: all data that this service reads. Without the
+/// scope `offline`, WHOOP issues no refresh token.
 pub const SCOPES: &str =
     "offline read:profile read:body_measurement read:cycles read:recovery read:sleep read:workout";
 
-/// Lifetime of an access token, if WHOOP's reply has none.
+/// Lifetime of an access token that is assumed if WHOOP's reply contains none: one hour.
 const DEFAULT_TOKEN_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
-/// An access token and the refresh token for the next pair.
+/// Token pair of a member: an access token, and the refresh token that is exchanged for the next
+/// token pair.
 #[derive(Debug, Clone)]
 pub struct TokenPair {
     pub access_token: SecretString,
     pub refresh_token: Option<SecretString>,
     pub expires_in: TimeDelta,
-    /// Scope as WHOOP returns it, which may be less than the member granted.
+    /// Scopes as WHOOP returns them, which may be fewer than the member granted.
     pub scope: Option<String>,
 }
 
@@ -52,7 +55,7 @@ struct TokenErrorReply {
 impl WhoopClient {
     /// Returns the URL of WHOOP's consent page for a member who wants to connect.
     ///
-    /// WHOOP requires at least eight characters of `state`.
+    /// `state` must have at least eight characters, because WHOOP refuses shorter values.
     pub fn authorization_url(&self, state: &str) -> Url {
         let config = &self.shared.config;
         let mut url = append_segments(&config.oauth_url, ["auth"]);
@@ -65,12 +68,15 @@ impl WhoopClient {
         url
     }
 
-    /// Exchanges the code of a redirect for the first token pair. Sends one request without
-    /// retries, because a code can be used once.
+    /// Exchanges the authorization code that WHOOP's redirect contained for the member's first
+    /// token pair.
+    ///
+    /// The client sends one request and does not retry it, because a code can be used only once.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::InvalidGrant`] if the code was used before or is too old.
+    /// Returns [`WhoopError::InvalidGrant`] if the code was used before or is too old, or any other
+    /// [`WhoopError`].
     pub async fn exchange_code(&self, code: &str) -> Result<TokenPair, WhoopError> {
         let redirect_url = self.shared.config.redirect_url.as_str();
         request_tokens(
@@ -85,16 +91,18 @@ impl WhoopClient {
         .await
     }
 
-    /// Exchanges a refresh token for the next pair, which invalidates the old pair.
+    /// Exchanges a refresh token for the next token pair. WHOOP then no longer accepts the old
+    /// token pair.
     ///
-    /// Sends one request without retries: if the answer is lost, the refresh token is unusable. The
-    /// caller should use [`crate::RetryPolicy::refresh`], so that its own timeout does not cut the
-    /// request off. If the reply has no refresh token, the returned pair contains the one that was
-    /// passed in.
+    /// The client sends one request and does not retry it: if WHOOP's answer is lost, the old
+    /// refresh token is no longer valid. The caller should use the policy
+    /// [`crate::RetryPolicy::refresh`], so that a shorter timeout does not cancel the request. If
+    /// WHOOP's reply contains no refresh token, the returned token pair contains `refresh_token`.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::InvalidGrant`] if the token was used before or revoked.
+    /// Returns [`WhoopError::InvalidGrant`] if the refresh token was used before or was revoked, or
+    /// any other [`WhoopError`].
     pub async fn refresh_tokens(
         &self,
         refresh_token: &SecretString,
@@ -115,13 +123,15 @@ impl WhoopClient {
         Ok(pair)
     }
 
-    /// Checks that WHOOP accepts the client id and the client secret. Sends an invalid
-    /// authorization code: WHOOP checks the credentials first, so it refuses the code only if the
-    /// credentials are right.
+    /// Checks that WHOOP accepts the client id and the client secret of the WHOOP app.
+    ///
+    /// The client sends an invalid authorization code. WHOOP checks the credentials first, so an
+    /// answer that refuses the code shows that the credentials are right.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::TokenRefused`] if the id or the secret is wrong.
+    /// Returns [`WhoopError::TokenRefused`] if the client id or the client secret is wrong, or any
+    /// other [`WhoopError`].
     pub async fn check_app_credentials(&self) -> Result<(), WhoopError> {
         let redirect_url = self.shared.config.redirect_url.as_str();
         let result = request_tokens(
@@ -140,12 +150,13 @@ impl WhoopClient {
         }
     }
 
-    /// Waits until the token endpoint accepts requests again after a 429. Subtracts the wait from
-    /// `remaining_wait`.
+    /// Waits until the token endpoint accepts requests again after a reply with status 429, and
+    /// subtracts the time that it waited from `remaining_wait`.
     ///
     /// # Errors
     ///
-    /// Returns [`WhoopError::RateLimited`] immediately if the wait is longer than `remaining_wait`.
+    /// Returns [`WhoopError::RateLimited`] immediately if the wait would be longer than
+    /// `remaining_wait`.
     pub async fn wait_for_token_endpoint(
         &self,
         remaining_wait: &mut Duration,
@@ -154,10 +165,12 @@ impl WhoopClient {
     }
 }
 
-/// Sends one token request. It does not count against the quota and has a rate-limit gate of
-/// its own, because it is not known whether the token endpoint shares the limits of the API. A
-/// 429 closes the API's gate as well only if its `X-RateLimit` headers show that the app's
-/// quota is used up.
+/// Sends one request to the token endpoint.
+///
+/// The request does not count against the quota. The token endpoint has its own rate-limit gate,
+/// because it is not known whether it shares the limits of the API. An error reply also closes the
+/// rate-limit gate of the API, but only if its `X-RateLimit` headers show that the quota of the
+/// WHOOP app is used up.
 async fn request_tokens(
     client: &WhoopClient,
     endpoint: &'static str,
@@ -207,7 +220,7 @@ async fn request_tokens(
 fn parse_token_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
     let unreadable = || WhoopError::Decode {
         what: "a token request",
-        // serde's own message is not used, because it quotes the invalid value, which may be a
+        // The message of serde is not used, because it quotes the invalid value, which may be a
         // token.
         source: serde_json::Error::custom("the reply has no valid access token"),
     };
@@ -228,8 +241,8 @@ fn parse_token_pair(body: &[u8]) -> Result<TokenPair, WhoopError> {
     })
 }
 
-/// Parses a number of seconds, written as a number or as text. Returns one hour for any other
-/// value.
+/// Parses the lifetime of a token: a number of seconds, written as a number or as text. Returns one
+/// hour if the value is invalid, negative or longer than a year.
 fn parse_lifetime(value: &Value) -> TimeDelta {
     let seconds = match value {
         Value::String(text) => text.trim().parse().ok(),
@@ -263,7 +276,7 @@ fn token_error(status: StatusCode, quota: &QuotaHeaders, body: &[u8]) -> WhoopEr
     };
     match error.as_str() {
         "invalid_grant" => WhoopError::InvalidGrant,
-        // WHOOP answered this during an outage; the same refresh token worked afterwards.
+        // WHOOP sent these errors during an outage, and accepted the same refresh token afterwards.
         "invalid_request" | "server_error" | "temporarily_unavailable" => {
             WhoopError::TokenRefused {
                 error,
@@ -277,8 +290,8 @@ fn token_error(status: StatusCode, quota: &QuotaHeaders, body: &[u8]) -> WhoopEr
     }
 }
 
-/// Returns an error code if it has the form of OAuth's codes (lower case). Any other text might
-/// contain a secret and is replaced.
+/// Returns the error code if it has the form of an OAuth error code: at most 40 lower-case letters
+/// and underscores. Any other text is replaced, because it might contain a secret.
 fn sanitize_error_code(error: String) -> String {
     let is_error_code =
         error.len() <= 40 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');

@@ -11,21 +11,25 @@ use whoop_core::{
 
 use crate::{WhoopClient, WhoopError, call::ApiCall};
 
-/// A record of one of WHOOP's lists, which are paginated and ordered newest first.
+/// Record of one of WHOOP's lists. The lists are divided into pages and sorted newest first.
 pub trait ListedRecord: Record {
-    /// Path of the list below the API's base, without a leading slash.
+    /// Path of the list relative to the base URL of the API, without a leading slash.
     const PATH: &'static str;
 
-    /// Scope that a member has to grant for the list.
+    /// OAuth scope that a member has to grant before the list can be read.
     const SCOPE: &'static str;
 
-    /// Returns the time by which the list is sorted, if the record contains it.
+    /// Returns the time by which the list is sorted; `None` if the record does not contain this
+    /// time.
     ///
-    /// Recoveries are sorted by the start of their sleep, which they do not contain.
+    /// This is the start of the record. Recoveries are sorted by the start of their sleep, which
+    /// they do not contain.
     fn sort_key(&self) -> Option<DateTime<Utc>>;
 
-    /// Returns a time at or after the record's sort time: all records with a later sort time
-    /// precede this record in the list.
+    /// Returns the time by which the list is sorted, or a later time if the record does not contain
+    /// it.
+    ///
+    /// All records with a sort time after the returned time precede this record in the list.
     fn max_sort_key(&self) -> DateTime<Utc>;
 }
 
@@ -50,7 +54,8 @@ impl ListedRecord for Recovery {
         None
     }
 
-    /// WHOOP creates a recovery after its sleep began.
+    /// WHOOP creates a recovery only after its sleep began, so this time is not before the sort
+    /// time.
     fn max_sort_key(&self) -> DateTime<Utc> {
         self.created_at
     }
@@ -82,32 +87,35 @@ impl ListedRecord for Workout {
     }
 }
 
-/// Request for one page of a list; a page has 25 records.
+/// Request for one page of a list. A page has at most 25 records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
-    /// Only records that began before this time are on the page.
+    /// End of the time span, exclusive: the page contains only records that began before this time.
     pub end: DateTime<Utc>,
-    /// Token of the page; `None` for the first page.
+    /// Token of the page, from the previous page; `None` if the page begins at `end`.
     pub next_token: Option<String>,
 }
 
-/// One page of a list, newest first.
+/// One page of a list. The records are sorted newest first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListPage<R> {
     pub records: Vec<R>,
-    /// Records that could not be parsed, with their raw text.
+    /// Records that could not be parsed, with their raw text and the reason.
     pub rejected: Vec<RejectedRecord>,
-    /// Token of the next page; `None` on the last page.
+    /// Token of the next page; `None` if WHOOP's list has no further page.
     pub next_token: Option<String>,
-    /// Whether WHOOP answered 404 instead of an empty list.
+    /// Whether WHOOP answered with status 404 instead of an empty list.
     ///
-    /// Reports differ on the meaning: no records, or a missing scope. So it is treated as an empty
-    /// page, but not as proof that records were deleted.
+    /// Reports differ on the meaning of such an answer: it may mean that the member has no records,
+    /// or that a scope is missing. It is therefore treated as an empty page, but not as evidence
+    /// that records were deleted.
     pub not_found: bool,
 }
 
-/// The page as sent. A body without `records` is an error; `null` means an empty page, because
-/// WHOOP uses `null` for absent values everywhere.
+/// A page as WHOOP sent it, before its records are parsed.
+///
+/// A body without `records` is an error. `null` means an empty page, because WHOOP uses `null` for
+/// absent values everywhere.
 #[derive(Deserialize)]
 struct RawPage {
     #[serde(deserialize_with = "null_is_empty")]
@@ -120,11 +128,12 @@ fn null_is_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Box<RawValue>
 }
 
 impl WhoopClient {
-    /// Fetches one page. Records that cannot be parsed are in `rejected`.
+    /// Fetches one page of a list. Records that cannot be parsed are returned in `rejected`.
     ///
     /// # Errors
     ///
-    /// Returns any [`WhoopError`]. A 404 is an error unless the member's profile can be fetched.
+    /// Returns any [`WhoopError`]. Status 404 for a first page is an error only if the member's
+    /// profile cannot be fetched either. Status 404 for a page with a token is always an error.
     pub async fn fetch_page<R: ListedRecord>(
         &self,
         access_token: &SecretString,
@@ -134,7 +143,7 @@ impl WhoopClient {
         let call = ApiCall::get(R::PATH, url, access_token);
         match call.fetch_json::<RawPage>(self).await? {
             Some(raw) => Ok(raw.parse_records()),
-            // WHOOP does not know the page although it issued the token itself.
+            // WHOOP issued the page token itself, so the page must exist.
             None if query.next_token.is_some() => Err(WhoopError::Unexpected { status: 404 }),
             None => {
                 self.fetch_profile(access_token).await?;
@@ -168,7 +177,9 @@ impl RawPage {
 }
 
 impl PageQuery {
-    /// Appends the query parameters. The request's parameter is `nextToken`; the reply's field is
+    /// Appends the parameters of the query to the URL of the list.
+    ///
+    /// WHOOP's names differ: the parameter of the request is `nextToken`, the field of the reply is
     /// `next_token`.
     fn append_to(&self, mut url: Url) -> Url {
         {
@@ -187,7 +198,8 @@ fn format_millis(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Rounds up to milliseconds. `end` is exclusive, so truncation would exclude the last millisecond.
+/// Rounds a time up to a whole millisecond. WHOOP's parameter `end` is exclusive, so rounding down
+/// would exclude a record of the last millisecond.
 fn round_up_to_millis(instant: DateTime<Utc>) -> DateTime<Utc> {
     let millisecond = TimeDelta::milliseconds(1);
     match instant.duration_trunc(millisecond) {

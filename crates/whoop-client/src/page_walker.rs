@@ -1,15 +1,17 @@
-//! Reads one WHOOP list page by page while the list changes.
+//! Reads one WHOOP list page by page, although the list may change between two pages.
 //!
-//! WHOOP's page tokens are offsets: a record that is added or deleted between two pages shifts the
-//! others, so that the next page repeats a record or skips one. If records contain the time by
-//! which the list is sorted (cycles, sleeps, workouts), the walker therefore requests each page by
-//! time: the page that ends just behind the oldest record read so far. Such pages cannot shift, and
-//! gaps between records need no explanation. The last record of a page is repeated on the next one.
+//! WHOOP's page tokens are offsets into the list. If a record is added or deleted between two
+//! pages, the other records shift, and the next page repeats a record or skips one.
 //!
-//! Recoveries are sorted by the start of their sleep, which they do not contain. They are read with
-//! WHOOP's tokens. A record that is added in the meantime repeats a recovery, which is harmless. A
-//! record that is deleted in the meantime hides the recovery at the border of two pages until the
-//! next read.
+//! Cycles, sleeps and workouts contain the time by which their list is sorted. For these data
+//! types, the page walker requests each page by time: the page that ends just after the start of
+//! the oldest record read so far. Pages by time cannot shift, and the last record of each page is
+//! repeated on the next page.
+//!
+//! Recoveries are sorted by the start of their sleep, and a recovery does not contain this time.
+//! They are read with WHOOP's page tokens. If a record is added between two pages, a recovery is
+//! repeated, which is harmless. If a record is deleted between two pages, the recovery at the
+//! border of the two pages is skipped, and only the next read of the list finds it.
 
 use std::collections::HashSet;
 
@@ -18,13 +20,15 @@ use whoop_core::plan::ReadWindow;
 
 use crate::{ListPage, ListedRecord, PageQuery};
 
-/// Maximum number of pages without a readable record in one list.
+/// Maximum number of pages of one list on which no record can be parsed.
 const MAX_UNREADABLE_PAGES: u32 = 4;
 
-/// Precision of WHOOP's times. It is added to a time to include it, because `end` is exclusive.
+/// Precision of WHOOP's times: one millisecond. WHOOP's parameter `end` is exclusive, so this time
+/// is added to the start of a record to include the record.
 const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
 
-/// State of reading one window; it does no I/O.
+/// State of reading one window of a list. The page walker does no I/O; the caller fetches the
+/// pages:
 ///
 /// ```text
 /// while let Some(query) = walker.query() {
@@ -47,13 +51,14 @@ pub struct PageWalker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum WalkState {
     NextPage(PageQuery),
-    /// A record older than `must_reach` was read; the list has more records.
+    /// A record older than `must_reach` was read, so that the window is complete. The list has more
+    /// pages.
     WindowCovered,
-    /// WHOOP named no further page.
+    /// The last page had no token of a following page.
     ListEnded,
 }
 
-/// Reason for which the list cannot be read to its end now.
+/// Reason for which a list cannot be read to its end now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokenList {
@@ -81,7 +86,7 @@ impl PageWalker {
         }
     }
 
-    /// Returns the query of the next page; `None` after the last one.
+    /// Returns the query of the next page; `None` after the last page of the window.
     pub const fn query(&self) -> Option<&PageQuery> {
         match &self.state {
             WalkState::NextPage(query) => Some(query),
@@ -89,12 +94,12 @@ impl PageWalker {
         }
     }
 
-    /// Processes the page of the last query.
+    /// Processes the page that was fetched with the last query.
     ///
     /// # Errors
     ///
-    /// Returns [`BrokenList`] if the list cannot be read further. The records of the page are
-    /// valid.
+    /// Returns [`BrokenList`] if the list cannot be read further. The records of the page can be
+    /// stored nevertheless.
     pub fn accept<R: ListedRecord>(&mut self, page: &ListPage<R>) -> Result<(), BrokenList> {
         let WalkState::NextPage(query) = &self.state else {
             return Ok(());
@@ -126,35 +131,43 @@ impl PageWalker {
         Ok(())
     }
 
-    /// Whether WHOOP named no further page. This is no proof that there are no older records.
+    /// Returns whether the last page had no token of a following page.
+    ///
+    /// This does not prove that WHOOP has no older records, because WHOOP sometimes ends a list too
+    /// early.
     pub fn list_ended(&self) -> bool {
         self.state == WalkState::ListEnded
     }
 
-    /// Returns the oldest time on the pages: every record of the window since then was on them.
+    /// Returns the oldest time of the records read so far; `None` if no record was read. Every
+    /// record of the window that began after this time has been read.
     pub const fn oldest(&self) -> Option<DateTime<Utc>> {
         self.oldest
     }
 
-    /// Returns the newest time on the pages.
+    /// Returns the newest time of the records read so far; `None` if no record was read.
     pub const fn newest(&self) -> Option<DateTime<Utc>> {
         self.newest
     }
 
-    /// Returns the ids on the pages, including those of records that could not be parsed.
+    /// Returns the ids of all records read so far, including records that could not be parsed.
     pub const fn ids(&self) -> &HashSet<String> {
         &self.ids
     }
 
-    /// Whether the window is covered: the oldest record is strictly older than `must_reach`,
-    /// because the next page may contain another record with exactly that time.
+    /// Returns whether all records of the window have been read.
+    ///
+    /// This is known when the oldest record is strictly older than `must_reach`. If the two times
+    /// are equal, the next page may contain another record that began at exactly this time.
     fn covers_window(&self) -> bool {
         self.oldest
             .is_some_and(|oldest| oldest < self.window.must_reach)
     }
 
-    /// Returns the query of the page after this one: by time, or by WHOOP's token if the records do
-    /// not contain their time or all records of the page began at the same time.
+    /// Returns the query of the page that follows `page`.
+    ///
+    /// The query is by time if possible. It uses WHOOP's page token if the records do not contain
+    /// the time by which the list is sorted, or if all records of the page began at the same time.
     fn query_after<R: ListedRecord>(
         &mut self,
         page: &ListPage<R>,
@@ -165,7 +178,8 @@ impl PageWalker {
         let oldest: Option<DateTime<Utc>> = starts.min().flatten();
         match oldest.map(|oldest| oldest + MILLISECOND) {
             Some(next_end) if next_end < end => {
-                // Tokens are offsets. With another `end`, the same token means another record.
+                // Page tokens are offsets into the list that ends at `end`. With another `end`, the
+                // same token stands for another record.
                 self.seen_tokens.clear();
                 Ok(PageQuery {
                     end: next_end,

@@ -1,4 +1,5 @@
-//! Check of WHOOP's reachability and of its clock.
+//! Ping: checks whether WHOOP is reachable, and compares WHOOP's clock with the clock of this
+//! machine.
 
 use std::sync::atomic::Ordering;
 
@@ -12,23 +13,25 @@ use crate::{
     call::{call_span, read_quota, send_traced},
 };
 
-/// Result of a ping: any answer of WHOOP, with any status.
+/// Result of a ping: WHOOP answered, with any status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PingResult {
     pub status: u16,
     pub round_trip: TimeDelta,
-    /// Time by which this machine's clock is ahead of WHOOP's, with a precision of about a second;
-    /// `None` if the answer has no `Date` header.
+    /// Time by which this machine's clock is ahead of WHOOP's clock, with a precision of about a
+    /// second; `None` if the answer has no valid `Date` header.
     pub clock_ahead: Option<TimeDelta>,
 }
 
 impl WhoopClient {
-    /// Requests a profile without a token. Any answer counts as success, including the expected
-    /// 401. The request counts against the quota.
+    /// Requests a member's profile without a token, to check whether WHOOP answers.
+    ///
+    /// Any status counts as success, including the expected status 401. The request counts against
+    /// the quota.
     ///
     /// # Errors
     ///
-    /// Returns an error if WHOOP does not answer or no permit is available.
+    /// Returns an error if WHOOP does not answer, or if no permit is available.
     pub async fn ping(&self) -> Result<PingResult, WhoopError> {
         let mut remaining_wait = self.retry_policy.max_wait;
         self.shared

@@ -5,25 +5,26 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Maximum length of a window that WHOOP documents. A larger number is not accepted as a wait.
+/// Length of the longest window that WHOOP documents: one day. A header with a longer wait is
+/// ignored.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// The quota of the WHOOP app, from the headers of a reply.
+/// State of the WHOOP app's quota, as the headers of one reply report it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit {
-    /// The limit of the window that is nearest to being used up.
+    /// Maximum number of calls in the window that is nearest to being used up.
     pub limit: u64,
-    /// Remaining calls of this limit.
+    /// Number of calls that remain in this window.
     pub remaining: u64,
-    /// Time until this limit resets, counted from `reported_at`.
+    /// Time until this window resets, counted from `reported_at`.
     pub reset: Duration,
-    /// All limits with the lengths of their windows.
+    /// All limits, each with the length of its window.
     pub windows: Vec<(u64, Duration)>,
     pub reported_at: DateTime<Utc>,
 }
 
 impl RateLimit {
-    /// Whether `limit` is the day limit.
+    /// Returns whether `limit` is the limit of the day window.
     pub fn is_day_limit(&self) -> bool {
         is_day_window(&self.windows, Some(self.limit))
     }
@@ -34,7 +35,7 @@ fn is_day_window(windows: &[(u64, Duration)], limit: Option<u64>) -> bool {
     window.is_some_and(|(_, length)| *length > MINUTE)
 }
 
-/// The quota headers of a reply. Each may be absent or invalid.
+/// Quota headers of one reply. A field is `None` if its header is absent or invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct QuotaHeaders {
     limit: Option<u64>,
@@ -69,24 +70,28 @@ impl QuotaHeaders {
         })
     }
 
-    /// Returns the time for which WHOOP answers no further call, if no call remains.
+    /// Returns the time for which WHOOP answers no further call; `None` if the headers do not show
+    /// that no call remains.
     pub(crate) fn exhausted_for(&self) -> Option<Duration> {
         let reset = self.reset.filter(|_| self.remaining == Some(0))?;
         Some(at_least_one_second(reset))
     }
 
-    /// Returns the time to wait after a 429.
+    /// Returns the time to wait after a reply with status 429: the value of `Retry-After`,
+    /// otherwise the time until the reset, otherwise one minute.
     pub(crate) fn retry_delay(&self) -> Duration {
         at_least_one_second(self.retry_after.or(self.reset).unwrap_or(MINUTE))
     }
 
-    /// Whether the day limit is used up.
+    /// Returns whether the day limit is used up, and not the minute limit. A wait of more than a
+    /// minute is also evidence of this.
     pub(crate) fn is_day_limit(&self, wait: Duration) -> bool {
         wait > MINUTE || is_day_window(&self.windows, self.limit)
     }
 }
 
-/// Returns at least one second, because a reset of 0 s means "within this second".
+/// Returns `wait`, but at least one second, because a reset in 0 seconds means "within this
+/// second".
 fn at_least_one_second(wait: Duration) -> Duration {
     wait.max(Duration::from_secs(1))
 }
@@ -99,22 +104,26 @@ fn parse_number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// Parses a number of seconds. A much larger number would be a point in time and is ignored.
+/// Parses a number of seconds. A number of more than one day is ignored, because it is probably a
+/// point in time.
 fn parse_seconds(text: &str) -> Option<Duration> {
     parse_number(text)
         .map(Duration::from_secs)
         .filter(|wait| *wait <= DAY)
 }
 
-/// Parses the other format that HTTP allows for `Retry-After`: a date.
+/// Parses the second format that HTTP allows for `Retry-After`, a date, and returns the time until
+/// this date.
 fn parse_retry_date(text: impl AsRef<str> + Display, now: DateTime<Utc>) -> Option<Duration> {
     let date = DateTime::parse_from_rfc2822(text.as_ref()).ok()?.to_utc();
     let wait = (date - now).to_std().ok()?;
     Some(wait).filter(|wait| *wait <= DAY)
 }
 
-/// Parses `100, 100;window=60, 10000;window=86400`: the nearest limit, and each limit with its
-/// window.
+/// Parses a header such as `100, 100;window=60, 10000;window=86400`.
+///
+/// Returns the limit that is nearest to being used up (the first number), and each limit with the
+/// length of its window in seconds.
 fn parse_limits(text: &str) -> (Option<u64>, Vec<(u64, Duration)>) {
     let mut nearest = None;
     let mut windows = Vec::new();

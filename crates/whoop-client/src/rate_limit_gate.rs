@@ -7,7 +7,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::WhoopError;
 
-/// Rate-limit gate: all calls of the process wait here while WHOOP answers none.
+/// Rate-limit gate: all calls of the process wait here while WHOOP answers none because a limit is
+/// used up.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimitGate {
     closure: Mutex<Option<GateClosure>>,
@@ -20,10 +21,11 @@ struct GateClosure {
 }
 
 impl RateLimitGate {
-    /// Closes the gate for at least `wait`. A closed gate never opens earlier because of this.
+    /// Closes the gate for at least `wait`. If the gate is already closed for longer, nothing
+    /// changes.
     ///
-    /// Replies arrive in another order than WHOOP counted them, so a later reply with remaining
-    /// calls proves nothing.
+    /// Replies may arrive in another order than WHOOP counted their requests. A later reply with
+    /// remaining calls is therefore no reason to open the gate.
     pub(crate) fn close(&self, wait: Duration, day: bool) {
         let until = Instant::now() + wait;
         let mut closed = self.closure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,7 +34,7 @@ impl RateLimitGate {
         }
     }
 
-    /// Waits until the gate is open, and subtracts the wait from `remaining_wait`.
+    /// Waits until the gate is open, and subtracts the time that it waited from `remaining_wait`.
     ///
     /// # Errors
     ///
@@ -42,7 +44,7 @@ impl RateLimitGate {
         &self,
         remaining_wait: &mut Duration,
     ) -> Result<(), WhoopError> {
-        // Checks again after each wait, because another call may have closed the gate in the
+        // The gate is checked again after each wait, because another call may have closed it in the
         // meantime.
         while let Some(GateClosure { until, day }) = self.current_closure() {
             let wait = until.saturating_duration_since(Instant::now());

@@ -7,13 +7,13 @@ use whoop_core::{
 
 use crate::{WhoopClient, WhoopError, call::ApiCall};
 
-/// Result of a request for a record by its id.
+/// Result of the request for one record by its id.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RecordLookup<R> {
     Record(Box<R>),
-    /// WHOOP has no such record: it was deleted or does not exist yet.
+    /// WHOOP has no record with this id: the record was deleted, or does not exist yet.
     NotFound,
-    /// The record could not be parsed; contains its raw text.
+    /// The record could not be parsed. The value contains its raw text and the reason.
     Rejected(RejectedRecord),
 }
 
@@ -45,8 +45,10 @@ impl WhoopClient {
         fetch_by_id(self, "v2/activity/workout/{id}", &path, access_token).await
     }
 
-    /// Fetches the recovery of a cycle. [`RecordLookup::NotFound`] is common, for example on a day
-    /// with only naps or while the night is being scored.
+    /// Fetches the recovery of a cycle.
+    ///
+    /// [`RecordLookup::NotFound`] is common, for example for a cycle with only naps, or while WHOOP
+    /// is still scoring the night.
     pub async fn fetch_recovery(
         &self,
         access_token: &SecretString,
@@ -63,7 +65,7 @@ async fn fetch_by_id<R: Record>(
     path: &[&str],
     access_token: &SecretString,
 ) -> Result<RecordLookup<R>, WhoopError> {
-    // A URL drops such a segment, so WHOOP would answer with the whole list.
+    // A URL omits an empty or dotted path segment, so WHOOP would answer with the whole list.
     if path
         .iter()
         .any(|segment| matches!(*segment, "" | "." | ".."))

@@ -1,4 +1,4 @@
-//! Counts of the outcomes of a process's requests, for metrics.
+//! Counters of the requests to WHOOP that a process has sent, by endpoint and outcome, for metrics.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +10,10 @@ use crate::WhoopError;
 /// Number of requests to one endpoint that had the same outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestCount {
-    /// WHOOP's path without ids, such as `v2/recovery`.
+    /// WHOOP's path with placeholders instead of ids, such as `v2/recovery`.
     pub endpoint: &'static str,
-    /// `ok`, `not_found`, `unauthorized`, `forbidden`, `rate_limited`, `server_error`,
-    /// `timeout` or `failed`.
+    /// Outcome of the requests: `ok`, `not_found`, `unauthorized`, `forbidden`, `rate_limited`,
+    /// `server_error`, `timeout` or `failed`.
     pub outcome: &'static str,
     pub requests: u64,
 }
@@ -30,7 +30,7 @@ pub(crate) fn outcome_label<T>(answer: &Result<T, WhoopError>) -> &'static str {
     }
 }
 
-/// Counters since the start of the process.
+/// Counters of requests since the start of the process, by endpoint and outcome.
 #[derive(Debug, Default)]
 pub(crate) struct RequestCounters(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
 

@@ -1,4 +1,4 @@
-//! WHOOP's webhooks: verification of the signature, and parsing of the event.
+//! WHOOP's webhooks: verifies the signature of a webhook and parses its event.
 
 use std::fmt;
 
@@ -11,27 +11,30 @@ use sha2::{Digest, Sha256};
 
 use crate::WhoopClient;
 
-/// Header with the signature: standard base64 of an HMAC-SHA256.
+/// HTTP header with the signature of a webhook: an HMAC-SHA256 in standard base64.
 pub const SIGNATURE_HEADER: &str = "X-WHOOP-Signature";
 
-/// Header with the time of the signature in milliseconds since 1970.
+/// HTTP header with the time at which WHOOP signed a webhook, in milliseconds since 1970.
 pub const TIMESTAMP_HEADER: &str = "X-WHOOP-Signature-Timestamp";
 
-/// Maximum length of a field of an event; WHOOP's ids and types are far shorter.
+/// Maximum length of a text field of an event, in characters. WHOOP's ids and event types are far
+/// shorter.
 const MAX_FIELD_CHARS: usize = 200;
 
-/// A received webhook that is not verified yet.
+/// A received webhook whose signature was not verified yet.
 #[derive(Clone, Copy)]
 pub struct WebhookEnvelope<'a> {
-    /// Value of [`SIGNATURE_HEADER`].
+    /// Value of the header [`SIGNATURE_HEADER`]; `None` if the header is absent.
     pub signature: Option<&'a str>,
-    /// Value of [`TIMESTAMP_HEADER`]; the signature covers exactly this text.
+    /// Value of the header [`TIMESTAMP_HEADER`]; `None` if the header is absent. The signature
+    /// covers exactly this text.
     pub timestamp: Option<&'a str>,
-    /// Raw bytes of the body. If the JSON were serialized again, its signature would differ.
+    /// Bytes of the body exactly as received. The signature covers these bytes, and not JSON that
+    /// was parsed and written again.
     pub body: &'a [u8],
 }
 
-/// Maximum difference between a signed timestamp and the current time.
+/// Maximum difference between the signed timestamp of a webhook and the current time.
 #[derive(Debug, Clone, Copy)]
 pub struct TimestampTolerance {
     pub past: TimeDelta,
@@ -39,8 +42,10 @@ pub struct TimestampTolerance {
 }
 
 impl Default for TimestampTolerance {
-    /// WHOOP retries a webhook for about an hour, and it is not known whether a retry has the first
-    /// timestamp.
+    /// Returns a tolerance of 75 minutes for past and 5 minutes for future timestamps.
+    ///
+    /// WHOOP retries a webhook for about an hour, and it is not known whether a retry has the
+    /// timestamp of the first attempt.
     fn default() -> Self {
         Self {
             past: TimeDelta::minutes(75),
@@ -49,14 +54,14 @@ impl Default for TimestampTolerance {
     }
 }
 
-/// A webhook event: a record of a member was created, changed or deleted.
+/// Webhook event: WHOOP reports that a record of a member was created, changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookEvent {
-    /// Id of the event, which is the same in every copy.
+    /// Id of the event. If WHOOP sends the event several times, the id is the same.
     pub trace_id: String,
     /// Type of the event, such as `sleep.updated` or `recovery.deleted`.
     pub event_type: String,
-    /// Id of the record; for a recovery, the id of its sleep.
+    /// Id of the record. For a recovery, this is the id of its sleep.
     pub record_id: String,
     pub whoop_user_id: i64,
     pub signed_at: DateTime<Utc>,
@@ -83,14 +88,16 @@ pub enum WebhookError {
 }
 
 impl WebhookError {
-    /// Whether the signature or its timestamp is invalid, and not the signed event.
+    /// Returns whether the signature or its timestamp is missing, invalid, or too old or too new.
+    ///
+    /// Returns `false` if the signature is valid and only the body is not a webhook event.
     pub const fn is_signature_error(&self) -> bool {
         !matches!(self, Self::Malformed(_))
     }
 }
 
 impl WhoopClient {
-    /// Verifies that WHOOP signed the webhook recently, and parses it.
+    /// Verifies that WHOOP signed the webhook recently, and parses its event.
     ///
     /// # Errors
     ///
@@ -120,7 +127,8 @@ fn verify_and_parse(
     let signature = BASE64_STANDARD
         .decode(signature)
         .map_err(|_| WebhookError::BadSignature)?;
-    // An HMAC accepts a key of any length. The comparison takes constant time.
+    // Creating the HMAC cannot fail, because an HMAC accepts a key of any length. `verify_slice`
+    // compares the signatures in constant time.
     let mut mac = Hmac::<Sha256>::new_from_slice(client_secret.expose_secret().as_bytes())
         .map_err(|_| WebhookError::BadSignature)?;
     mac.update(timestamp.as_bytes());
@@ -160,7 +168,8 @@ fn parse_event(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, We
         _ => None,
     };
     Ok(WebhookEvent {
-        // Without a trace id, the hash of the signed content identifies copies of the event.
+        // If the event has no trace id, the hash of the signed content identifies copies of the
+        // event.
         trace_id: field("trace_id").unwrap_or_else(|| {
             let content = Sha256::new()
                 .chain_update(signed_at.timestamp_millis().to_string())
@@ -175,7 +184,8 @@ fn parse_event(body: &[u8], signed_at: DateTime<Utc>) -> Result<WebhookEvent, We
     })
 }
 
-/// Returns the value as text, if it can be stored and shown in one line.
+/// Returns a text or a number as text; `None` for any other value, and for a text that is empty,
+/// too long or contains control characters.
 fn short_text(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -195,8 +205,8 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 impl fmt::Debug for WebhookEnvelope<'_> {
-    /// Omits the signature, because it can be used to replay the webhook until its timestamp is too
-    /// old.
+    /// Omits the signature from debug output. A person who reads it could send the webhook again
+    /// until its timestamp is too old.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookEnvelope")
             .field("timestamp", &self.timestamp)
@@ -216,7 +226,7 @@ mod tests {
         r#"{"user_id":20481337,"id":"3f0b6a52-7c1e-4a8d-9b3e-51d2c07f9a10","#,
         r#""type":"recovery.updated","trace_id":"1d0b7a5e-53c4-4b2f-9e86-6a7f20c1d9ab"}"#,
     );
-    /// Computed independently of this code.
+    /// Signature of `TIMESTAMP` and `BODY`, computed with another program than this code.
     const SIGNATURE: &str = "BLpBIioCioffWdU0NtIS4Y3UG68MkyJnk/wgKA+uHJU=";
 
     fn secret() -> SecretString {
@@ -242,7 +252,7 @@ mod tests {
         verify_and_parse(&secret(), envelope, TimestampTolerance::default(), now)
     }
 
-    /// Verifies a body with a valid signature.
+    /// Signs a body with the right secret and verifies it.
     fn signed(body: &[u8]) -> Result<WebhookEvent, WebhookError> {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret().expose_secret().as_bytes()).unwrap();
         mac.update(TIMESTAMP.as_bytes());
@@ -299,8 +309,8 @@ mod tests {
             timestamp: None,
             ..valid_envelope()
         };
-        // The same signature in hexadecimal; with a dot between timestamp and body; with other
-        // spaces in the body; empty.
+        // The signature in hexadecimal; the signature of a text with a dot between timestamp and
+        // body; the signature of a body with other spaces; and no signature.
         let other = [
             "04ba41222a028a87df59d53436d212e18dd41baf0c932267 93fc20280fae1c95",
             "E6KUguW1m2bLHkdnUdS6mBr3vxzNbYH8cUrKkxbs3yM=",

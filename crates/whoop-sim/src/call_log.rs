@@ -5,14 +5,17 @@ use std::collections::VecDeque;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-/// Maximum number of logged calls, 20 times WHOOP's day quota. The oldest call is dropped first.
+/// Maximum number of calls in the log: 20 times WHOOP's day quota of 10,000. When the log is full,
+/// the oldest call is removed.
 const MAX_LOGGED_CALLS: usize = 200_000;
 
-/// One call to the API or to the OAuth server, with the status of its answer.
+/// One HTTP request to the simulated API or OAuth server, with the status of the answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LoggedCall {
-    /// Sequence number from 1. It is never reused; `GET /_sim/calls?since=N` returns later calls.
+    /// Number of the call in the log, counted from 1 and never reused.
+    ///
+    /// `GET /_sim/calls?since=N` returns the calls with a number higher than N.
     pub seq: u64,
     pub side: CallSide,
     /// Time of the answer, by the simulator's clock.
@@ -27,7 +30,8 @@ pub struct LoggedCall {
     pub millis: u64,
 }
 
-/// The server that received a call. Only calls to the API count against the quota.
+/// The server that received a call: WHOOP's API or WHOOP's OAuth server. Only calls to the API
+/// count against the quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallSide {
@@ -47,7 +51,8 @@ pub(crate) struct CallTotals {
     pub(crate) api: usize,
     pub(crate) oauth: usize,
     pub(crate) max_api_calls_in_60_seconds: usize,
-    /// Sequence number of the newest call. Passed as `since`, it selects only later calls.
+    /// Sequence number of the newest call. A client that passes it as `since` in its next request
+    /// gets only later calls.
     pub(crate) last_seq: u64,
 }
 

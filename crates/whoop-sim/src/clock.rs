@@ -29,7 +29,7 @@ impl SimClock {
             .unwrap_or(self.sim_at)
     }
 
-    /// Sets the clock to `now`; it continues from there with the same speed.
+    /// Sets the clock to `now`. The clock then runs on from `now` with the same speed.
     pub(crate) fn set(&mut self, now: DateTime<Utc>) {
         self.set_at = Instant::now();
         self.sim_at = now;
@@ -44,10 +44,10 @@ pub(crate) fn system_now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Formats an instant like WHOOP: in UTC, with `Z` and three decimals of a second.
+/// Formats an instant as WHOOP does: in UTC, with `Z` and three decimals of a second.
 pub(crate) fn format_instant(instant: DateTime<Utc>) -> String {
-    // Formatted by hand: parsing a format string for each of a million instants would take
-    // most of the simulator's startup time.
+    // This function does not use chrono's format strings. Parsing a format string for each of a
+    // million instants would take most of the simulator's startup time.
     let (date, time) = (instant.date_naive(), instant.time());
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",

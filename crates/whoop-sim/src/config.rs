@@ -9,36 +9,45 @@ use crate::{
     webhook::{WebhookFaults, check_webhook_url},
 };
 
-/// Maximum number of people. With more people, cycle ids would not be unique.
+/// Maximum number of simulated people. With more people, two people could get the same cycle id.
 pub(crate) const MAX_PEOPLE: usize = 16_384;
 pub(crate) const MAX_DAYS: u32 = 3_653;
 
-/// Settings for `SimServer::start`.
+/// Settings of a simulator, for `SimServer::start`.
 ///
-/// Can be built with struct update syntax:
-/// `SimConfig { people: 1, ..SimConfig::default() }`.
+/// Struct update syntax works: `SimConfig { people: 1, ..SimConfig::default() }`.
 #[derive(Debug, Clone)]
 pub struct SimConfig {
-    /// Address to listen on. Port 0 picks a free port, which `SimServer::base_url` contains.
+    /// Address on which the simulator accepts connections. With port 0, the operating system
+    /// chooses a free port, which `SimServer::base_url` contains.
     pub listen: SocketAddr,
     pub seed: u64,
     pub people: usize,
-    /// Days of history of each person. A `Newcomer` has at most 12, a `Decade` at least 3,653.
+    /// Days of history of each person.
+    ///
+    /// A person with the life pattern `Newcomer` has at most 12 days, a person with the life
+    /// pattern `Decade` at least 3,653 days.
     pub days: u32,
-    /// Time at which the clock starts; `None` is the machine's time.
+    /// Time at which the simulator's clock starts. If `None`, the clock starts at the machine's
+    /// time.
     pub now: Option<DateTime<Utc>>,
-    /// Simulated seconds per real second; 0 freezes the clock until it is moved.
+    /// Simulated seconds per real second. With 0, the clock changes only when a test moves it.
     pub speed: f64,
-    /// Whether records keep their state from the simulator's start while the clock moves, so that
-    /// only edits change them. For tests that do not depend on time.
+    /// Whether all records keep the state that they have at the simulator's start, while the clock
+    /// moves on.
+    ///
+    /// Only edits then change a record. This is for tests that do not depend on time.
     pub freeze_records: bool,
     pub calls_per_minute: u32,
     pub calls_per_day: u32,
     pub client_id: String,
     pub client_secret: String,
-    /// Registered redirect URLs, compared exactly. If empty, every loopback address is registered.
+    /// Redirect URLs that the WHOOP app has registered.
+    ///
+    /// The redirect URL of a request must equal one of them. If the list is empty, every URL with a
+    /// loopback address is accepted.
     pub redirect_urls: Vec<String>,
-    /// Whether the simulator grants consent without showing the consent page.
+    /// Whether the simulator grants every consent at once, without showing the consent page.
     pub auto_consent: bool,
     /// Lifetime of an access token, by the simulator's clock.
     pub token_ttl_seconds: u32,
@@ -73,18 +82,18 @@ impl Default for SimConfig {
     }
 }
 
-/// Effect on a member's grant when a spent refresh token is used again.
+/// Effect on a member's grant if a refresh token is used again after it was exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReuseMode {
-    /// The second refresh is refused; the token pair from the first refresh stays valid.
+    /// The second refresh is refused. The token pair from the first refresh stays valid.
     #[default]
     LoserRejected,
-    /// The grant is revoked, including the token pair from the first refresh.
+    /// The second refresh revokes the grant, including the token pair from the first refresh.
     FamilyRevoked,
 }
 
-/// Reason why a simulator did not start.
+/// Error that prevented the start of a simulator.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimError {
@@ -108,7 +117,8 @@ impl SimConfig {
         if !(self.speed.is_finite() && self.speed >= 0.0) {
             return invalid("speed must be 0 or a positive number");
         }
-        // Records begin up to ten years before `now` and continue up to twenty years after it.
+        // The limits leave room for records from ten years before `now` until twenty years after
+        // `now`.
         let year = |now: DateTime<Utc>| chrono::Datelike::year(&now);
         if self
             .now

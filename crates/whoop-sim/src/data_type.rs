@@ -14,7 +14,7 @@ pub enum SimDataType {
 impl SimDataType {
     pub const ALL: [Self; 4] = [Self::Cycle, Self::Recovery, Self::Sleep, Self::Workout];
 
-    /// Returns the key of this data type's list in `GET /_sim/truth`.
+    /// Returns the JSON key under which `GET /_sim/truth` lists the records of this data type.
     pub(crate) fn list_key(self) -> &'static str {
         match self {
             Self::Cycle => "cycles",

@@ -12,7 +12,7 @@ use crate::{
     webhook::SimWebhookEvent,
 };
 
-/// Reason why an edit was not made.
+/// Reason for the refusal of an edit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
@@ -26,7 +26,8 @@ pub enum EditError {
     Invalid(&'static str),
 }
 
-/// Returns the record with this id. A recovery is found by the id of its cycle or of its sleep.
+/// Returns the person's record with this id. A recovery is found by the id of its cycle or of its
+/// sleep.
 pub(crate) fn find_record<'a>(
     person: &'a Person,
     data_type: SimDataType,
@@ -40,8 +41,8 @@ pub(crate) fn find_record<'a>(
 
 /// Returns the webhook events that WHOOP sends when this record is changed or deleted.
 ///
-/// The events of a sleep include one for its recovery, which is changed or deleted too. The event
-/// of a recovery has the id of the sleep.
+/// For a sleep, this includes an event for the sleep's recovery, because WHOOP changes or deletes
+/// the recovery too. The event for a recovery contains the id of the sleep.
 pub(crate) fn webhook_events(
     person: &Person,
     data_type: SimDataType,
@@ -131,8 +132,9 @@ pub(crate) fn remove_record(person: &mut Person, data_type: SimDataType, id: &st
 
 /// Adds a record and returns its id.
 ///
-/// A recovery is sorted by the times of its sleep. If the sleep does not exist, the times of its
-/// cycle are used, and if the cycle does not exist either, its `created_at`.
+/// A recovery gets the start and end of its sleep, because WHOOP sorts recoveries by them. If the
+/// sleep does not exist, the recovery gets the start and end of its cycle. If the cycle does not
+/// exist either, the recovery gets its own `created_at` as its start.
 ///
 /// A missing id, `user_id`, `created_at`, `updated_at`, `start`, `timezone_offset` or `score_state`
 /// is filled in. All other values are stored unchanged, even with a wrong type.
@@ -158,7 +160,7 @@ pub(crate) fn insert_record(
         if fields.get("cycle_id").is_none() {
             value["cycle_id"] = json!(sleep.and_then(|sleep| sleep.cycle_id));
         }
-        // The sleep and the cycle may both be missing.
+        // An inserted recovery may belong to a sleep or a cycle that does not exist.
         let cycle = value["cycle_id"].as_i64().map(|id| id.to_string());
         let cycle = cycle.and_then(|id| find_record(person, SimDataType::Cycle, &id));
         let created = value["created_at"].as_str().and_then(clock::parse);

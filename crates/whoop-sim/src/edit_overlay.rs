@@ -1,4 +1,4 @@
-//! Edits by hand, which are applied again to later versions of the records.
+//! Edits of a test, which are applied again to later versions of the edited records.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,13 +12,16 @@ type EditedRecordKey = (SimDataType, String);
 pub(crate) struct EditOverlay {
     patches: HashMap<EditedRecordKey, Vec<Value>>,
     deleted: HashSet<EditedRecordKey>,
-    /// Ids of replaced cycles, each with the id of the cycle that ends in its place.
+    /// Maps the id of a running cycle that an edit ended early to the id of the new running cycle.
+    ///
+    /// When the first cycle would have ended, the new running cycle ends instead.
     replacements: HashMap<String, String>,
 }
 
 impl EditOverlay {
-    /// Stores a patch without its `updated_at`. It is applied again to later versions of the
-    /// record, for example after WHOOP has scored it.
+    /// Stores a patch, without its `updated_at`, for later versions of the record.
+    ///
+    /// For example, the patch is applied again when WHOOP has scored the record.
     pub(crate) fn add_patch(&mut self, data_type: SimDataType, id: &str, change: &Value) {
         let mut change = change.clone();
         if let Some(members) = change.as_object_mut() {
@@ -46,7 +49,7 @@ impl EditOverlay {
         self.replacements.get(cycle).map(String::as_str)
     }
 
-    /// Applies the edits to a generated record; returns `None` if the record was deleted.
+    /// Applies the edits to a generated record; returns `None` if an edit deleted the record.
     pub(crate) fn apply(&self, data_type: SimDataType, record: SimRecord) -> Option<SimRecord> {
         if self.deleted.is_empty() && self.patches.is_empty() {
             return Some(record);

@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use crate::clock;
 
-/// One fault, for `POST /_sim/faults` and `WorldHandle::add_fault`.
+/// A fault of the simulated WHOOP, with the requests that it affects.
 ///
-/// Can be built with struct update syntax:
-/// `Fault { times: Some(2), ..Fault::status("sleep", 500) }`.
+/// A test adds a fault with `WorldHandle::add_fault` or `POST /_sim/faults`.
+///
+/// Struct update syntax works: `Fault { times: Some(2), ..Fault::status("sleep", 500) }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -17,37 +18,39 @@ pub struct Fault {
     /// `token` or `auth`; `api` for all routes that need an access token, `*` for all requests.
     pub route: String,
     pub kind: FaultKind,
-    /// Limits the fault to requests of this member.
+    /// WHOOP user id. If present, the fault affects only requests of this member.
     #[serde(default)]
     pub whoop_user_id: Option<i64>,
-    /// Limits the fault to requests whose path contains this record id.
+    /// Id of a record. If present, the fault affects only requests with this id in their path.
     #[serde(default)]
     pub record_id: Option<String>,
-    /// Status of the reply, for `status`.
+    /// Status of the reply, for the kind `status`.
     #[serde(default)]
     pub status: Option<u16>,
-    /// Body of the reply, for `status`; empty by default.
+    /// Body of the reply, for the kind `status`; empty by default.
     #[serde(default)]
     pub body: Option<String>,
-    /// Delay in milliseconds, for `latency`, `late_answer` and `stall`.
+    /// Delay in milliseconds, for the kinds `latency`, `late_answer` and `stall`.
     #[serde(default)]
     pub millis: Option<u64>,
-    /// Error of WHOOP's clock in milliseconds, for `clock_skew`; negative if the clock is slow.
+    /// Error of WHOOP's clock in milliseconds, for the kind `clock_skew`; negative if WHOOP's clock
+    /// is slow.
     #[serde(default)]
     pub skew_millis: Option<i64>,
-    /// Number of requests that the fault still affects; if absent, it acts until it is removed.
+    /// Number of requests that the fault still affects. If absent, the fault affects all matching
+    /// requests until it is removed.
     #[serde(default)]
     pub times: Option<u32>,
     /// Probability that the fault affects a matching request, from 0 to 1.
     #[serde(default = "always")]
     pub probability: f64,
-    /// Changed field of the record, for `broken_record`; `updated_at` by default.
+    /// Name of the field that the kind `broken_record` changes; `updated_at` by default.
     #[serde(default)]
     pub field: Option<String>,
-    /// New value of the field, for `broken_record`; a number by default.
+    /// Value that the kind `broken_record` sets; the number 17 by default.
     #[serde(default)]
     pub value: Option<Value>,
-    /// Whether `broken_record` changes all records of the page instead of the middle one.
+    /// Whether the kind `broken_record` changes all records of the page instead of the middle one.
     #[serde(default)]
     pub every_record: bool,
 }
@@ -62,29 +65,30 @@ fn always() -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
-    /// Delays the request; after that, the request is processed and answered.
+    /// Delays the request before it is processed and answered.
     Latency,
-    /// Processes the request at once and delays the answer.
+    /// Processes the request immediately, but delays the answer.
     LateAnswer,
-    /// Answers with another status; the request is not processed.
+    /// Answers with the given status and does not process the request.
     Status,
     /// Processes the request and closes the connection without an answer.
     Reset,
     /// Sends half of the answer, then closes the connection.
     Truncate,
-    /// Sets a field of a record to a value of the wrong type, or to any other value.
+    /// Sets a field of a record in the answer to another value, by default one of the wrong type.
     BrokenRecord,
     /// Answers with status 200 and an HTML page.
     NotJson,
-    /// Sends half of the answer, then nothing for a long time.
+    /// Sends half of the answer, then nothing for `millis` (10 minutes by default), then closes the
+    /// connection.
     Stall,
-    /// Answers with status 429 and the headers of a used-up quota.
+    /// Answers with status 429 and with the headers of a used-up quota.
     RateLimited,
     /// Refuses every access token as if it had expired.
     ExpiredToken,
-    /// Sends the correct answer with the content type of HTML.
+    /// Sends the correct answer, but with the content type of HTML.
     WrongContentType,
-    /// Answers 404 for a collection without records.
+    /// Answers with status 404 if the requested page of a collection has no records.
     EmptyNotFound,
     /// Removes all records and the next token from a page of a collection.
     EmptyPage,
@@ -122,8 +126,9 @@ impl Fault {
         }
     }
 
-    /// Creates a fault that sets a field in every record of a route's pages, such as an unknown
-    /// field or an unknown `score_state`.
+    /// Creates a fault that sets a field in every record of the route's answers.
+    ///
+    /// Tests use it for example for a field or a `score_state` that a client does not know.
     pub fn every_record(route: impl Into<String>, field: &str, value: Value) -> Self {
         Self {
             field: Some(field.to_owned()),
@@ -176,8 +181,10 @@ impl ActiveFaults {
         self.0.clear();
     }
 
-    /// Returns the first fault that matches this request and is selected by its probability, and
-    /// decrements its `times`.
+    /// Returns the first fault that affects this request, and decrements its `times`.
+    ///
+    /// A fault affects a matching request with its `probability`. Returns `None` if no fault
+    /// affects the request.
     pub(crate) fn trigger(
         &mut self,
         request: &FaultTarget<'_>,
@@ -217,8 +224,9 @@ impl FaultTarget<'_> {
     }
 }
 
-/// Removes the records and the next token, or only the next token, from a page of a collection.
-/// Returns any other body unchanged.
+/// Removes the next token from a page of a collection; for `EmptyPage`, also the records.
+///
+/// A body that is not a page is returned unchanged.
 pub(crate) fn shorten_page(kind: FaultKind, body: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();
@@ -238,9 +246,10 @@ pub(crate) fn shorten_page(kind: FaultKind, body: &str) -> String {
     crate::key_order::to_ordered_json(&value)
 }
 
-/// Sets the fault's field in a record of a page, or in the object of another reply.
+/// Sets the fault's field in the middle record of a page, or in all its records for `every_record`.
 ///
-/// Returns a body that is not a JSON object unchanged.
+/// In a reply that is not a page, the field is set in the reply's JSON object. A body that is not
+/// JSON is returned unchanged.
 pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();
@@ -255,7 +264,8 @@ pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
     match value.get_mut("records").and_then(Value::as_array_mut) {
         Some(records) if fault.every_record => records.iter_mut().for_each(set_field),
         Some(records) => {
-            // The middle record: a client must still accept the valid records around it.
+            // The middle record is changed, because a client must still accept the valid records
+            // around it.
             let middle = records.len() / 2;
             records.get_mut(middle).into_iter().for_each(set_field);
         }
@@ -264,8 +274,10 @@ pub(crate) fn break_record(fault: &Fault, body: &str) -> String {
     crate::key_order::to_ordered_json(&value)
 }
 
-/// Shifts `created_at` and `updated_at`, which WHOOP sets by its own clock. The times of
-/// measurements do not change, because the strap has its own clock.
+/// Shifts `created_at` and `updated_at` of the records in a reply, because WHOOP sets them by its
+/// own clock.
+///
+/// The times of measurements do not change, because the strap has its own clock.
 pub(crate) fn skew_timestamps(body: &str, by: TimeDelta) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();

@@ -24,7 +24,7 @@ use crate::{
     world::World,
 };
 
-/// Handle to the world of a running simulator. Clones share the same world.
+/// Handle with which a test controls a running simulator. All clones control the same simulator.
 #[derive(Debug, Clone)]
 pub struct WorldHandle(Arc<Mutex<World>>);
 
@@ -39,12 +39,12 @@ impl WorldHandle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the records of all people, to read and to edit.
+    /// Returns access to the records of all people, to read and to edit them.
     pub fn records(&self) -> WorldRecords<'_> {
         WorldRecords(self)
     }
 
-    /// Returns the OAuth server's grants.
+    /// Returns access to the grants of the OAuth server.
     pub fn oauth(&self) -> WorldGrants<'_> {
         WorldGrants(self)
     }
@@ -99,13 +99,15 @@ impl WorldHandle {
         world.delivery_wakeup.notify_one();
     }
 
-    /// Returns the stored webhook deliveries, in the order of publishing.
+    /// Returns the stored webhook deliveries, in the order in which their events were published.
     pub fn webhooks(&self) -> Vec<WebhookDelivery> {
         self.lock().outbox.list().into_iter().cloned().collect()
     }
 
-    /// Returns the receiver's URL, the secret for signatures and the webhooks that are due; `None`
-    /// if there is no receiver.
+    /// Returns the receiver's URL, the secret for signatures and the webhooks that are due now.
+    ///
+    /// The webhooks are marked as being sent, so the next call does not return them again. Returns
+    /// `None` if no receiver is configured.
     pub(crate) fn take_due_webhooks(&self) -> Option<(String, String, Vec<OutgoingWebhook>)> {
         let mut world = self.lock();
         world.advance_connected_people();
@@ -121,7 +123,8 @@ impl WorldHandle {
         Some((url, config.client_secret.clone(), due))
     }
 
-    /// Adds people and returns their WHOOP user ids.
+    /// Adds `count` people with this life pattern and `days` of history, and returns their WHOOP
+    /// user ids.
     pub fn add_people(
         &self,
         life: LifePattern,
@@ -136,7 +139,7 @@ impl WorldHandle {
         self.lock().people.add(spec, count).ok_or(too_many)
     }
 
-    /// Adds a fault, which affects requests from now on.
+    /// Adds a fault. It affects the requests that arrive from now on.
     ///
     /// # Panics
     ///
@@ -157,7 +160,7 @@ impl WorldHandle {
         self.lock().faults.clear();
     }
 
-    /// Sets a new quota and resets the number of used calls.
+    /// Sets the limits of the quota and resets the number of used calls to zero.
     pub fn set_limits(&self, calls_per_minute: u32, calls_per_day: u32) {
         let mut world = self.lock();
         world.config.calls_per_minute = calls_per_minute;
@@ -166,12 +169,13 @@ impl WorldHandle {
     }
 }
 
-/// The records of all people in the world.
+/// Access to the records of all people.
 #[derive(Debug, Clone, Copy)]
 pub struct WorldRecords<'a>(&'a WorldHandle);
 
 impl WorldRecords<'_> {
-    /// Returns one person like `GET /_sim/truth?whoop_user_id=…`; null if the id is unknown.
+    /// Returns one person's data, as `GET /_sim/truth?whoop_user_id=…` does; null if no person has
+    /// this id.
     pub fn truth(&self, whoop_user_id: i64) -> Value {
         let mut world = self.0.lock();
         world
@@ -189,8 +193,10 @@ impl WorldRecords<'_> {
         json!({ "people": people })
     }
 
-    /// Changes a record with a JSON merge patch. `updated_at` is set to the current time unless the
-    /// patch sets it. `null` removes a field, `{"$null": true}` sets it to null.
+    /// Changes a record with a JSON merge patch.
+    ///
+    /// `updated_at` becomes the current time unless the patch sets it. In the patch, `null` removes
+    /// a field, and `{"$null": true}` sets a field to null.
     pub fn patch(
         &self,
         whoop_user_id: i64,
@@ -208,7 +214,8 @@ impl WorldRecords<'_> {
         Ok(())
     }
 
-    /// Adds a record, which may be invalid, and returns its id.
+    /// Adds a record and returns its id. The record may be invalid, for example have a field of a
+    /// wrong type.
     pub fn insert(
         &self,
         whoop_user_id: i64,
@@ -220,7 +227,7 @@ impl WorldRecords<'_> {
         let rng = world.rng.fork();
         let person = world.person(whoop_user_id).ok_or(EditError::NoSuchPerson)?;
         let id = edit::insert_record(person, data_type, &record, now, rng)?;
-        // A new sleep has no recovery yet, so the events are those of the sleep alone.
+        // A new sleep has no recovery yet, so there is no event for a recovery.
         let events = edit::webhook_events(person, data_type, &id, false);
         world.announce_all(whoop_user_id, events);
         Ok(id)
@@ -242,7 +249,8 @@ impl WorldRecords<'_> {
         Ok(())
     }
 
-    /// Changes a nap to a main sleep, which begins a cycle and gets a recovery.
+    /// Changes a nap to a main sleep. A new cycle begins with this sleep, and the sleep gets a
+    /// recovery.
     pub fn nap_to_sleep(&self, whoop_user_id: i64, id: &str) -> Result<(), EditError> {
         let mut world = self.0.lock();
         let (now, rng) = (world.now(), world.rng.fork());
@@ -268,13 +276,14 @@ impl WorldRecords<'_> {
     }
 }
 
-/// The grants of the OAuth server: permissions of members, with their token pairs.
+/// Access to the grants of the OAuth server. A grant is the permission of one member, with its
+/// tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct WorldGrants<'a>(&'a WorldHandle);
 
 impl WorldGrants<'_> {
-    /// Revokes a member's grants, as if the member had done so in WHOOP's app. Returns true if
-    /// there was one.
+    /// Revokes a member's grants, as if the member had done so in WHOOP's app. Returns whether the
+    /// member had an active grant.
     pub fn revoke_grants(&self, whoop_user_id: i64) -> bool {
         self.0.lock().grants.revoke(whoop_user_id)
     }
@@ -309,7 +318,9 @@ impl WorldGrants<'_> {
         world.set_protocol(protocol);
     }
 
-    /// Issues an authorization code like the consent page. The code is valid for any redirect URL.
+    /// Issues an authorization code, as the consent page does when the member allows access.
+    ///
+    /// The code can be exchanged with any redirect URL.
     pub fn issue_code(&self, whoop_user_id: i64, scopes: &[&str]) -> String {
         let mut world = self.0.lock();
         let now = world.now();

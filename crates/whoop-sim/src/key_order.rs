@@ -1,7 +1,7 @@
 //! Prints edited records with WHOOP's order of keys.
 //!
-//! A map of `serde_json` sorts its keys, WHOOP does not. A client that depends on sorted keys
-//! fails only if the simulator has WHOOP's order.
+//! A map of `serde_json` sorts its keys, but WHOOP does not sort them. If the simulator sorted them
+//! too, no test would detect a client that depends on sorted keys.
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
@@ -83,7 +83,7 @@ impl Serialize for OrderedJson<'_> {
         match self.0 {
             Value::Object(members) => {
                 let mut sorted: Vec<_> = members.iter().collect();
-                // The sort is stable: unknown keys keep their order, at the end.
+                // The sort is stable: unknown keys come last and keep their order.
                 sorted.sort_by_key(|(key, _)| key_rank(key));
                 let mut map = serializer.serialize_map(Some(sorted.len()))?;
                 for (key, member) in sorted {

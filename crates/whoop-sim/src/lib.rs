@@ -4,10 +4,10 @@
 //! - `member_api`, `oauth`: WHOOP's answers, as functions of the world
 //! - `http`, `server`: the thin layer that serves these answers over HTTP
 //! - `webhook`: webhooks about changes, signed and sent
-//! - `handle`: access to the world for tests
+//! - `handle`: access to the simulator for tests
 //!
-//! The simulator shares no code with the rest of the workspace on purpose: with shared code, a
-//! wrong field name in the client would be wrong here too, and no test would fail.
+//! The simulator intentionally shares no code with the rest of the workspace. With shared code, a
+//! wrong field name in the client would be wrong in the simulator too, and no test would fail.
 
 mod call_log;
 mod clock;

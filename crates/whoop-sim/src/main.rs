@@ -179,7 +179,7 @@ async fn run(cli: SimCli) -> anyhow::Result<()> {
         sim.api_url(),
         sim.oauth_url(),
     );
-    // The simulator keeps running if stdout is closed.
+    // An error is ignored: the simulator keeps running if stdout is closed.
     let _ = std::io::stdout().write_all(start_message.as_bytes());
 
     wait_for_shutdown().await?;

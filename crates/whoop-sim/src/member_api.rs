@@ -24,7 +24,7 @@ pub(crate) struct MemberApiRequest<'a> {
     pub(crate) access: Option<&'a BearerAccess>,
 }
 
-/// Route of a request, determined before the token and the parameters are checked.
+/// Route of a request, by its method and path, before its token and its parameters are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MemberApiRoute<'a> {
     Profile,
@@ -34,8 +34,9 @@ enum MemberApiRoute<'a> {
     ById(SimDataType, &'a str),
     CycleSleep(&'a str),
     CycleRecovery(&'a str),
-    /// Sleep stream, which WHOOP does not offer to every app: 403 for a lapsed membership,
-    /// otherwise 404.
+    /// Detailed stream of a sleep, which WHOOP does not offer to every app.
+    ///
+    /// The answer is 403 for a member whose membership has lapsed, otherwise 404.
     SleepStream,
     /// Any other path, including v1 and its activity mapping.
     Unknown,
@@ -44,7 +45,7 @@ enum MemberApiRoute<'a> {
 impl<'a> MemberApiRoute<'a> {
     fn resolve(method: &str, path: &'a str) -> Self {
         let parts: Vec<&str> = path.split('/').collect();
-        // The HTTP server omits the body of an answer to HEAD.
+        // GET handles HEAD too: the HTTP server omits the body of the answer.
         let method = if method == "HEAD" { "GET" } else { method };
         match (method, parts.as_slice()) {
             ("DELETE", ["v2", "user", "access"]) => Self::RevokeAccess,
@@ -85,7 +86,7 @@ impl<'a> MemberApiRoute<'a> {
     }
 }
 
-/// Returns the name of a request's route in faults; empty for an unknown route.
+/// Returns the name that `Fault::route` has for a request's route; empty for an unknown route.
 pub(crate) fn fault_route(method: &str, path: &str) -> &'static str {
     match MemberApiRoute::resolve(method, path) {
         MemberApiRoute::Profile => "profile",
@@ -198,8 +199,8 @@ fn single_record_reply<'a>(
 
 /// Returns one page of a collection.
 ///
-/// The offset counts from the newest record at the time of the request. A record that is inserted
-/// between two requests therefore shifts the second page, as at WHOOP.
+/// The page's offset counts from the newest record at the time of the request. A record that is
+/// inserted between two requests therefore shifts the second page, as at WHOOP.
 fn collection_reply<'a>(
     records: impl Iterator<Item = &'a SimRecord>,
     page: &CollectionQuery,

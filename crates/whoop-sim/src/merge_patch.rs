@@ -2,8 +2,10 @@
 
 use serde_json::{Map, Value};
 
-/// Applies a patch. `null` removes a field, as the RFC specifies. `{"$null": true}` sets a field to
-/// null, which tests need because WHOOP sends nulls.
+/// Applies a patch to `target`.
+///
+/// `null` removes a field, as the RFC specifies. `{"$null": true}` sets a field to null, which
+/// tests need because WHOOP sends nulls.
 pub(crate) fn apply_merge_patch(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();

@@ -1,6 +1,7 @@
-//! Changes of a nap to a main sleep, and of a main sleep to a nap.
+//! Changes a nap to a main sleep, or a main sleep to a nap.
 //!
-//! The sleep keeps its id. Its recovery and the cycle that begins with it are created or deleted.
+//! The sleep keeps its id. The recovery of the sleep and the cycle that begins with it are created
+//! or deleted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -13,7 +14,7 @@ use crate::{
     record::SimRecord,
 };
 
-/// Time until WHOOP has scored the recovery of the new main sleep.
+/// Time from the change of a nap until WHOOP has scored the recovery of the new main sleep.
 const SCORED_AFTER: TimeDelta = TimeDelta::minutes(4);
 
 pub(crate) fn to_sleep(
@@ -46,7 +47,7 @@ pub(crate) fn to_sleep(
     patch_record(person, SimDataType::Sleep, id, &change, now)?;
     let change = json!({"end": clock::format_instant(start)});
     patch_record(person, SimDataType::Cycle, &old_id, &change, now)?;
-    // An earlier change to a nap may have deleted this cycle.
+    // If this sleep was a main sleep before, its change to a nap deleted this cycle.
     person.edits.unmark_deleted(SimDataType::Cycle, &new_id);
     person.records.put(SimDataType::Cycle, cycle);
     if was_open {

@@ -2,10 +2,10 @@
 
 use serde::{Serialize, Serializer};
 
-/// A single-precision value, printed with the digits of single precision.
+/// A single-precision value. It is sent with the digits of single precision.
 ///
-/// WHOOP sends `33.841667`, never `33.84166666666667`, and whole values without a fraction: `1`,
-/// `88`.
+/// For example, WHOOP sends `33.841667`, never `33.84166666666667`. It sends whole values without a
+/// fraction, such as `1` or `88`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct SinglePrecision(f32);
 
@@ -20,7 +20,7 @@ impl SinglePrecision {
         Self(value as f32)
     }
 
-    /// Creates a value that is rounded to a number of decimals, for coarse measurements.
+    /// Creates a value rounded to a number of decimals, for values that WHOOP measures coarsely.
     pub(crate) fn rounded(value: f64, decimals: i32) -> Self {
         let factor = 10f64.powi(decimals);
         Self::new((value * factor).round() / factor)
@@ -32,7 +32,8 @@ impl Serialize for SinglePrecision {
         if self.0.fract() == 0.0 {
             return serializer.serialize_i64(round_to_int(f64::from(self.0)));
         }
-        // Formats the f32 with as few digits as possible, then parses an f64 that prints the same.
+        // Formats the f32 with as few digits as possible, then parses the text as an f64, which is
+        // sent with the same digits.
         let shortest = self.0.to_string().parse::<f64>();
         serializer.serialize_f64(shortest.unwrap_or_else(|_| f64::from(self.0)))
     }

@@ -9,7 +9,7 @@ use crate::{clock, protocol::LimitOverMax};
 const DEFAULT_LIMIT: usize = 10;
 const MAX_LIMIT: usize = 25;
 
-/// Query parameters of a collection.
+/// Query parameters of a request for a page of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CollectionQuery {
     pub(crate) limit: usize,
@@ -18,7 +18,7 @@ pub(crate) struct CollectionQuery {
     pub(crate) end: Option<DateTime<Utc>>,
 }
 
-/// The content of a page token: `{"$":"o@1","o":5}`.
+/// The content of a page token as JSON, such as `{"$":"o@1","o":5}`. `o` is the offset of the page.
 #[derive(Serialize, Deserialize)]
 struct PageToken {
     #[serde(rename = "$")]
@@ -27,7 +27,8 @@ struct PageToken {
 }
 
 impl CollectionQuery {
-    /// Parses a query. `None` means status 400; unknown parameters are ignored.
+    /// Parses a query; unknown parameters are ignored. Returns `None` for an invalid parameter,
+    /// which is answered with status 400.
     pub(crate) fn parse(query: &str, over_max: LimitOverMax) -> Option<Self> {
         let mut page = Self {
             limit: DEFAULT_LIMIT,
@@ -53,10 +54,10 @@ impl CollectionQuery {
         Some(page)
     }
 
-    /// Whether a record overlaps the requested interval.
+    /// Returns whether a record overlaps the requested interval.
     ///
-    /// A cycle that began before `start` and still ran at `start` is included. A cycle that begins
-    /// exactly at `end` is not.
+    /// A cycle that began before `start` and was still running at `start` is included. A cycle that
+    /// begins exactly at `end` is not included.
     pub(crate) fn covers(
         &self,
         start: DateTime<Utc>,
@@ -69,7 +70,7 @@ impl CollectionQuery {
 }
 
 pub(crate) fn encode_page_token(offset: usize) -> String {
-    // Formatted by hand to keep WHOOP's order of the two keys.
+    // Formatted by hand to keep the two keys in WHOOP's order.
     STANDARD.encode(format!(r#"{{"$":"o@1","o":{offset}}}"#))
 }
 

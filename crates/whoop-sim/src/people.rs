@@ -1,4 +1,5 @@
-//! All simulated people. The history of a person is generated at its first use.
+//! All simulated people. The history of a person is generated when the person is used for the first
+//! time.
 
 use std::collections::HashMap;
 
@@ -14,13 +15,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct PersonRegistry {
     seed: u64,
-    /// The simulator's start. The days of a history count back from it.
+    /// Time of the simulator's start. Each person's history begins a number of days before it.
     started_at: DateTime<Utc>,
     specs: Vec<PersonSpec>,
     generated: HashMap<usize, Person>,
 }
 
-/// Data of a person that is available without generating the history.
+/// Data of a person that is available before the person's history was generated.
 #[derive(Debug, Serialize)]
 pub(crate) struct PersonSummary {
     pub(crate) whoop_user_id: i64,
@@ -46,8 +47,8 @@ impl PersonRegistry {
         self.specs.len()
     }
 
-    /// Adds people with one life pattern and returns their ids; `None` if `MAX_PEOPLE` would be
-    /// exceeded.
+    /// Adds `count` people and returns their ids; `None` if there would be more than `MAX_PEOPLE`
+    /// people.
     pub(crate) fn add(&mut self, spec: PersonSpec, count: usize) -> Option<Vec<i64>> {
         let first = self.len();
         let end = first.checked_add(count).filter(|end| *end <= MAX_PEOPLE)?;
@@ -74,7 +75,8 @@ impl PersonRegistry {
         self.index(whoop_user_id).is_some()
     }
 
-    /// Returns a person at the time `now`, and the records that were updated since the last call.
+    /// Returns a person with the records at the time `now`, and the records that were updated since
+    /// the last call for this person.
     pub(crate) fn person_at(
         &mut self,
         whoop_user_id: i64,

@@ -4,14 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ReuseMode;
 
-/// The simulator's answers in cases that WHOOP's documentation does not describe, or describes
-/// differently from the observed answers. The defaults are what most clients report.
+/// Answers of the simulator for cases in which WHOOP's answer is not certain.
+///
+/// WHOOP's documentation does not describe these cases, or it differs from the observed answers.
+/// The defaults are the answers that most clients report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ProtocolOptions {
     pub limit_over_max: LimitOverMax,
     pub last_page: LastPage,
     pub empty_collection: EmptyCollection,
-    /// Status of a call without the required scope: 401, 403 and 404 were reported.
+    /// Status with which the simulator answers a call without the required scope. Clients have
+    /// reported 401, 403 and 404 from WHOOP.
     pub missing_scope_status: u16,
     pub reuse_mode: ReuseMode,
 }
@@ -28,41 +31,41 @@ impl Default for ProtocolOptions {
     }
 }
 
-/// Answer to a `limit` over 25.
+/// The simulator's answer to a request for a page with a `limit` over 25.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitOverMax {
-    /// Status 400.
+    /// Answers with status 400.
     #[default]
     Reject,
-    /// A page of 25 records.
+    /// Answers with a page of 25 records.
     Clamp,
 }
 
-/// Form of `next_token` on the last page.
+/// Form of `next_token` on the last page of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LastPage {
-    /// The key is missing.
+    /// The page has no key `next_token`.
     Absent,
     #[default]
     Null,
-    /// The value is an empty string: `"next_token": ""`.
+    /// The value of `next_token` is an empty string.
     Empty,
 }
 
-/// Answer for a collection without records.
+/// The simulator's answer to a request for a collection without records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyCollection {
-    /// Status 200 and an empty page.
+    /// Answers with status 200 and an empty page.
     #[default]
     Empty,
-    /// Status 404.
+    /// Answers with status 404.
     NotFound,
 }
 
-/// A change of the options; `None` keeps the current value.
+/// A change of the options. `None` does not change the option.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ProtocolChange {

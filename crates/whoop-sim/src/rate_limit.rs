@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The quota with two rolling windows, the strictest interpretation of WHOOP's documentation.
+/// The quota with two rolling windows: a minute and a day. This is the strictest interpretation of
+/// WHOOP's documentation.
 #[derive(Debug)]
 pub(crate) struct RollingRateLimiter {
     minute: RollingWindow,
     day: RollingWindow,
 }
 
-/// Decision about one call, with the values of the three `X-RateLimit-*` headers.
+/// Decision on one call, with the values of the three `X-RateLimit-*` headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RateLimitDecision {
     pub(crate) allowed: bool,
@@ -20,7 +21,7 @@ pub(crate) struct RateLimitDecision {
     pub(crate) reset_seconds: i64,
 }
 
-/// Limit of one window and the number of calls in it.
+/// The limit of one window (minute or day), and the number of calls in this window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowUsage {
     pub(crate) limit: u32,
@@ -42,8 +43,10 @@ impl RollingRateLimiter {
         }
     }
 
-    /// Counts a call if the quota allows it. A refused call is not counted, because otherwise a
-    /// client that retries all the time would be refused forever.
+    /// Counts a call if the quota allows it, and returns the decision.
+    ///
+    /// A refused call is not counted. Otherwise a client that retries all the time would be refused
+    /// forever.
     pub(crate) fn take(&mut self, now: DateTime<Utc>) -> RateLimitDecision {
         self.minute.drop_expired(now);
         self.day.drop_expired(now);
@@ -52,7 +55,8 @@ impl RollingRateLimiter {
             self.minute.calls.push_back(now);
             self.day.calls.push_back(now);
         }
-        // If both windows are used up, the headers describe the one with the longer wait.
+        // The headers describe only one window. If both windows are used up, this is the one with
+        // the longer wait.
         let nearest = if self.day.remaining() < self.minute.remaining()
             || (self.day.remaining() == 0
                 && self.day.reset_seconds(now) > self.minute.reset_seconds(now))
@@ -77,7 +81,7 @@ impl RollingRateLimiter {
         (self.minute.usage(now), self.day.usage(now))
     }
 
-    /// Removes the calls after `now`, for a clock that was set back.
+    /// Removes the calls after `now` from both windows. This is needed if the clock is set back.
     pub(crate) fn drop_after(&mut self, now: DateTime<Utc>) {
         self.minute.calls.retain(|at| *at <= now);
         self.day.calls.retain(|at| *at <= now);
@@ -116,13 +120,14 @@ impl RollingWindow {
         self.limit.saturating_sub(used)
     }
 
-    /// Returns the seconds until the oldest call drops out of the window, at least one.
+    /// Returns the seconds until the oldest call is no longer in the window, at least one second.
     fn reset_seconds(&self, now: DateTime<Utc>) -> i64 {
         let remaining_time = match self.calls.front() {
             Some(first) => self.length - (now - *first),
             None => self.length,
         };
-        // Rounded up: a client that waits exactly this time must not be refused.
+        // The seconds are rounded up, because a client that waits exactly this time must not be
+        // refused.
         let seconds = (remaining_time.num_milliseconds() + 999) / 1_000;
         seconds.clamp(1, self.length.num_seconds())
     }

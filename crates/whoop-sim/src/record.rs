@@ -8,8 +8,8 @@ use crate::{clock, data_type::SimDataType, key_order};
 
 /// A record with its body as JSON text.
 ///
-/// Replies contain the text unchanged, and text keeps the memory of a thousand people with years
-/// of history small.
+/// Replies contain this text unchanged. Text also needs less memory than parsed JSON, which matters
+/// for a thousand people with years of history.
 #[derive(Debug, Clone)]
 pub(crate) struct SimRecord {
     /// Id of the record. A recovery has no id of its own and uses that of its cycle.
@@ -17,11 +17,11 @@ pub(crate) struct SimRecord {
     pub(crate) cycle_id: Option<i64>,
     pub(crate) sleep_id: Option<String>,
     pub(crate) nap: bool,
-    /// Start of the record. A recovery has the start and end of its sleep, by which WHOOP sorts
-    /// and filters.
+    /// Start of the record. A recovery has the start and end of its sleep, because WHOOP sorts and
+    /// filters recoveries by them.
     pub(crate) start: DateTime<Utc>,
     pub(crate) end: Option<DateTime<Utc>>,
-    /// Time of the update that the body shows, for a running cycle.
+    /// For a running cycle: time of the update that the body shows. `None` for other records.
     pub(crate) grown_at: Option<DateTime<Utc>>,
     pub(crate) body: String,
 }
@@ -45,10 +45,12 @@ impl SimRecord {
         }
     }
 
-    /// Creates a record from any JSON object, for edits. Returns `None` if it has no valid id.
+    /// Creates a record from any JSON object, for edits. Returns `None` if the object has no valid
+    /// id.
     ///
-    /// The object may be invalid: only the values by which a record is found are read. `place` is
-    /// the start and end of a recovery, and replaces times that cannot be parsed.
+    /// The object may be invalid, because only the values by which a record is found and sorted are
+    /// read. `default_times` is the start and end of a recovery. For other data types, it replaces
+    /// times that cannot be parsed.
     pub(crate) fn from_value(
         data_type: SimDataType,
         value: &Value,

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::{clock, data_type::SimDataType, record::SimRecord};
 
-/// Records of all data types, oldest first, so that new records are appended.
+/// Records of all data types. Each list is sorted with the oldest first, so that new records are
+/// appended.
 #[derive(Debug, Default)]
 pub(crate) struct RecordStore {
     cycles: Vec<SimRecord>,
@@ -32,7 +33,7 @@ impl RecordStore {
         }
     }
 
-    /// Returns the records of a data type in the order of WHOOP's collections.
+    /// Returns the records of a data type, newest first, which is the order of WHOOP's collections.
     pub(crate) fn newest_first(&self, data_type: SimDataType) -> impl Iterator<Item = &SimRecord> {
         self.records_of(data_type).iter().rev()
     }
@@ -41,7 +42,7 @@ impl RecordStore {
         self.newest_first(data_type).find(|record| record.id == id)
     }
 
-    /// Adds a record, or replaces the one with its id.
+    /// Adds a record, or replaces the record with the same id.
     pub(crate) fn put(&mut self, data_type: SimDataType, record: SimRecord) {
         let records = self.records_of_mut(data_type);
         // Records with the same start are sorted by id, so that pages are deterministic.
@@ -67,7 +68,8 @@ impl RecordStore {
         Some(records.remove(at))
     }
 
-    /// Ends the cycle `id`, which replaced the cycle `ended`, at the end of `ended`.
+    /// Ends the cycle `id` at the end of the cycle `ended`, which an edit replaced by the cycle
+    /// `id`.
     pub(crate) fn end_cycle(&mut self, id: &str, ended: &SimRecord) {
         let Some(cycle) = self.find(SimDataType::Cycle, id) else {
             return;

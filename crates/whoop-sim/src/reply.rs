@@ -36,8 +36,7 @@ impl HttpReply {
         }
     }
 
-    /// Creates a reply without a body, for example for 400, 404 and 429, for which WHOOP documents
-    /// no body.
+    /// Creates a reply without a body. For example, WHOOP documents no body for 400, 404 and 429.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
@@ -47,8 +46,8 @@ impl HttpReply {
         }
     }
 
-    /// Creates the reply for an expired, revoked, wrong or missing token. WHOOP's text is the same
-    /// for all.
+    /// Creates the reply for a token that is expired, revoked, wrong or missing. WHOOP's text is
+    /// the same in all four cases.
     pub(crate) fn unauthorized(status: u16) -> Self {
         Self {
             content_type: Some("text/plain; charset=utf-8"),
@@ -66,7 +65,7 @@ impl HttpReply {
         }
     }
 
-    /// Creates an error reply of the simulator's own routes, with the reason.
+    /// Creates an error reply of the simulator's own routes, with the reason as JSON.
     pub(crate) fn sim_error(status: u16, reason: &str) -> Self {
         Self {
             status,

@@ -24,10 +24,10 @@ pub struct SimServer {
 }
 
 impl SimServer {
-    /// Starts a simulator; it accepts connections when this returns.
+    /// Starts a simulator. It accepts connections when this function returns.
     ///
     /// The server has its own thread and its own runtime, so it answers even if the calling test
-    /// blocks its runtime or pauses its clock.
+    /// blocks the test's runtime or pauses the test's clock.
     pub async fn start(config: SimConfig) -> Result<Self, SimError> {
         config.validate()?;
         let listen = config.listen;
@@ -85,11 +85,11 @@ impl SimServer {
     /// Sends all webhooks that are due now, waits for the answers and returns the number of
     /// webhooks.
     ///
-    /// If the simulator is already sending webhooks by itself, this waits for them first. They are
-    /// not part of the returned number.
+    /// If the simulator's background task is already sending webhooks, this function waits for them
+    /// first. They are not part of the returned number.
     pub async fn deliver_webhooks(&self) -> usize {
-        // A separate HTTP client: the connections of the other one belong to the server's
-        // runtime.
+        // This function needs its own HTTP client: the connections of the background task's client
+        // belong to the server's runtime.
         match webhook::http_client() {
             Ok(http) => webhook::deliver_due(&self.world, &http, &self.delivery_lock).await,
             Err(error) => {
@@ -99,16 +99,18 @@ impl SimServer {
         }
     }
 
-    /// Stops the server and waits for the end of its thread. Open calls are aborted.
+    /// Stops the server and waits for the end of its thread. Requests that are still open are
+    /// aborted.
     pub fn stop(mut self) {
         self.shut_down();
     }
 
     fn shut_down(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // The call itself sends the command; the returned future only waits for the end.
+            // Calling `stop` already sends the command. The future that it returns only waits for
+            // the end.
             drop(self.server.stop(false));
-            // If the thread panicked, it has already printed the panic.
+            // An error means that the thread panicked. The thread has already printed the panic.
             let _ = thread.join();
         }
     }

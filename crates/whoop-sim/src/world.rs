@@ -20,8 +20,9 @@ use crate::{
     webhook::{SimWebhookEvent, WebhookOutbox},
 };
 
-/// Maximum time after the simulator's start for which records are generated. It limits the work if
-/// the clock is set to the year 9000.
+/// Maximum time after the simulator's start for which records are generated: 20 years.
+///
+/// The limit prevents endless work if a test sets the clock to the year 9000.
 const MAX_LIFETIME: TimeDelta = TimeDelta::days(20 * 365);
 
 #[derive(Debug)]
@@ -29,16 +30,17 @@ pub(crate) struct World {
     pub(crate) config: SimConfig,
     pub(crate) clock: SimClock,
     pub(crate) people: PersonRegistry,
-    /// Time at which the clock started.
+    /// Time that the simulator's clock showed at the start.
     started_at: DateTime<Utc>,
     pub(crate) grants: GrantStore,
     pub(crate) limiter: RollingRateLimiter,
     pub(crate) faults: ActiveFaults,
     pub(crate) calls: CallLog,
     pub(crate) outbox: WebhookOutbox,
-    /// Random numbers of webhooks, separate so that webhooks do not change other random values.
+    /// Random numbers for webhooks. They are separate from `rng`, so that webhooks do not change
+    /// other random values.
     pub(crate) webhook_rng: SeededRng,
-    /// Wakes the sender of webhooks.
+    /// Wakes the task that sends webhooks.
     pub(crate) delivery_wakeup: Arc<Notify>,
     /// Random numbers for ids of inserted records and for faults with a probability.
     pub(crate) rng: SeededRng,
@@ -60,7 +62,7 @@ impl World {
             outbox: WebhookOutbox::new(config.webhook_url.clone(), config.webhook_faults.clone()),
             webhook_rng: SeededRng::new(config.seed, u64::MAX - 1),
             delivery_wakeup: Arc::default(),
-            // The people use the streams from 0 upwards.
+            // The random numbers of people use the streams from 0 upwards.
             rng: SeededRng::new(config.seed, u64::MAX),
             config,
         }
@@ -81,7 +83,7 @@ impl World {
         self.grants.reuse_mode = protocol.reuse_mode;
     }
 
-    /// Queues the webhook of a change that was made just now.
+    /// Queues the webhook of a change that a test has just made.
     pub(crate) fn announce(&mut self, whoop_user_id: i64, event: SimWebhookEvent) {
         self.announce_at(whoop_user_id, event, self.now());
     }
@@ -92,8 +94,10 @@ impl World {
         }
     }
 
-    /// Queues the webhook of a change at the time `at`. Does nothing if the person has no active
-    /// grant.
+    /// Queues the webhook of a change at the time `at`.
+    ///
+    /// Does nothing if the person has no active grant, because WHOOP announces changes of connected
+    /// members only.
     pub(crate) fn announce_at(
         &mut self,
         whoop_user_id: i64,
@@ -107,8 +111,8 @@ impl World {
         }
     }
 
-    /// Returns a person at the current time, and queues the webhooks of all changes since the last
-    /// call.
+    /// Returns a person at the current time, and queues the webhooks of the person's changes since
+    /// the last call.
     pub(crate) fn person(&mut self, whoop_user_id: i64) -> Option<&mut Person> {
         let until = if self.config.freeze_records {
             self.started_at
@@ -129,7 +133,8 @@ impl World {
             .map(|(person, _)| person)
     }
 
-    /// Advances all people with an active grant to the current time, which queues their webhooks.
+    /// Advances all people with an active grant to the current time, and queues the webhooks of
+    /// their changes.
     pub(crate) fn advance_connected_people(&mut self) {
         let active_grants = self.grants.list().iter().filter(|it| !it.is_revoked);
         let connected: BTreeSet<i64> = active_grants.map(|it| it.whoop_user_id).collect();
@@ -138,8 +143,8 @@ impl World {
         }
     }
 
-    /// Returns the person that the consent page proposes: the first one who is not connected, or
-    /// the first of all if all are connected.
+    /// Returns the person that the consent page proposes: the first person who is not connected. If
+    /// all are connected, returns the first person.
     pub(crate) fn next_unconnected(&self) -> Option<i64> {
         let unconnected = self.people.ids().find(|id| !self.grants.is_connected(*id));
         unconnected.or_else(|| self.people.ids().next())
@@ -150,7 +155,7 @@ impl World {
         self.faults.trigger(request, || rng.float_between(0.0, 1.0))
     }
 
-    /// Returns a person's complete history, with each record as the API sends it.
+    /// Returns a person's profile and all records, with each record as the API sends it.
     pub(crate) fn truth(person: &Person) -> Value {
         let mut truth = json!({
             "whoop_user_id": person.whoop_user_id,

@@ -1,4 +1,5 @@
-//! Claims that are checked after the signature, and their settings.
+//! Rules for the claims of a member's JWT, such as audience and lifetime, and the settings that
+//! define these rules.
 
 use jsonwebtoken::{Validation, get_current_timestamp};
 use serde_json::{Map, Value};
@@ -24,23 +25,26 @@ const REQUIRE: ListSetting = ListSetting {
     example: "role=authenticated,aal=aal2",
 };
 
-/// Audience that is required by default: Supabase's.
+/// Audience that a token must have if `AUTH_JWT_AUDIENCE` is empty: the one of Supabase's tokens
+/// for signed-in users.
 const DEFAULT_AUDIENCE: &str = "authenticated";
 
-/// Roles of Supabase's own keys. A token with one of them does not belong to a member.
+/// Values of the claim `role` in the tokens that Supabase issues for the project itself. A token
+/// with one of these roles does not belong to a member.
 const NON_MEMBER_ROLES: [&str; 2] = ["anon", "service_role"];
 
-/// Required values of the claims in a member's JWT.
+/// Values that the claims of a member's JWT must have.
 #[derive(Debug)]
 pub(super) struct ClaimRules {
-    /// Accepted values of `aud`; any value if `None`.
+    /// Accepted values of `aud`. `None` accepts any value.
     audiences: Option<Vec<String>>,
-    /// Accepted values of `iss`; any value if `None`.
+    /// Accepted values of `iss`. `None` accepts any value.
     issuers: Option<Vec<String>>,
-    /// Accepted values of `client_id`, if a token has that claim.
+    /// Accepted values of `client_id`. A token without this claim is accepted, too.
     client_ids: Vec<String>,
-    /// Claims that every token must have, with their values.
+    /// Claims that every token must have, each with its required value (`AUTH_JWT_REQUIRE`).
     required: Vec<(String, String)>,
+    /// Maximum time from the issue of a token, and from now, until the token expires.
     max_lifetime_seconds: u32,
 }
 
@@ -48,7 +52,7 @@ fn text(setting: Option<&String>) -> &str {
     setting.map(String::as_str).unwrap_or_default()
 }
 
-/// Returns the invalid settings for claims.
+/// Returns the settings for claims that cannot be parsed, each with the reason.
 pub(crate) fn faults(args: &AuthArgs) -> Vec<SettingFault> {
     let required = parse_required_claims(text(args.auth_jwt_require.as_ref()));
     [
@@ -97,7 +101,8 @@ impl ClaimRules {
         self.issuers.is_none()
     }
 
-    /// Adds the audiences and issuers to the checks of the JWT library.
+    /// Adds the accepted audiences and issuers to `validation`, the checks that the JWT library
+    /// makes.
     pub(super) fn add_to(&self, validation: &mut Validation) {
         match &self.audiences {
             Some(audiences) => {
@@ -112,8 +117,8 @@ impl ClaimRules {
         }
     }
 
-    /// Checks the claims that the JWT library does not check: lifetime, client, role and required
-    /// claims.
+    /// Checks the claims that the JWT library does not check: lifetime, client, role, and the
+    /// claims in `AUTH_JWT_REQUIRE`.
     pub(super) fn check(
         &self,
         exp: f64,
@@ -176,8 +181,11 @@ impl ClaimRules {
         ))
     }
 
-    /// Accepts a token with `client_id` only if the setting lists that id. Such a token was issued
-    /// to an OAuth client, such as a partner's app that the member signed in to.
+    /// Refuses a token with the claim `client_id`, unless `AUTH_JWT_CLIENT_IDS` lists the value of
+    /// the claim.
+    ///
+    /// A token with this claim was issued to an OAuth client, for example to a partner's app in
+    /// which the member signed in.
     fn check_client(&self, client_id: Option<&Value>) -> Result<(), Problem> {
         let is_accepted = match client_id {
             None | Some(Value::Null) => true,
@@ -208,8 +216,10 @@ fn parse_required_claims(text: &str) -> Result<Vec<(String, String)>, ApiStartEr
         .collect()
 }
 
-/// Whether a claim has the value: a text as it is, a number or boolean as JSON writes it, an array
-/// if one of its elements has the value.
+/// Returns whether a claim of a token has the required value.
+///
+/// A text has to be equal to the value. A number or a boolean has to be equal in its JSON form. An
+/// array has the value if one of its elements has it; nested arrays are not searched.
 fn has_value(claim: &Value, value: &str) -> bool {
     match claim {
         Value::String(text) => text == value,

@@ -1,10 +1,11 @@
-//! Warnings about the authentication settings, for the log at startup and for `doctor`.
+//! Warnings about the authentication settings. They are written to the log at startup, and are part
+//! of the API's doctor checks.
 
 use whoop_sync::doctor::{CheckState, DoctorCheck};
 
 use super::Authenticator;
 
-/// Name of the check in the response of `doctor`.
+/// Name of the check of the authentication settings in the list of doctor checks.
 const CHECK_NAME: &str = "callers";
 
 struct CallerFinding {
@@ -35,7 +36,7 @@ const ANY_ISSUER: CallerFinding = CallerFinding {
 };
 
 impl Authenticator {
-    /// Logs settings that accept more callers than a production service should.
+    /// Logs a warning for each setting that accepts more callers than a production service should.
     pub(crate) fn warn_at_start(&self) {
         if self.anonymous_holder.is_some() {
             tracing::warn!(
@@ -53,7 +54,8 @@ impl Authenticator {
         }
     }
 
-    /// Returns the checks of the authentication settings for `doctor`.
+    /// Returns the results of checking the authentication settings: one warning per problem, or a
+    /// single result `ok`.
     pub(crate) fn doctor_checks(&self) -> Vec<DoctorCheck> {
         let mut findings = Vec::new();
         if self.anonymous_holder.is_some() {

@@ -1,4 +1,4 @@
-//! Fetches and caches the issuer's key set.
+//! Fetches and caches the key set of the issuer that signs the members' JWTs (`AUTH_JWKS_URL`).
 
 use std::{
     fmt,
@@ -16,33 +16,37 @@ use whoop_core::Clock;
 use super::key_set::{KeyMatch, KeySet, VerificationKey};
 use crate::{background::BackgroundTasks, cause::error_chain, start_error::ApiStartError};
 
-/// Age after which a key set is refreshed.
+/// Age after which the cached key set is fetched again.
 const REFRESH_AFTER: TimeDelta = TimeDelta::minutes(10);
 
-/// Maximum age of a key set that could not be refreshed; an older one is not used.
+/// Maximum age of the cached key set. If it could not be fetched again for this time, its keys are
+/// no longer used.
 const MAX_KEY_SET_AGE: TimeDelta = TimeDelta::hours(24);
 
-/// Minimum time between two requests to the issuer, however many tokens with an unknown key arrive.
+/// Minimum time between two requests to the issuer, even if many tokens name a key that the cached
+/// key set does not contain.
 const MIN_FETCH_INTERVAL: TimeDelta = TimeDelta::seconds(30);
 
-/// Minimum time between two requests to the issuer before the first key set was read.
+/// Minimum time between two requests to the issuer as long as no key set was received yet.
 const MIN_FIRST_FETCH_INTERVAL: TimeDelta = TimeDelta::seconds(1);
 
+/// Timeout of one request to the issuer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum size of the issuer's response, in bytes.
+/// Maximum size of the issuer's response with the key set, in bytes.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-/// Reason that no key is available for a token.
+/// Failure to find the key that verifies a token.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyLookupError {
-    /// The issuer has no key that fits the token.
+    /// The issuer's key set contains no key that can verify the token.
     NoMatchingKey,
-    /// The issuer was never reached, or the last key set is too old.
+    /// No key set was received from the issuer yet, or the cached one is older than
+    /// [`MAX_KEY_SET_AGE`].
     IssuerUnavailable,
 }
 
-/// Key set of one issuer, shared by all requests.
+/// Cache of the key set of one issuer, shared by all requests.
 #[derive(Debug, Clone)]
 pub(super) struct IssuerKeys(Arc<IssuerKeysInner>);
 
@@ -52,7 +56,8 @@ struct IssuerKeysInner {
     clock: Arc<dyn Clock>,
     background: BackgroundTasks,
     cache: Mutex<CachedKeySet>,
-    /// Held by the task that requests the key set, so that only one request runs at a time.
+    /// Lock that a task holds while it requests the key set, so that only one request to the issuer
+    /// runs at a time.
     fetch_lock: AsyncMutex<()>,
 }
 
@@ -72,8 +77,8 @@ impl fmt::Debug for IssuerKeysInner {
 }
 
 impl IssuerKeys {
-    /// Returns an empty cache without a request, so that the API can start while the issuer is
-    /// unavailable.
+    /// Returns an empty cache, and starts to fetch the key set in the background. The API can
+    /// therefore start while the issuer is unavailable.
     pub(super) fn new(
         url: &Url,
         clock: Arc<dyn Clock>,
@@ -82,7 +87,8 @@ impl IssuerKeys {
         check_key_set_url(url)?;
         let http = Client::builder()
             .timeout(TIMEOUT)
-            // A redirect could lead to a server that returns other keys.
+            // Redirects are not followed: a redirect could lead to a server that returns other
+            // keys.
             .redirect(redirect::Policy::none())
             .build()
             .map_err(ApiStartError::Http)?;
@@ -98,7 +104,9 @@ impl IssuerKeys {
         Ok(issuer)
     }
 
-    /// Calls `work` with the key that fits the token's header.
+    /// Finds the key that verifies tokens with this header, and calls `work` with the key.
+    ///
+    /// If the cached key set does not contain the key, the key set is fetched again first.
     pub(super) async fn with_key<T>(
         &self,
         header: &Header,
@@ -106,8 +114,8 @@ impl IssuerKeys {
     ) -> Result<T, KeyLookupError> {
         let (mut keys, is_stale) = self.usable_keys();
         if keys.is_some() && is_stale {
-            // The cached keys are used during the refresh, so that callers are accepted while the
-            // issuer is unavailable.
+            // The cached keys are used until the new ones arrive, so that callers are accepted
+            // while the issuer is unavailable.
             self.refresh_in_background();
         }
         let is_unknown = keys.as_ref().is_none_or(|keys| {
@@ -127,7 +135,8 @@ impl IssuerKeys {
         }
     }
 
-    /// Returns the keys if they are not too old, and whether they should be refreshed.
+    /// Returns the cached keys, unless they are older than [`MAX_KEY_SET_AGE`], and whether they
+    /// should be fetched again.
     fn usable_keys(&self) -> (Option<Arc<KeySet>>, bool) {
         let cache = self.lock();
         let now = self.0.clock.now();
@@ -163,11 +172,11 @@ impl IssuerKeys {
         has_elapsed(cache.last_fetch_at, min_interval, self.0.clock.now())
     }
 
-    /// Requests the key set once for all tasks that wait for it.
+    /// Fetches the key set. Tasks that call this at the same time share one request to the issuer.
     async fn refresh(&self) {
         let issuer = self.clone();
-        // Runs as a background task instead of on a server worker, so that the HTTP client can
-        // reuse its connections and the request finishes even if the caller disconnects.
+        // The request runs as a background task and not on a server worker. The HTTP client can
+        // then reuse its connections, and the request finishes even if the caller disconnects.
         let refresh = self.0.background.spawn(async move {
             let _guard = issuer.0.fetch_lock.lock().await;
             if !issuer.may_fetch() {
@@ -187,12 +196,13 @@ impl IssuerKeys {
                 Err(reason) => tracing::warn!(reason, "key set of AUTH_JWKS_URL not fetched"),
             }
         });
-        // The task ends early only if the process ends.
+        // The result is ignored: waiting fails only if the task was aborted, which happens when the
+        // process ends.
         let _ = refresh.await;
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
-        // The address is omitted, because its query may contain an API key.
+        // The URL is removed from the error, because its query may contain an API key.
         let describe = |error: reqwest::Error| error_chain(&error.without_url());
         let request = self.0.http.get(self.0.url.clone());
         let mut response = request.send().await.map_err(describe)?;
@@ -213,14 +223,18 @@ impl IssuerKeys {
     }
 }
 
-/// Whether `span` has passed since `since`. Also true if the clock was set back, so that old keys
-/// are not used indefinitely.
+/// Returns whether `span` has passed since `since`. Returns true if `since` is `None`.
+///
+/// Also returns true if the clock was set back to before `since`, so that old keys are not used
+/// indefinitely.
 fn has_elapsed(since: Option<DateTime<Utc>>, span: TimeDelta, now: DateTime<Utc>) -> bool {
     since.is_none_or(|since| now < since || now - since >= span)
 }
 
-/// Refuses a key set address with credentials, or one without TLS outside of this machine: a third
-/// party could replace the keys on the way.
+/// Refuses the URL of a key set if it contains credentials, or if it has no TLS and its host is not
+/// this machine.
+///
+/// Without TLS, a third party could replace the keys on the way.
 pub(super) fn check_key_set_url(url: &Url) -> Result<(), ApiStartError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(ApiStartError::KeySetUrl(

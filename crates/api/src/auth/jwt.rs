@@ -1,4 +1,4 @@
-//! Checks of a member's JWT that apply to every algorithm.
+//! Verification of a member's JWT: the signature with a given key, and the claims.
 
 use std::time::Duration;
 
@@ -13,25 +13,29 @@ use whoop_core::UserId;
 use super::claims::ClaimRules;
 use crate::problem::Problem;
 
-/// Tolerance for clock differences, in seconds.
+/// Tolerance for the difference between the issuer's clock and the clock of this machine, in
+/// seconds.
 const LEEWAY_SECONDS: u64 = 30;
 
-/// Maximum length of a token in bytes. Real tokens have one or two thousand bytes.
+/// Maximum length of a JWT in bytes; a longer one is refused. Real tokens have one or two thousand
+/// bytes.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 #[derive(Deserialize)]
 struct JwtClaims {
     sub: String,
-    /// Expiry in seconds since 1970. Some issuers write a fraction.
+    /// Time at which the token expires, in seconds since 1970. It is a floating-point number,
+    /// because some issuers write a fraction.
     exp: f64,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
 
 impl ClaimRules {
-    /// Returns the member of a token and the token's remaining lifetime, if `key` signed the token
-    /// with one of `algorithms`. The algorithms belong to the key, so that a token cannot choose
-    /// how it is checked.
+    /// Verifies a token, and returns its member and its remaining lifetime.
+    ///
+    /// The signature must have been made with `key` and with one of `algorithms`. The algorithms
+    /// belong to the key, so that a token cannot choose how it is checked.
     pub(super) fn verify_token(
         &self,
         token: &str,
@@ -77,15 +81,18 @@ impl ClaimRules {
     }
 }
 
-/// Returns the time until `exp` by the system clock, which is also the clock of the token checks.
+/// Returns the time from now until `exp`, or zero if `exp` is in the past.
+///
+/// Uses the system clock, because the JWT library checks `exp` with the same clock.
 fn lifetime_until(exp: f64) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
     let seconds = exp - get_current_timestamp() as f64;
     Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }
 
-/// Returns the token's header, which names the key. Keys and addresses of keys in the header are
-/// ignored.
+/// Returns the header of a token, which names the algorithm and the id of the key.
+///
+/// Keys in the header, and addresses of keys, are not used.
 pub(super) fn header_of(token: &str) -> Result<Header, Problem> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(invalid_token());

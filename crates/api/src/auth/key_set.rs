@@ -1,4 +1,5 @@
-//! The public keys of the issuer of the members' JWTs (RFC 7517).
+//! The key set of the issuer that signs the members' JWTs (RFC 7517), and the choice of the key
+//! that verifies a token.
 
 use std::fmt;
 
@@ -9,11 +10,12 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Maximum number of keys in a set; issuers have fewer.
+/// Maximum number of keys that are used from a key set; further keys are ignored. Real issuers
+/// publish fewer keys.
 const MAX_KEYS: usize = 64;
 
-/// One key and the algorithms it may be used with. The key determines the algorithms, never the
-/// token.
+/// A public key, and the signature algorithms that it may be used with. The key determines these
+/// algorithms, and never the token.
 pub(super) struct VerificationKey {
     id: Option<String>,
     pub(super) algorithms: Vec<Algorithm>,
@@ -29,18 +31,19 @@ impl fmt::Debug for VerificationKey {
     }
 }
 
-/// The keys of a set that can verify a signature.
+/// The keys of an issuer's key set that can verify a signature.
 #[derive(Debug, Default)]
 pub(super) struct KeySet(Vec<VerificationKey>);
 
-/// Result of looking up a token's key in the key set.
+/// Result of searching the key set for the key that verifies a token.
 #[derive(Debug)]
 pub(super) enum KeyMatch<'a> {
     Key(&'a VerificationKey),
-    /// No key has this id; a newer set may have one.
+    /// The key set contains no key with the token's key id. A newer version of the key set may
+    /// contain it.
     UnknownId,
-    /// The key with this id does not support the token's algorithm. Or the token has no key id and
-    /// not exactly one key fits.
+    /// The key with the token's key id does not support the token's algorithm. Or the token has no
+    /// key id, and either no key or more than one key supports its algorithm.
     NotUsable,
 }
 
@@ -50,7 +53,8 @@ struct KeySetDocument {
 }
 
 impl KeySet {
-    /// Parses the issuer's response. Keys for another purpose or of an unknown kind are ignored.
+    /// Parses the issuer's response. Keys that are not for verifying signatures, and keys of an
+    /// unknown kind, are ignored.
     pub(super) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
         let document: KeySetDocument = serde_json::from_slice(body)?;
         let keys = document
@@ -113,7 +117,7 @@ fn usable(key: &Jwk) -> Option<VerificationKey> {
         {
             &[Algorithm::EdDSA]
         }
-        // A symmetric key that is published in a key set is not secret.
+        // A symmetric key is not used: a key that is published in a key set is not secret.
         _ => &[],
     };
     let algorithms: Vec<Algorithm> = match common.key_algorithm {

@@ -1,11 +1,11 @@
-//! Settings that are comma-separated lists.
+//! Parsing of settings that are comma-separated lists.
 
 use crate::start_error::ApiStartError;
 
-/// Maximum number of elements in a list.
+/// Maximum number of elements in the list of one setting.
 const MAX_ELEMENTS: usize = 100;
 
-/// A setting that is a list, with the name and the example for error messages.
+/// A setting that is a list. Its name and the example are shown in error messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ListSetting {
     pub(super) name: &'static str,
@@ -21,7 +21,7 @@ impl ListSetting {
         }
     }
 
-    /// Splits a list at its commas. An empty text is an empty list.
+    /// Splits the value of the setting at its commas. Returns an empty list for an empty text.
     pub(super) fn parse_list(self, text: &str) -> Result<Vec<String>, ApiStartError> {
         if text.is_empty() {
             return Ok(Vec::new());
@@ -40,7 +40,8 @@ impl ListSetting {
         Ok(elements)
     }
 
-    /// Splits a list in which `*` alone means any value. Returns `None` if any value is accepted.
+    /// Splits the value of a setting that accepts any value if it is empty or only `*`. Returns
+    /// `None` in these two cases.
     pub(super) fn parse_list_or_any(
         self,
         text: &str,

@@ -10,7 +10,8 @@ use actix_web::http::{
 use crate::access_problem;
 use crate::problem::Problem;
 
-/// Refuses a request unless its `Host` header is a loopback name or address.
+/// Refuses a request unless it has exactly one `Host` header, which names `localhost` or a loopback
+/// address.
 pub(super) fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(header::HOST);
     let is_loopback = match (hosts.next(), hosts.next()) {
@@ -24,13 +25,14 @@ pub(super) fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Whether `host[:port]` is `localhost` or a loopback address.
+/// Returns whether `host`, with or without a port, is `localhost` or a loopback address.
 fn is_loopback(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else {
         return false;
     };
     let name = authority.host();
-    // `Authority` accepts credentials in front of the host; a Host header must not have any.
+    // `Authority` accepts a user name and a password in front of the host, but a `Host` header must
+    // not contain them.
     !host.contains('@')
         && (name.eq_ignore_ascii_case("localhost")
             || name == "[::1]"

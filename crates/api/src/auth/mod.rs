@@ -1,4 +1,4 @@
-//! Authentication of callers: a member by a JWT, a service by a key.
+//! Authentication of callers: members authenticate with a JWT, services with a service key.
 
 pub(crate) mod claims;
 mod doctor;
@@ -27,33 +27,37 @@ use crate::{
     background::BackgroundTasks, config::AuthArgs, problem::Problem, start_error::ApiStartError,
 };
 
-/// Minimum length of an HS256 secret in bytes: the size of the hash (RFC 7518).
+/// Minimum length of `AUTH_JWT_SECRET` in bytes. RFC 7518 requires that an HS256 secret is at least
+/// as long as the hash.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// A caller with verified credentials.
+/// A caller whose credentials were verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum VerifiedCaller {
-    /// A member with the remaining lifetime of the token. May access only their own data.
+    /// A member, with the remaining lifetime of the member's JWT. A member may access only their
+    /// own data.
     Member(UserId, Duration),
-    /// A service, which may access the data of every member within the scopes of its key.
+    /// A service, which may access the data of every member as far as the scopes of its service key
+    /// allow it.
     Service(Arc<KeyHolder>),
 }
 
-/// Holder of a service key.
+/// The holder of a service key, with the permissions of this key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct KeyHolder {
-    /// Name in the log, in metrics and in the audit trail.
+    /// Name of the key in the log, in the metrics and in the audit trail.
     pub(crate) name: String,
     pub(crate) scopes: ScopeSet,
-    /// Remaining lifetime of the key; unlimited if `None`.
+    /// Time until the key expires; `None` if it does not expire.
     pub(crate) remaining_lifetime: Option<Duration>,
-    /// Digest of a key in the database, which can be revoked at any time.
+    /// Digest of the key, if the key is stored in the database and can therefore be revoked at any
+    /// time. `None` for a key in the settings.
     pub(crate) digest: Option<KeyDigest>,
 }
 
 impl KeyHolder {
-    /// Returns the holder of a key in the settings, or of a request without credentials on
-    /// loopback.
+    /// Returns a holder with every scope and without expiry: for a key in the settings, or for a
+    /// request without credentials on loopback.
     fn with_all_scopes(name: String) -> Arc<Self> {
         Arc::new(Self {
             name,
@@ -64,11 +68,11 @@ impl KeyHolder {
     }
 }
 
-/// A caller as the request's headers identify them, before any database query.
+/// A caller as far as the headers of the request identify them, before any database query.
 #[derive(Debug)]
 pub(crate) enum ClaimedCaller {
     Verified(VerifiedCaller),
-    /// A well-formed service key that has to be checked in the database.
+    /// A well-formed service key, which still has to be looked up in the database by its digest.
     UnverifiedKey(KeyDigest),
 }
 
@@ -80,7 +84,7 @@ impl VerifiedCaller {
         }
     }
 
-    /// Remaining lifetime of the token or key; unlimited if `None`.
+    /// Returns the time until the caller's token or key expires; `None` if it does not expire.
     pub(crate) fn remaining_lifetime(&self) -> Option<Duration> {
         match self {
             Self::Member(_, lifetime) => Some(*lifetime),
@@ -89,13 +93,14 @@ impl VerifiedCaller {
     }
 }
 
-/// Authenticates callers.
+/// Authenticates callers as the `AUTH_…` settings require.
 pub(crate) struct Authenticator {
     rules: ClaimRules,
     secret: Option<DecodingKey>,
     issuer_keys: Option<IssuerKeys>,
     service_keys: ServiceKeys,
-    /// Holder for every caller without credentials; set only on loopback.
+    /// Holder that represents every caller without credentials. It is set only with
+    /// `--insecure-no-auth`, which is allowed only on loopback.
     anonymous_holder: Option<Arc<KeyHolder>>,
 }
 
@@ -146,7 +151,7 @@ impl Authenticator {
         })
     }
 
-    /// Identifies the caller by the request's headers, without a database query.
+    /// Identifies the caller by the headers of the request, without a database query.
     pub(crate) async fn identify_by_headers(
         &self,
         headers: &HeaderMap,
@@ -154,8 +159,8 @@ impl Authenticator {
         if let Some(holder) = &self.anonymous_holder
             && !headers.contains_key(header::AUTHORIZATION)
         {
-            // DNS rebinding: a web page whose domain resolves to this machine sends that domain in
-            // `Host`.
+            // The check prevents DNS rebinding: a web page with a domain that resolves to this
+            // machine could send requests here, but its browser sends that domain in `Host`.
             loopback::check_host(headers)?;
             return Ok(ClaimedCaller::Verified(VerifiedCaller::Service(
                 Arc::clone(holder),
@@ -166,7 +171,7 @@ impl Authenticator {
             return Ok(ClaimedCaller::Verified(VerifiedCaller::Service(holder)));
         }
         if credentials.starts_with(service_key::PREFIX) {
-            // A malformed key is refused without a database query.
+            // A malformed service key is refused without a database query.
             return service_key::digest_of(credentials)
                 .map(ClaimedCaller::UnverifiedKey)
                 .ok_or_else(jwt::invalid_token);
@@ -179,7 +184,8 @@ impl Authenticator {
 
     async fn authenticate_member(&self, token: &str) -> Result<(UserId, Duration), Problem> {
         let header = jwt::header_of(token)?;
-        // HS256 is used only with the secret. A public key never has a symmetric algorithm.
+        // HS256 is used only with `AUTH_JWT_SECRET`. The keys of an issuer are public and are never
+        // used with a symmetric algorithm.
         if header.alg == Algorithm::HS256 {
             let secret = self.secret.as_ref().ok_or_else(jwt::invalid_token)?;
             return self.rules.verify_token(token, secret, &[Algorithm::HS256]);
@@ -203,7 +209,7 @@ impl Authenticator {
     }
 }
 
-/// Parses `AUTH_JWT_SECRET`.
+/// Parses the setting `AUTH_JWT_SECRET`, and refuses a secret that is too short.
 pub(crate) fn parse_jwt_secret(text: &str) -> Result<SecretString, ApiStartError> {
     check_secret(text.as_bytes())?;
     Ok(text.into())
@@ -217,14 +223,14 @@ fn check_secret(secret: &[u8]) -> Result<(), ApiStartError> {
     Ok(())
 }
 
-/// Parses `AUTH_JWKS_URL`.
+/// Parses the setting `AUTH_JWKS_URL`, and refuses a URL without TLS or with credentials.
 pub(crate) fn parse_key_set_url(text: &str) -> Result<Url, ApiStartError> {
     let url = Url::parse(text).map_err(|_error| ApiStartError::KeySetUrl("it is not a URL"))?;
     issuer_keys::check_key_set_url(&url)?;
     Ok(url)
 }
 
-/// Parses one element of `AUTH_SERVICE_KEYS`.
+/// Checks one element of the setting `AUTH_SERVICE_KEYS`, and returns it unchanged.
 pub(crate) fn parse_service_key(digest: &str) -> Result<String, ApiStartError> {
     ServiceKeys::parse(&[digest.to_owned()])?;
     Ok(digest.to_owned())

@@ -1,5 +1,7 @@
-//! Service keys in the setting `AUTH_SERVICE_KEYS`. They have every scope and no expiry, and are
-//! revoked by a restart.
+//! Service keys in the setting `AUTH_SERVICE_KEYS`.
+//!
+//! These keys have every scope and do not expire. To revoke a key, the operator removes it from the
+//! setting and restarts the API.
 
 use std::sync::Arc;
 
@@ -9,17 +11,20 @@ use subtle::ConstantTimeEq;
 use super::KeyHolder;
 use crate::start_error::ApiStartError;
 
-/// Digests of the keys with their holders, which are named `settings-1`, `settings-2` and so on in
-/// the order of the setting. Several keys can be valid, so that one can be replaced without an
-/// interruption.
+/// Digests of the service keys in the setting, each with its holder.
+///
+/// The holders are named `settings-1`, `settings-2` and so on, in the order of the setting. Several
+/// keys can be valid at the same time, so that a key can be replaced without an interruption.
 #[derive(Debug)]
 pub(super) struct ServiceKeys {
     keys: Vec<([u8; 32], Arc<KeyHolder>)>,
-    /// Whether the setting is `database`: all keys are in the database.
+    /// Whether the setting contains `database`: callers use service keys that are stored in the
+    /// database.
     are_in_database: bool,
 }
 
-/// Value of the setting if all callers use keys in the database.
+/// Element of the setting that states that callers use service keys that are stored in the
+/// database.
 const DATABASE: &str = "database";
 
 impl ServiceKeys {
@@ -45,7 +50,7 @@ impl ServiceKeys {
         })
     }
 
-    /// Whether the setting has no key and does not refer to the database.
+    /// Returns whether the setting neither contains a key nor refers to the keys in the database.
     pub(super) const fn is_empty(&self) -> bool {
         self.keys.is_empty() && !self.are_in_database
     }
@@ -54,8 +59,11 @@ impl ServiceKeys {
         self.keys.len()
     }
 
-    /// Returns the holder of a key. All keys are compared, each in constant time, so that the
-    /// duration reveals nothing about them.
+    /// Returns the holder of the service key `credentials`, or `None` if the setting does not
+    /// contain this key.
+    ///
+    /// All keys are compared, each in constant time, so that the duration reveals nothing about the
+    /// keys.
     pub(super) fn holder(&self, credentials: &str) -> Option<Arc<KeyHolder>> {
         let digest: [u8; 32] = Sha256::digest(credentials.as_bytes()).into();
         let mut found = None;

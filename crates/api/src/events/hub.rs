@@ -8,20 +8,22 @@ use tokio_util::sync::CancellationToken;
 use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::change::{MemberFeedState, notify_payload};
 
-/// Maximum number of open streams of one member: a few devices with several tabs. One more closes
-/// the oldest, because its reader has most likely gone without closing it.
+/// Maximum number of open event streams of one member: enough for a few devices with several tabs.
+///
+/// If the member opens one more stream, the oldest one is ended, because its reader has most likely
+/// disconnected without closing it.
 const MAX_STREAMS_PER_MEMBER: usize = 8;
 
-/// State of a member that is published to their streams.
+/// State of a member, which the hub publishes to the member's event streams when it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FollowedState {
-    /// Sequence number of the latest change.
+    /// Sequence number of the member's latest change.
     pub(crate) latest: i64,
     pub(crate) connection: ConnectionStatus,
 }
 
 impl FollowedState {
-    /// State of a member who does not exist.
+    /// State of a member who does not exist in the database.
     const UNKNOWN_MEMBER: Self = Self {
         latest: 0,
         connection: ConnectionStatus::NeverConnected,
@@ -35,24 +37,25 @@ impl FollowedState {
     }
 }
 
-/// The process has the maximum number of open streams.
+/// Error: the process already has the maximum number of open event streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyStreams;
 
-/// All open event streams of this process.
+/// All open event streams of this process, grouped by member.
 #[derive(Debug)]
 pub(crate) struct EventHub {
     open_streams: Mutex<OpenStreams>,
-    /// Maximum number of open streams.
+    /// Maximum number of open event streams in this process, of all members together.
     max_streams: usize,
-    /// Notified when a stream opens.
+    /// Wakes the watcher of the database after a stream was opened.
     pub(crate) member_added: Notify,
 }
 
 #[derive(Debug, Default)]
 struct OpenStreams {
     members: HashMap<String, FollowedMember>,
-    /// User ids by the payload that identifies the member in PostgreSQL's notifications.
+    /// User id of each member with an open stream. The key is the payload that identifies the
+    /// member in PostgreSQL's notifications.
     by_signal: HashMap<String, String>,
     count: usize,
     last_number: u64,
@@ -60,25 +63,28 @@ struct OpenStreams {
 
 #[derive(Debug)]
 struct FollowedMember {
-    /// Streams by number, the oldest first, each with the token that ends it.
+    /// The member's open streams, the oldest first: the number of each stream, and the token that
+    /// ends the stream when it is cancelled.
     subscriptions: VecDeque<(u64, CancellationToken)>,
     state: watch::Sender<Option<FollowedState>>,
 }
 
-/// One open stream. The member is watched until it is dropped.
+/// One open event stream of a member. The hub follows the member until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     hub: Arc<EventHub>,
     user_id: UserId,
     number: u64,
-    /// Cancelled when a newer stream replaces this one.
+    /// Token that is cancelled when this stream has to end, because the member has opened too many
+    /// newer streams.
     pub(crate) replaced: CancellationToken,
-    /// `None` until the member's state has been read once.
+    /// Receiver of the member's state, which is `None` until it was read from the database for the
+    /// first time.
     pub(crate) state: watch::Receiver<Option<FollowedState>>,
 }
 
 impl EventHub {
-    /// Returns a hub for at most `max_streams` streams.
+    /// Returns an empty hub, which accepts at most `max_streams` open streams.
     pub(crate) fn new(max_streams: usize) -> Self {
         Self {
             open_streams: Mutex::default(),
@@ -87,6 +93,8 @@ impl EventHub {
         }
     }
 
+    /// Adds a stream of a member to the hub. If the member then has too many streams, the oldest
+    /// one is ended.
     pub(crate) fn subscribe(
         self: &Arc<Self>,
         user_id: &UserId,
@@ -126,7 +134,7 @@ impl EventHub {
         })
     }
 
-    /// Number of open streams.
+    /// Returns the number of open event streams of this process.
     pub(crate) fn stream_count(&self) -> usize {
         self.lock().count
     }
@@ -136,7 +144,8 @@ impl EventHub {
         self.lock().members.keys().cloned().collect()
     }
 
-    /// Returns the user ids of followed members without a state, because it was not read yet.
+    /// Returns the user ids of the members with an open stream whose state was not read from the
+    /// database yet.
     pub(super) fn members_without_state(&self) -> Vec<String> {
         let streams = self.lock();
         let without_state = streams
@@ -146,13 +155,16 @@ impl EventHub {
         without_state.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Returns the member that a notification identifies, if they have an open stream.
+    /// Returns the user id of the member that the payload of a notification identifies, or `None`
+    /// if the member has no open stream.
     pub(super) fn member_of_signal(&self, signal: &str) -> Option<String> {
         self.lock().by_signal.get(signal).cloned()
     }
 
-    /// Publishes the states of the members in `user_ids` to their streams. A member without an
-    /// entry in `feeds` does not exist.
+    /// Publishes the states of the members in `user_ids` to their event streams.
+    ///
+    /// `feeds` contains the states that were read from the database. A member who is not in `feeds`
+    /// does not exist in the database.
     pub(super) fn publish_states(&self, user_ids: &[String], feeds: &[MemberFeedState]) {
         let streams = self.lock();
         for name in user_ids {
@@ -185,7 +197,8 @@ impl EventHub {
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenStreams> {
-        // No holder of the lock can end with a change half made, so a poisoned lock is usable.
+        // A panic cannot leave the map half changed, so the map can be used even if the lock is
+        // poisoned.
         self.open_streams
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

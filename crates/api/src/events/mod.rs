@@ -1,7 +1,9 @@
-//! Event streams, and the watcher that notifies them of changes.
+//! Event streams for the members' apps, and the watcher that notifies the streams of changes in the
+//! database.
 //!
-//! A stream has no queue. It gets the member's latest sequence number, and reads the changes after
-//! the one that it has sent. A slow reader therefore costs no more than a fast one.
+//! A stream has no queue of events. The watcher publishes the member's latest sequence number, and
+//! the stream then reads from the database all changes after the last one that it has sent. A slow
+//! reader therefore costs no more than a fast one.
 
 mod hub;
 mod stream;

@@ -1,4 +1,4 @@
-//! The event stream of one caller.
+//! The event stream of one caller, in the format of server-sent events.
 
 use std::{collections::HashMap, convert::Infallible, time::Duration};
 
@@ -17,27 +17,30 @@ use whoop_storage::{
 use super::hub::{FollowedState, Subscription};
 use crate::{caller, problem::Problem, state::AppState};
 
-/// Interval between two signs of life, shorter than the idle timeout of proxies.
+/// Interval between two heartbeats in a stream. It is shorter than the idle timeout of usual
+/// proxies, which would otherwise close a stream without events.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Field that makes a browser reconnect 2 seconds after a lost connection.
+/// First field of each stream. It makes a browser reconnect 2 seconds after it has lost the
+/// connection.
 const RETRY_FIELD: &str = "retry: 2000\n\n";
 
-/// Maximum number of changes that are read at once.
+/// Maximum number of changes that a stream reads from the database at once.
 const MAX_CHANGES_PER_READ: i64 = 1000;
 
-/// Interval at which an open stream is recorded as an app open.
+/// Interval at which an open stream is recorded as an app open of the member.
 const APP_OPEN_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// A request to open a stream.
+/// An accepted request to open an event stream.
 pub(crate) struct EventStreamRequest {
     pub(crate) user_id: UserId,
     pub(crate) subscription: Subscription,
-    /// Sequence number of the last event that the caller received.
+    /// Sequence number of the last event that the caller received, from which the stream resumes.
+    /// `None` if the caller sent no number.
     pub(crate) last_event_id: Option<i64>,
-    /// Remaining lifetime of the token or key that opened the stream; unlimited if `None`.
+    /// Time until the token or key that opened the stream expires; `None` if it does not expire.
     pub(crate) remaining_lifetime: Option<Duration>,
-    /// Digest of the service key that opened the stream, if the key is in the database.
+    /// Digest of the service key that opened the stream, if this key is stored in the database.
     pub(crate) key: Option<KeyDigest>,
 }
 
@@ -45,7 +48,8 @@ struct EventStream {
     state: web::Data<AppState>,
     user_id: UserId,
     subscription: Subscription,
-    /// Sequence number of the last change that was sent; `None` before the first read.
+    /// Sequence number of the last change that the caller has. `None` until the first read, if the
+    /// caller sent no number.
     last_sent: Option<i64>,
     connection: Option<ConnectionStatus>,
     key: Option<KeyDigest>,
@@ -54,14 +58,15 @@ struct EventStream {
     app_open_recorded_at: Option<Instant>,
 }
 
-/// Returns the text of the events as they occur.
+/// Opens an event stream, and returns the body of the response: the text of the events, as they
+/// occur.
 pub(crate) fn open_stream(
     state: web::Data<AppState>,
     request: EventStreamRequest,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let ends_at = request
         .remaining_lifetime
-        // An expiry too far ahead for the clock means no end.
+        // If the lifetime is too long to be added to the clock, the stream has no end.
         .and_then(|lifetime| Instant::now().checked_add(lifetime));
     let event_stream = EventStream {
         state,
@@ -83,7 +88,8 @@ pub(crate) fn open_stream(
 }
 
 impl EventStream {
-    /// Returns the next events or a sign of life; `None` when the stream ends.
+    /// Returns the text of the next events, or a heartbeat if there are no events for 15 seconds.
+    /// Returns `None` when the stream ends.
     async fn next_events(&mut self) -> Option<String> {
         let stopping = self.state.background.stop_token();
         let replaced = self.subscription.replaced.clone();
@@ -104,8 +110,8 @@ impl EventStream {
         }
     }
 
-    /// Whether the service key that opened the stream was revoked or has expired; checked once per
-    /// heartbeat.
+    /// Returns whether the service key that opened the stream was revoked or has expired. The
+    /// database is queried at most once per heartbeat interval.
     async fn key_has_ended(&mut self) -> bool {
         let Some(digest) = self.key else {
             return false;
@@ -134,7 +140,8 @@ impl EventStream {
             }
             tokio::select! {
                 () = &mut heartbeat => return ": heartbeat\n\n".to_owned(),
-                // The hub exists longer than its streams, so the channel is never closed.
+                // The sender of the state is in the hub, which exists longer than its streams, so
+                // the channel is never closed.
                 _ = self.subscription.state.changed() => {}
             }
         }
@@ -154,7 +161,10 @@ impl EventStream {
         Ok(text)
     }
 
-    /// Returns one event for each day that changed after the sequence number `sent`.
+    /// Reads the changes after the sequence number `sent`, and returns the text of one event for
+    /// each day that changed.
+    ///
+    /// If these changes are no longer stored, returns a `reset` event instead.
     async fn read_day_events(&mut self, sent: i64, latest: i64) -> Result<String, Problem> {
         let user_id = self.user_id.clone();
         let found = self
@@ -170,7 +180,7 @@ impl EventStream {
             FeedRows::Gone { latest } => latest,
         };
         // The changes after the caller's last event are no longer stored, or the member was erased
-        // since.
+        // after that event.
         self.last_sent = Some(resume_after);
         Ok(format_event(
             "reset",
@@ -185,7 +195,8 @@ impl EventStream {
         };
         self.last_sent = Some(last.seq);
         if last.seq < latest {
-            // The remaining changes are read in the next iteration, which starts immediately.
+            // Not all changes were read. The next iteration starts immediately and reads the
+            // remaining ones.
             self.subscription.state.mark_changed();
         }
         latest_change_by_date(rows)
@@ -212,7 +223,10 @@ impl EventStream {
 }
 
 /// Returns the days that changed, each with the sequence number of its last change, in the order of
-/// these numbers. A caller who received one of them has also received all days before it.
+/// these numbers.
+///
+/// A caller who has received the event of one day has therefore also received the events of all
+/// days with smaller numbers.
 fn latest_change_by_date(rows: &[ChangeRow]) -> Vec<(NaiveDate, i64)> {
     let mut latest: HashMap<NaiveDate, i64> = HashMap::new();
     for row in rows {

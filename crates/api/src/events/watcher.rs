@@ -7,17 +7,21 @@ use whoop_sync::Engine;
 
 use super::EventHub;
 
-/// Interval between two reads of all followed members if notifications are not available.
+/// Interval between two reads of the states of all members with an open stream, if PostgreSQL's
+/// notifications are not available.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The same interval while the process listens for notifications, in case one is lost.
+/// Interval between two reads of the states of all members with an open stream while the process
+/// listens for notifications. These reads find changes with a lost notification.
 const POLL_INTERVAL_LISTENING: Duration = Duration::from_secs(15);
 
-/// Pause before the next attempt to listen, or to read.
+/// Pause after the states could not be read, before the next attempt to listen and to read.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keeps the hub up to date while streams are open. `may_listen` is false behind a pooler in
-/// transaction mode.
+/// Publishes the changes of members to their open event streams, until a stop is requested.
+///
+/// `may_listen` states whether PostgreSQL's notifications can be received. It is false behind a
+/// pooler in transaction mode.
 pub(crate) async fn watch_members(
     engine: Engine,
     hub: Arc<EventHub>,
@@ -34,7 +38,8 @@ async fn run_watcher(engine: &Engine, hub: &EventHub, may_listen: bool) {
     let mut listener: Option<ChangeListener> = None;
     loop {
         if hub.stream_count() == 0 {
-            // The listener occupies a connection, which is not needed without streams.
+            // The listener occupies a database connection, which is not needed if no stream is
+            // open.
             listener = None;
             hub.member_added.notified().await;
         }
@@ -63,7 +68,8 @@ async fn run_watcher(engine: &Engine, hub: &EventHub, may_listen: bool) {
     }
 }
 
-/// Publishes changes as notifications arrive, until it is time to read all followed members.
+/// Publishes the states of members when a notification about them arrives or when their first
+/// stream opens. Returns at the time `until`, when the states of all members have to be read again.
 async fn handle_signals(
     engine: &Engine,
     hub: &EventHub,

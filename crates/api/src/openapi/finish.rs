@@ -1,4 +1,5 @@
-//! Parts of the OpenAPI document that many routes share.
+//! Adds to the generated OpenAPI document the parts that many routes share, such as security
+//! schemes, headers and common errors.
 
 use std::collections::BTreeSet;
 
@@ -19,18 +20,18 @@ use whoop_storage::service_key::Scope;
 use super::examples;
 use crate::scope;
 
-/// Pattern for text without control characters, which are refused in ids.
+/// Regular expression for user ids: text without control characters, which the API refuses.
 const PRINTABLE: &str = r"^[^\u0000-\u001F\u007F-\u009F]+$";
 
-/// Operations with an optional request body.
+/// Ids of the operations that have an optional request body.
 const OPTIONAL_BODY_OPERATIONS: [&str; 2] = ["beginConnect", "syncNow"];
 
-/// Description of the header `ETag`.
+/// Description of the response header `ETag`.
 const ETAG: &str =
     "Version of the response. Send it in `If-None-Match` to get 304 while it is current.";
 
-/// Tags of operations that are not for apps. They get `x-internal: true`, with which code
-/// generators skip them.
+/// Tags of operations that are not for apps. These operations get `x-internal: true`, so that code
+/// generators can skip them.
 const INTERNAL_TAGS: [&str; 2] = ["WHOOP", "Operations"];
 
 pub(super) struct DocumentFinisher;
@@ -73,7 +74,7 @@ impl Modify for DocumentFinisher {
     }
 }
 
-/// Returns the names of the schemas of request bodies.
+/// Returns the names of the schemas that describe request bodies.
 fn request_schema_names(document: &Document) -> BTreeSet<String> {
     let items = document.paths.paths.values();
     let operations = items.flat_map(|item| [&item.get, &item.post, &item.put, &item.patch]);
@@ -99,8 +100,11 @@ fn request_schema_names(document: &Document) -> BTreeSet<String> {
         .collect()
 }
 
-/// Makes each nullable field of a response required: a field of a response is either always present
-/// or, if it can be absent, never null. A field of a request body may be omitted.
+/// Marks each nullable field of a response as required.
+///
+/// A field of a response that can be null is always present, and a field that can be absent is
+/// never null. A nullable field of a request body may be omitted, so the schemas in
+/// `request_schemas` are not changed.
 fn require_nullable_fields(components: &mut Components, request_schemas: &BTreeSet<String>) {
     for (name, schema) in &mut components.schemas {
         let RefOr::T(Schema::Object(object)) = schema else {
@@ -117,14 +121,16 @@ fn require_nullable_fields(components: &mut Components, request_schemas: &BTreeS
     }
 }
 
-/// Adds the scope that a service key needs, if the operation requires authentication.
+/// Adds to an operation the scope that a service key needs for it. An operation without
+/// authentication is not changed.
 fn add_scope(operation: &mut Operation, scope: Scope) {
     let security = operation.security.get_or_insert_default();
     if security.is_empty() {
         return;
     }
     if scope == Scope::Operate {
-        // A member's token gives no access to these operations.
+        // A member's token gives no access to the operator's routes, so only the service key
+        // remains.
         security.clear();
     }
     security.push(SecurityRequirement::new("serviceKey", [scope.as_str()]));
@@ -135,8 +141,8 @@ fn add_scope(operation: &mut Operation, scope: Scope) {
 }
 
 fn finish_operation(operation: &mut Operation) {
-    // A public operation gets an empty list, because an absent list does not declare that it is
-    // public.
+    // A public operation gets an empty list of security requirements. An absent list would not
+    // declare that the operation is public.
     let is_guarded = !operation.security.get_or_insert_default().is_empty();
     let mut tags = operation.tags.iter().flatten();
     if tags.any(|tag| INTERNAL_TAGS.contains(&tag.as_str())) {
@@ -163,7 +169,8 @@ fn finish_operation(operation: &mut Operation) {
         responses.entry("415".to_owned()).or_insert_with(encoded);
     }
     if is_guarded {
-        // The rate limit applies to all of a member's requests together.
+        // The rate limit applies to all requests of a member together, so each of these operations
+        // can be refused with 429.
         let responses = &mut operation.responses.responses;
         let too_many_requests =
             || problem_response("Too many requests of this member; see `Retry-After`");
@@ -197,7 +204,8 @@ fn finish_operation(operation: &mut Operation) {
     }
 }
 
-/// Returns a response with a problem in its body.
+/// Returns the description of a response that has a problem (`application/problem+json`) in its
+/// body.
 fn problem_response(description: &str) -> RefOr<Response> {
     let mut response = Response::new(description);
     let content = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -206,7 +214,8 @@ fn problem_response(description: &str) -> RefOr<Response> {
     RefOr::T(response)
 }
 
-/// Removes `null` from a parameter's schema: a parameter is either present or absent.
+/// Removes `null` from the schema of a parameter, because a parameter is either present or absent.
+/// Also adds the limits of the parameter `user_id`.
 fn narrow_parameter(parameter: &mut Parameter) {
     let Some(RefOr::T(schema)) = &mut parameter.schema else {
         return;

@@ -7,7 +7,8 @@ use whoop_core::day::{ConnectionStatus, Day, MissingReason};
 use self::finish::DocumentFinisher;
 use crate::{problem::Problem, routes};
 
-/// Returns the OpenAPI 3.1 document, which is generated from the handlers.
+/// Returns the OpenAPI 3.1 description of the API, which is generated from the handlers of the
+/// routes.
 pub fn openapi_document() -> Document {
     ApiDescription::openapi()
 }

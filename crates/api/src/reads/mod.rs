@@ -2,8 +2,9 @@
 //!
 //! A pooled connection belongs to the runtime that opened it. The engine's connections belong to
 //! the background runtime, because a sync must continue after its request has ended. A read does
-//! not need that, and the switch to another thread and back would be half of its cost. Therefore
-//! each server worker has a few connections of its own, to the replica if there is one.
+//! not need to continue, and the switch to another thread and back would be half of its cost.
+//! Therefore each server worker has a few database connections of its own. They lead to the read
+//! replica, if there is one.
 
 mod replica;
 
@@ -16,12 +17,13 @@ use crate::{problem::Problem, state::AppState};
 
 pub(crate) use self::replica::{ReadReplica, watch_replica};
 
-/// Database connections of one worker for reads.
+/// Database connections that one server worker uses for reads.
 #[derive(Debug)]
 pub(crate) struct ReadPool {
-    /// `None` if there are too few connections to give each worker one.
+    /// Pool of the worker's connections; `None` if the process has too few database connections to
+    /// give each worker one.
     database: Option<Database>,
-    /// `None` if the worker reads from the primary.
+    /// State of the read replica that the connections lead to; `None` if they lead to the primary.
     replica: Option<Arc<ReadReplica>>,
 }
 
@@ -30,8 +32,11 @@ impl ReadPool {
         Self { database, replica }
     }
 
-    /// Returns a connection that has all changes that this member may have seen before. `None` if
-    /// only the primary has them, or if no connection is available.
+    /// Returns a connection of this worker to a database with all changes that the member may have
+    /// seen before.
+    ///
+    /// Returns `None` if only the primary has all these changes and the worker reads from the
+    /// replica, or if no connection is available.
     pub(crate) async fn member_connection(&self, user_id: &UserId) -> Option<PooledConnection> {
         let database = self.database.as_ref()?;
         if self
@@ -50,8 +55,8 @@ impl ReadPool {
         }
     }
 
-    /// Returns this worker's own connection to the primary; `None` if it has none, or none that
-    /// works.
+    /// Returns a connection of this worker to the primary. Returns `None` if the worker reads from
+    /// the replica, or if no connection is available.
     pub(crate) async fn primary_connection(&self) -> Option<PooledConnection> {
         let database = self.database.as_ref()?;
         if self.replica.is_some() {
@@ -64,7 +69,8 @@ impl ReadPool {
             .ok()
     }
 
-    /// Reads data of a member on this worker, or through the engine if that fails.
+    /// Reads data of a member through a connection of this worker. If there is none or the read
+    /// fails, reads through the engine.
     pub(crate) async fn read<T, F>(
         &self,
         state: &AppState,
@@ -87,12 +93,14 @@ impl ReadPool {
         Ok(found)
     }
 
-    /// Logs a failed read. The engine repeats it and reports the error.
+    /// Logs that a read through a connection of this worker failed. The read is then repeated
+    /// through the engine, which reports the error if it fails again.
     pub(crate) fn log_fallback(error: &(dyn std::error::Error + 'static)) {
         tracing::debug!(error, "read failed and is repeated through the engine");
     }
 
-    /// Records that the primary has new data of a member.
+    /// Records that the primary has new data of a member, so that the next reads of this member do
+    /// not use the replica.
     pub(crate) fn note_write(&self, user_id: &UserId) {
         if let Some(replica) = &self.replica {
             replica.note_write(user_id);
@@ -100,7 +108,8 @@ impl ReadPool {
     }
 }
 
-/// Division of the process's database connections: the number for each worker, and for the engine.
+/// Division of the process's database connections (`DATABASE_POOL_SIZE`): the number for each
+/// worker, and the number for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolSizes {
     pub(crate) worker: usize,
@@ -108,11 +117,12 @@ pub(crate) struct PoolSizes {
 }
 
 impl PoolSizes {
-    /// Minimum for the engine: a token refresh needs two connections.
+    /// Minimum number of connections for the engine: a token refresh needs two connections at the
+    /// same time.
     const MIN_ENGINE_CONNECTIONS: usize = 2;
 
-    /// Gives half of the connections to the workers if that is at least one for each; otherwise all
-    /// to the engine.
+    /// Divides the connections: half for the workers, if each worker then gets at least one and the
+    /// engine at least two. Otherwise, all for the engine.
     pub(crate) fn of(connections: usize, workers: usize) -> Self {
         let worker = (connections / 2) / workers.max(1);
         let engine = connections - worker * workers;

@@ -1,8 +1,8 @@
-//! Read replica, and the conditions under which it is used.
+//! The read replica, and the conditions under which members are read from it.
 //!
-//! A replica lags behind the primary. A member who has seen new data must not see older data
+//! A replica lags behind the primary, but a member who has seen new data must not see older data
 //! afterwards. Therefore members with recent changes are read from the primary, and a replica that
-//! lags too far behind is not used.
+//! lags too far behind is not used at all.
 
 use std::{
     collections::HashMap,
@@ -20,29 +20,34 @@ use whoop_core::UserId;
 use whoop_storage::{Database, StorageError, replication_lag, table::change::notify_payload};
 use whoop_sync::Engine;
 
-/// Time after a change during which the member is read from the primary.
+/// Time after a change of a member's data during which the member is read from the primary.
 const PRIMARY_READ_WINDOW: Duration = Duration::from_secs(60);
 
-/// Maximum replication lag at which the replica is used. Together with [`LAG_CHECK_INTERVAL`] it
-/// must be less than [`PRIMARY_READ_WINDOW`].
+/// Maximum replication lag with which the replica is used.
+///
+/// The sum of this and [`LAG_CHECK_INTERVAL`] must be less than [`PRIMARY_READ_WINDOW`], so that
+/// the replica has a change before the member is read from it again.
 const MAX_REPLICATION_LAG: Duration = Duration::from_secs(30);
 
 /// Interval between two checks of the replication lag.
 const LAG_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Timeout of a check of the replication lag.
+/// Timeout of one check of the replication lag. After a timeout, the replica is not used until the
+/// next successful check.
 const LAG_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum number of changed members that are remembered. If more change, the replica is not used
-/// until the next successful check.
+/// Maximum number of members with recent changes that are remembered. If there are more, the
+/// replica is not used until the next successful check.
 const MAX_CHANGED_MEMBERS: usize = 200_000;
 
-/// State of the replica, shared by all workers of a process.
+/// State of the read replica, shared by all workers of a process. It decides whether a member may
+/// be read from the replica.
 pub(crate) struct ReadReplica {
-    /// Whether the replication lag is small enough and notifications arrive.
+    /// Whether the replica may be used at all: its lag is small enough, and notifications of
+    /// changes arrive.
     is_usable: AtomicBool,
-    /// Time until which a member is read from the primary, by the payload of the member's
-    /// notifications.
+    /// Time until which a member is read from the primary. The key is the payload that identifies
+    /// the member in PostgreSQL's notifications.
     changed: Mutex<HashMap<String, Instant>>,
 }
 
@@ -55,7 +60,7 @@ impl fmt::Debug for ReadReplica {
 }
 
 impl ReadReplica {
-    /// Returns a replica that is not used until the first successful check.
+    /// Returns the state of a replica that is not used until the first successful check of its lag.
     pub(crate) fn new() -> Self {
         Self {
             is_usable: AtomicBool::new(false),
@@ -63,6 +68,7 @@ impl ReadReplica {
         }
     }
 
+    /// Returns whether the replica has all changes that this member may have seen.
     pub(super) fn is_current_for(&self, user_id: &UserId) -> bool {
         if !self.is_usable.load(Ordering::Relaxed) {
             return false;
@@ -98,8 +104,11 @@ impl ReadReplica {
     }
 }
 
-/// Keeps the state of the replica up to date. Behind a pooler in transaction mode notifications do
-/// not arrive: then only the changes made by this process are known.
+/// Keeps the state of the replica up to date until a stop is requested: listens for changes, and
+/// checks the replication lag.
+///
+/// `may_listen` states whether PostgreSQL's notifications can be received. It is false behind a
+/// pooler in transaction mode. Then only the changes that this process makes itself are known.
 pub(crate) async fn watch_replica(
     engine: Engine,
     reads: Database,
@@ -114,7 +123,8 @@ pub(crate) async fn watch_replica(
     }
 }
 
-/// Listens for changes and never returns. The replica is not used while listening fails.
+/// Listens for the notifications of changed members, and never returns. If listening fails, the
+/// replica is no longer used.
 async fn run_listener(engine: &Engine, replica: &ReadReplica, may_listen: bool) {
     if !may_listen {
         std::future::pending::<()>().await;
@@ -143,7 +153,8 @@ async fn run_lag_checks(engine: &Engine, reads: &Database, replica: &ReadReplica
             Ok(Ok((primary, replayed))) => {
                 let now = Instant::now();
                 primary_positions.push((now, primary));
-                // Positions that the replica has reached no longer count as lag.
+                // Positions that the replica has reached are removed. The oldest remaining one
+                // gives the lag.
                 primary_positions.retain(|(_, position)| *position > replayed);
                 let lag = primary_positions.first().map(|(at, _)| now - *at);
                 replica.set_usable(lag.is_none_or(|lag| lag < MAX_REPLICATION_LAG));
@@ -158,7 +169,8 @@ async fn run_lag_checks(engine: &Engine, reads: &Database, replica: &ReadReplica
     }
 }
 
-/// Returns the primary's position and the replica's position, in bytes of the write-ahead log.
+/// Returns two positions in the write-ahead log, in bytes: the position up to which the primary has
+/// written, and the position up to which the replica has replayed.
 async fn read_log_positions(engine: &Engine, reads: &Database) -> Result<(i64, i64), StorageError> {
     let primary = replication_lag::written(&mut *engine.database.get().await?).await?;
     let replayed = replication_lag::replayed(&mut *reads.get().await?).await?;
@@ -188,7 +200,7 @@ mod tests {
         let replica = ReadReplica::new();
         replica.set_usable(true);
         replica.note_write(&member("alice"));
-        // A change notified by another process.
+        // Another process made this change, and PostgreSQL sent the notification.
         replica.note_change(notify_payload("carol"));
 
         assert!(!replica.is_current_for(&member("alice")));

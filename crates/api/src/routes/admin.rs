@@ -17,11 +17,12 @@ use crate::{
     self_checks::self_checks, state::AppState,
 };
 
-/// Default and maximum number of events in one response.
+/// Number of events in one response if the request does not contain `limit`.
 const DEFAULT_LIMIT: i64 = 50;
+/// Maximum number of events in one response.
 const MAX_LIMIT: i64 = 500;
 
-/// State of the service: members, quota, runs, webhooks and freshness.
+/// State of the service: members, quota, scheduled runs, webhooks and freshness.
 ///
 /// The numbers are the same as those of `sync-worker status`.
 #[utoipa::path(
@@ -47,19 +48,19 @@ pub(crate) async fn status(
     Ok(json::respond(HttpResponse::Ok(), &overview))
 }
 
-/// Results of the checks.
+/// Results of the checks of the service.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct DoctorResponse {
-    /// One entry for each check, in the order in which they ran.
+    /// One entry for each check, in the order in which the checks ran.
     checks: Vec<DoctorCheck>,
 }
 
-/// Problems of the service, and what to do about them.
+/// Checks the service, and returns the problems with what to do about each of them.
 ///
-/// Runs the checks of `sync-worker doctor` in this process, and checks of the process itself: its
-/// limit of open files and its settings for the authentication of callers. This makes one call to
-/// WHOOP. Another request, which does not count against the quota, checks whether WHOOP knows the
-/// WHOOP app.
+/// Runs the checks of `sync-worker doctor` in this process. Also checks the process itself: its
+/// limit of open files, and its settings for the authentication of callers. The checks make one
+/// call to WHOOP. They also send a request that does not count against the quota, in order to check
+/// whether WHOOP knows the WHOOP app.
 #[utoipa::path(
     post, operation_id = "examine", path = "/api/v1/whoop/admin/doctor", tag = "Operations",
     responses(
@@ -98,16 +99,16 @@ pub(crate) struct WebhooksQuery {
     limit: Option<String>,
 }
 
-/// Webhook events, and their number by state.
+/// Webhook events, and the number of events in each state.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct WebhooksResponse {
-    /// Number of all events, by state; a state without events has no key.
+    /// Number of stored events per state. A state without events is absent.
     counts: BTreeMap<String, i64>,
-    /// The selected events, the latest first.
+    /// The events that the parameters select, the latest first.
     events: Vec<WebhookEventRow>,
 }
 
-/// WHOOP's webhook events: received, waiting and no longer retried.
+/// Webhook events that WHOOP sent, each with the state of its processing.
 ///
 /// The list is the same as that of `sync-worker webhooks list`. Events are kept for 30 days.
 #[utoipa::path(
@@ -158,14 +159,14 @@ pub(crate) async fn webhooks(
     ))
 }
 
-/// Selection of the events to replay; at least one of the two fields must be given.
+/// Selection of the events that are processed again. At least one of the two fields must be given.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplayRequest {
-    /// Ids of the events; all events if absent.
+    /// Ids of the events. If absent, events with any id are selected.
     #[schema(min_items = 1)]
     ids: Option<Vec<i64>>,
-    /// States of the events; all states if absent.
+    /// States of the events. If absent, events in any state are selected.
     #[schema(value_type = Option<Vec<WebhookEventState>>, min_items = 1)]
     states: Option<Vec<String>>,
 }
@@ -177,10 +178,10 @@ pub(crate) struct ReplayResponse {
     replayed: u64,
 }
 
-/// Processes webhook events again, from the first attempt.
+/// Processes webhook events again. Their earlier attempts are no longer counted.
 ///
-/// The selection is the same as that of `sync-worker webhooks replay`. Events of an unknown type
-/// are not processed again.
+/// The selection works as in `sync-worker webhooks replay`. Events of an unknown type are not
+/// processed again.
 #[utoipa::path(
     post, operation_id = "replayWebhooks", path = "/api/v1/whoop/admin/webhooks/replay", tag = "Operations",
     request_body(content = ReplayRequest, description = "Selection of the events"),

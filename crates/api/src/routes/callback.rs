@@ -14,27 +14,27 @@ pub(crate) struct CallbackQuery {
     error: Option<String>,
 }
 
-/// Outcome of a connect without a `return_to`.
+/// Outcome of connecting a member to WHOOP, if no `return_to` was given.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct CallbackResponse {
-    /// Outcome of the connect.
+    /// Outcome: the member is connected, or the app has to confirm this first.
     #[schema(value_type = ConnectStatus)]
     status: ConnectStatus,
-    /// The app's id of the member; present if the connect is complete.
+    /// The app's id of the member. Present if the member is connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user_id: Option<String>,
-    /// One-time word for `POST …/connect/{user_id}/confirm`; present if the app has to confirm the
-    /// connect.
+    /// One-time word that the app has to send to `POST …/connect/{user_id}/confirm`. Present if the
+    /// app has to confirm that the member is to be connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     confirm: Option<String>,
 }
 
-/// Outcome of a connect.
+/// Outcome of connecting a member to WHOOP.
 ///
 /// - `connected`: the member is connected
-/// - `confirm`: the app has to confirm the connect within ten minutes
+/// - `confirm`: the member is connected after the app has confirmed this, within ten minutes
 #[derive(Debug, Clone, Copy, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConnectStatus {
@@ -44,16 +44,16 @@ pub(crate) enum ConnectStatus {
 
 /// Address to which WHOOP redirects the member's browser from its consent page.
 ///
-/// With a `return_to` the browser is redirected to it, with `status=connected`, or with `error=`
-/// and one of the words below. Without a `return_to` the outcome is in this response. With
+/// If a `return_to` was given, the browser is redirected to it, with `status=connected`, or with
+/// `error=` and one of the words below. Otherwise this response contains the outcome. With
 /// `CONNECT_CONFIRM=required` the status is `confirm`, and `confirm=` contains a one-time word that
 /// the app must send to `POST …/connect/{user_id}/confirm` within ten minutes.
 ///
-/// The words are WHOOP's own, such as `access_denied` (the member refused, or did not allow the
-/// profile); `invalid_code`, `used_state` and `expired_state` (begin the connect again);
-/// `other_whoop_account` (erase the member's data first); `whoop_unavailable` and `quota_spent`
-/// (try again later); `service_refused` (WHOOP does not know this service; its operator has to
-/// act); `internal`.
+/// The words are WHOOP's own, such as `access_denied` (the member refused, or did not allow access
+/// to the profile), and the following ones: `invalid_code`, `used_state` and `expired_state` (begin
+/// to connect again); `other_whoop_account` (erase the member's data first); `whoop_unavailable`
+/// and `quota_spent` (try again later); `service_refused` (WHOOP does not know this service; its
+/// operator has to act); `internal`.
 #[utoipa::path(
     get, operation_id = "finishConnect", path = "/api/v1/whoop/callback", tag = "Connection",
     params(
@@ -163,7 +163,8 @@ pub(crate) async fn receive(
     }
 }
 
-/// Responds to a callback that led to no connection, with a valid or an invalid state.
+/// Returns the response to a callback after which the member is not connected. `error` is the
+/// reason.
 fn failed_connect_response(error: ConnectError) -> Result<HttpResponse, Problem> {
     let ConnectError::Failed { return_to, source } = error else {
         return refused_connect_response(error);
@@ -195,7 +196,8 @@ fn failed_connect_response(error: ConnectError) -> Result<HttpResponse, Problem>
     }
 }
 
-/// Returns WHOOP's error word if it has the usual form, otherwise `whoop_refused`.
+/// Returns WHOOP's error word if it consists of at most 40 lower-case letters and underscores.
+/// Otherwise returns `whoop_refused`.
 fn error_word(error: &str) -> &str {
     let is_word = error.len() <= 40
         && error
@@ -227,13 +229,16 @@ fn redirect_response(return_to: &str, parameters: &[(&str, &str)]) -> HttpRespon
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, location))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        // The address of this request contains an authorization code.
+        // The address of the callback contains an authorization code, which the next page must not
+        // receive in `Referer`.
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .finish()
 }
 
-/// Responds to a connect that has already ended. The browser is redirected to the app in this case,
-/// too: the member may have reloaded the page or opened it again much later.
+/// Returns the response to a callback with a state that is used, expired or unknown.
+///
+/// If the state was stored with a `return_to`, the browser is redirected to the app in this case,
+/// too: the member may have reloaded the page, or opened it again much later.
 fn refused_connect_response(error: ConnectError) -> Result<HttpResponse, Problem> {
     let (word, name, return_to) = match &error {
         ConnectError::StateUsed { return_to } => ("used_state", "used-state", return_to),

@@ -9,8 +9,9 @@ use whoop_storage::{
 
 use crate::{json, member::PathMember, parameters, problem::Problem, state::AppState};
 
-/// Default and maximum number of changes in one response.
+/// Number of changes in one response if the request does not contain `limit`.
 const DEFAULT_LIMIT: i64 = 200;
+/// Maximum number of changes in one response.
 const MAX_LIMIT: i64 = 1000;
 
 #[derive(Debug, Deserialize)]
@@ -20,26 +21,26 @@ pub(crate) struct ChangesQuery {
     counted_since: Option<String>,
 }
 
-/// Changes of one member.
+/// A page of the changes of one member's records.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ChangesResponse {
     /// The app's id of the member.
     user_id: String,
     /// The changes in order of their sequence numbers, which have no gaps.
     changes: Vec<ChangeItem>,
-    /// Value of `since` for the next request.
+    /// Value of `since` for the app's next request.
     next_since: i64,
     /// Whether more changes are available now.
     more: bool,
     /// Sequence number of the member's latest change.
     latest: i64,
-    /// Instant at which the sequence numbers of this member began; null if the member does not
-    /// exist. If it differs from that of the previous response, the member was erased in the
-    /// meantime and the numbers began again.
+    /// Time at which the sequence numbers of this member began; null if the member does not exist.
+    /// If it differs from the value in the previous response, the member was erased in the meantime
+    /// and the sequence numbers began again.
     counted_since: Option<DateTime<Utc>>,
 }
 
-/// Kind of a change to a record.
+/// Kind of a change of a record.
 ///
 /// - `upsert`: the record is new or was updated
 /// - `delete`: the record was deleted
@@ -51,7 +52,7 @@ enum ChangeOp {
     Delete,
 }
 
-/// Change of a record.
+/// One change of a record.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Change)]
 struct ChangeItem {
@@ -60,7 +61,7 @@ struct ChangeItem {
     /// Data type of the record.
     #[schema(value_type = DataType)]
     data_type: String,
-    /// Id of the record. For a recovery it is the id of its cycle.
+    /// Id of the record. A recovery has the id of its cycle.
     id: String,
     /// Kind of the change.
     #[schema(value_type = ChangeOp)]
@@ -69,20 +70,20 @@ struct ChangeItem {
     local_date: NaiveDate,
     /// Previous local date of the record, if the change moved it to another date; otherwise null.
     previous_date: Option<NaiveDate>,
-    /// Time at which the change was stored.
+    /// Time at which this service stored the change.
     changed_at: DateTime<Utc>,
-    /// The record as it is now, in WHOOP's own format, with its `local_date`. Null if the record
-    /// was deleted, or if a later change of the same record contains it.
+    /// The current version of the record, in WHOOP's own format, with its `local_date`. Null if the
+    /// record was deleted, or if a later change of the same record contains it.
     #[schema(value_type = Option<Object>)]
     record: Option<DatedRecord>,
 }
 
 /// Changes of a member's records, for an app that was offline.
 ///
-/// Send the last `next_since`, apply the changes in their order, and repeat this while `more` is
-/// true. After that the app has the same data as this service. Changes are kept for 30 days. If the
-/// app was offline for longer, the response is 410: the app must delete its data, read everything
-/// again, and continue from the number in `latest`.
+/// Send the last `next_since` as `since`, apply the changes in their order, and repeat this while
+/// `more` is true. After that the app has the same data as this service. Changes are kept for 30
+/// days. If the app was offline for longer, the response is 410: the app must delete its data, read
+/// everything again, and continue from the number in `latest`.
 #[utoipa::path(
     get, operation_id = "getChanges", path = "/api/v1/whoop/changes/{user_id}", tag = "Data",
     params(

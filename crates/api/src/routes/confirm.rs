@@ -7,19 +7,19 @@ use crate::{
     state::AppState,
 };
 
-/// Maximum length of a word, in bytes.
+/// Maximum length of the one-time word that the app sends, in bytes.
 const MAX_WORD_BYTES: usize = 100;
 
-/// Confirmation of a connect.
+/// Confirmation that a member is to be connected.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConfirmRequest {
-    /// The one-time word that the callback added to `return_to`.
+    /// The one-time word that the callback has added to `return_to` as the parameter `confirm`.
     #[schema(required = true, nullable = false, min_length = 1, max_length = 100)]
     confirm: Option<String>,
 }
 
-/// Confirmed connect.
+/// Result of the confirmation: the member is connected.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ConfirmResponse {
     /// Always `connected`.
@@ -28,11 +28,11 @@ pub(crate) struct ConfirmResponse {
     user_id: String,
 }
 
-/// Confirms a connect, if `CONNECT_CONFIRM` is `required`.
+/// Connects a member who has consented at WHOOP, if `CONNECT_CONFIRM` is `required`.
 ///
 /// The member is not connected before this request. The app sends it when the browser returns with
-/// `status=confirm`, with the JWT of the member who is signed in. If another member began the
-/// connect, no WHOOP account is connected, and the permission is revoked at WHOOP.
+/// `status=confirm`, with the JWT of the member who is signed in to the app. If another member
+/// began to connect, no WHOOP account is connected, and the permission is revoked at WHOOP.
 #[utoipa::path(
     post, operation_id = "confirmConnect", path = "/api/v1/whoop/connect/{user_id}/confirm", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),

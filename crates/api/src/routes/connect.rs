@@ -3,30 +3,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{body::JsonBody, caller, json, member::PathMember, problem::Problem, state::AppState};
 
-/// Maximum length of a consent text, in characters.
+/// Maximum length of the text in `consent`, in characters.
 const MAX_CONSENT_CHARS: usize = 2000;
 
-/// Options of a connect.
+/// Options for connecting a member to WHOOP.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConnectRequest {
-    /// Address to which the browser is redirected after the connect: below one of
-    /// `APP_RETURN_URLS`, or a path of this server, such as `/` for the Health page.
+    /// Address to which the browser is redirected after the member has consented or refused at
+    /// WHOOP. It must be below one of `APP_RETURN_URLS`, or be a path of this server, such as `/`
+    /// for the Health page.
     #[schema(format = "uri-reference", max_length = 2000)]
     return_to: Option<String>,
-    /// Consent that the member gave, such as the version of a consent text.
+    /// Consent that the member gave in the app, such as the version of a consent text.
     #[schema(max_length = 2000)]
     consent: Option<String>,
 }
 
-/// Connect that has begun.
+/// Address at which the member consents to the connection.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ConnectResponse {
     /// Address of WHOOP's consent page. Open it in the member's browser within ten minutes.
     authorization_url: String,
 }
 
-/// Begins the connect of a member to WHOOP.
+/// Begins to connect a member to WHOOP.
 #[utoipa::path(
     post, operation_id = "beginConnect", path = "/api/v1/whoop/connect/{user_id}", tag = "Connection",
     params(("user_id" = String, Path, description = "The app's id of the member")),

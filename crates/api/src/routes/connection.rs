@@ -17,11 +17,11 @@ pub(crate) struct MemberConnection {
     user_id: String,
     /// State of the connection.
     connection: ConnectionStatus,
-    /// Reason for the member, if the connection does not work; otherwise null.
+    /// Explanation for the member if the connection does not work; otherwise null.
     detail: Option<String>,
-    /// Time of the last connect; null if the member never connected.
+    /// Time at which the member was last connected; null if the member never connected.
     connected_at: Option<DateTime<Utc>>,
-    /// Time of the disconnect; null unless the member is disconnected.
+    /// Time at which the member was disconnected; null unless the member is disconnected.
     disconnected_at: Option<DateTime<Utc>>,
     /// Consent that the member gave when connecting, as the app sent it; null if it sent none.
     consent: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) struct DisconnectQuery {
     erase: Option<String>,
 }
 
-/// Result of a disconnect.
+/// Result of disconnecting a member.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct DisconnectResponse {
     /// The app's id of the member.
@@ -48,8 +48,8 @@ pub(crate) struct DisconnectResponse {
     revocation: RevocationOutcome,
     /// Whether all stored data of the member was deleted.
     erased: bool,
-    /// Receipt of the deletion, as proof; null if the data was kept. It is stored without any
-    /// reference to the member.
+    /// Receipt that proves the deletion; null if the data was kept. The receipt is stored without
+    /// any reference to the member.
     receipt: Option<ReceiptResponse>,
 }
 
@@ -58,7 +58,8 @@ pub(crate) struct DisconnectResponse {
 /// - `done`: WHOOP confirmed that the permission has ended
 /// - `pending`: WHOOP did not answer; the service repeats the revocation
 /// - `not_needed`: there was no permission, or it had already ended
-/// - `in_use`: the same WHOOP account is connected for another member, so it was not revoked
+/// - `in_use`: the same WHOOP account is connected for another member, so the permission was not
+///   revoked
 /// - `not_possible`: only the member can end the permission, in WHOOP's app
 #[derive(utoipa::ToSchema)]
 #[schema(as = Revocation, rename_all = "snake_case")]
@@ -118,10 +119,10 @@ pub(crate) async fn read(
     Ok(json::respond(HttpResponse::Ok(), &body))
 }
 
-/// Disconnects a member: destroys the tokens and revokes the permission at WHOOP.
+/// Disconnects a member: deletes the tokens and revokes the permission at WHOOP.
 ///
-/// A connect in progress is ended as well, even if the member has never completed one: its callback
-/// then answers `unknown-state`.
+/// If the member has begun to connect and has not finished, this is ended as well, even if the
+/// member was never connected before: the callback then answers `unknown-state`.
 ///
 /// With `erase=true` all stored data of the member is deleted in one transaction, and a receipt is
 /// kept. If WHOOP does not answer, the member is disconnected all the same, and the service repeats

@@ -13,13 +13,13 @@ use crate::{
     state::AppState,
 };
 
-/// Condition for reading from WHOOP before the response.
+/// Condition under which the service reads from WHOOP before it responds.
 ///
 /// - `auto`: reads from WHOOP if the stored data is out of date and the day is current or was never
 ///   read
 /// - `never`: returns the stored data
-/// - `force`: always reads from WHOOP, except what was read less than a minute ago; then
-///   `meta.sync` is `shared`. A service key needs the scope `sync` for this.
+/// - `force`: always reads from WHOOP, except data that was read less than a minute ago; in that
+///   case `meta.sync` is `shared`. A service key needs the scope `sync` for `force`.
 #[derive(utoipa::ToSchema)]
 #[schema(as = RefreshMode, rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its description is used")]
@@ -37,8 +37,8 @@ pub(crate) struct DailyDataQuery {
 
 /// A member's day: recovery, sleep, cycle and workouts in one response.
 ///
-/// The data comes from the database. Today, yesterday, and recent days that were never read are
-/// fetched from WHOOP first if they are missing or out of date.
+/// The data comes from the database. For today, for yesterday, and for recent days that were never
+/// read, data that is missing or out of date is read from WHOOP first.
 #[utoipa::path(
     get, operation_id = "getDay", path = "/api/v1/whoop/daily-data/{user_id}", tag = "Data",
     params(
@@ -91,7 +91,10 @@ pub(crate) async fn read(
     Ok(json::respond_unless_cached(&request, &day))
 }
 
-/// Returns the day if this worker can read it and no call to WHOOP is needed.
+/// Returns the day from stored data. Returns `None` if this worker cannot read it, or if WHOOP has
+/// to be called first.
+///
+/// If the day is returned, also records the app open in the background, if it is due.
 async fn read_stored_day(
     state: &AppState,
     reads: &ReadPool,

@@ -1,4 +1,5 @@
-//! Browsable documentation of the API. All files of the page are in this binary.
+//! Browsable documentation of the API at `/docs`. All files of the page are embedded in this
+//! binary.
 
 use std::{collections::BTreeMap, sync::Arc, sync::LazyLock};
 
@@ -12,11 +13,12 @@ use utoipa_swagger_ui::{Config, serve};
 use super::{get_or_head, wrong_method};
 use crate::{problem::Problem, static_file::StaticFile};
 
-/// Content security policy: nothing from another host. The page sets inline styles while it runs.
+/// Content security policy of the documentation page: it loads nothing from other hosts. Inline
+/// styles are allowed, because the page sets them while it runs.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; \
                       img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
-/// Files that the page loads.
+/// Names of the files that the documentation page loads.
 const NAMES: [&str; 8] = [
     "index.html",
     "index.css",
@@ -28,7 +30,9 @@ const NAMES: [&str; 8] = [
     "swagger-ui-standalone-preset.js",
 ];
 
-/// The files, compressed only once, at the first request: the page needs no credentials, so every
+/// Files of the documentation page.
+///
+/// They are compressed only once, at the first request: the page needs no credentials, so every
 /// caller can request it.
 static FILES: LazyLock<BTreeMap<&str, StaticFile>> = LazyLock::new(|| {
     let config = Arc::new(
@@ -60,8 +64,8 @@ pub(crate) fn configure(config: &mut web::ServiceConfig) {
         );
 }
 
-/// Redirects to the path with a slash at the end, because the page's files are named relative to
-/// it.
+/// Redirects `/docs` to `/docs/`, because the page names its files relative to the path with the
+/// slash.
 async fn redirect_to_index() -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((header::LOCATION, "/docs/"))

@@ -17,15 +17,15 @@ pub(crate) struct EventsQuery {
     since: Option<String>,
 }
 
-/// Event of the stream.
+/// One event of an event stream.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct ServerSentEvent {
     /// Kind of the event: `day`, `connection` or `reset`.
     #[schema(nullable = false, example = "day")]
     event: Option<String>,
-    /// Sequence number of the latest change that the caller has received; the stream can be resumed
-    /// from it.
+    /// Sequence number of the latest change that the caller has received. After a lost connection,
+    /// the stream can be resumed from this number.
     #[schema(nullable = false, example = "1207")]
     id: Option<String>,
     /// JSON object; its fields depend on the kind of the event.
@@ -34,15 +34,16 @@ pub(crate) struct ServerSentEvent {
 
 /// Changes to a member's days as they happen, as server-sent events.
 ///
-/// `day` with `{"date", "seq"}`: data of the day changed; sent within one second of the change.
-/// Read the day or the changes. `connection` with `{"connection"}`: the status of the connection;
-/// sent at the beginning and when it changes. `reset` with `{"latest"}`: the number to resume from
-/// is too old; read everything again.
+/// Event `day` with `{"date", "seq"}`: data of the day changed. It is sent within one second of the
+/// change; the app then reads the day or the changes. Event `connection` with `{"connection"}`: the
+/// status of the connection. It is sent at the beginning of the stream, and when the status
+/// changes. Event `reset` with `{"latest"}`: the number to resume from is too old, and the app has
+/// to read everything again.
 ///
-/// The id of each event is a sequence number, from which a browser resumes after it lost the
+/// The id of each event is a sequence number, from which a browser resumes after it has lost the
 /// stream. A comment every 15 seconds shows that the stream is alive. The stream ends when the
-/// token or service key that opened it ends. A member can have eight streams; one more ends the
-/// oldest.
+/// token or the service key that opened it is no longer valid. A member can have eight open
+/// streams; a ninth one ends the oldest.
 #[utoipa::path(
     get, operation_id = "followEvents", path = "/api/v1/whoop/events/{user_id}", tag = "Data",
     params(
@@ -85,7 +86,8 @@ pub(crate) async fn read(
             "this server has the maximum number of event streams open; try again later",
         )
     })?;
-    // Errors are returned here, before the response begins: an open stream could not report them.
+    // The member's state is read before the response begins, so that an error can be returned with
+    // its own status. An open stream could not report it.
     let name = user_id.to_string();
     state
         .run_on_engine(|engine| async move {
@@ -103,7 +105,7 @@ pub(crate) async fn read(
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        // nginx would otherwise buffer the events and send them together.
+        // Without this header, nginx would buffer the events and send several of them together.
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(open_stream(state.clone(), stream_request)))
 }

@@ -27,16 +27,16 @@ use crate::{
     state::AppState,
 };
 
-/// Maximum number of batches that wait for a slow caller.
+/// Maximum number of batches that wait in memory for a caller who reads slowly.
 const MAX_QUEUED_CHUNKS: usize = 2;
 
-/// Maximum time that a caller may take to read one batch.
+/// Maximum time that a caller may take to read one batch before the export is ended.
 const MAX_BATCH_TIME: Duration = Duration::from_secs(60);
 
-/// Maximum time of a whole export.
+/// Maximum duration of a whole export, after which it is ended.
 const MAX_EXPORT_TIME: Duration = Duration::from_secs(10 * 60);
 
-/// Value of `Retry-After`, in seconds, while an export of the same member is running.
+/// Value of `Retry-After` in the error for a member who already has a running export, in seconds.
 const RETRY_SECONDS: u64 = 10;
 
 /// Format of an export.
@@ -56,19 +56,19 @@ pub(crate) struct ExportQuery {
     format: Option<String>,
 }
 
-/// All stored data of a member, streamed.
+/// All stored data of a member, as a stream.
 ///
-/// `ndjson`: one line `member`, one line for each record in WHOOP's own format with its `type` and
-/// `local_date`, lines `sync_log`, `rejected` and `audit` (who read, exported or changed data of
-/// the member), and a last line `end` with the number of records. If the last line is missing, the
-/// download was interrupted.
+/// `ndjson`: a line of type `member`, one line for each record in WHOOP's own format with its
+/// `type` and `local_date`, lines of the types `sync_log`, `rejected` and `audit` (which callers
+/// read, exported or changed data of the member), and a last line of type `end` with the number of
+/// records. If the last line is missing, the download was interrupted.
 ///
 /// `csv`: the same data as one table with the database's columns of all data types. Rows that are
 /// not records have their content as JSON in the column `extra`.
 ///
-/// Neither format contains tokens. A member can have one export at a time. It ends without the line
-/// `end` if the caller takes more than 60 seconds to read one batch, or more than ten minutes for
-/// the whole export.
+/// Neither format contains tokens. A member can have one export at a time. The export ends without
+/// the line `end` if the caller takes more than 60 seconds to read one batch, or more than ten
+/// minutes for the whole export.
 #[utoipa::path(
     get, operation_id = "exportAll", path = "/api/v1/whoop/export/{user_id}", tag = "Data",
     params(
@@ -121,7 +121,8 @@ pub(crate) async fn read(
                 "the maximum number of exports is running; try again in a moment",
             ),
         })?;
-    // The first batch is read before the response begins, so that errors can be returned as such.
+    // The first batch is read before the response begins, so that an error can be returned with its
+    // own status.
     let mut writer = ExportWriter::new(format);
     let member = user_id.clone();
     let first = state
@@ -137,7 +138,8 @@ pub(crate) async fn read(
             "this member has never connected to WHOOP",
         ));
     };
-    // Written before the response begins, so that no data is read without a row in the audit trail.
+    // The audit row is written before the response begins, so that no data is sent without a row in
+    // the audit trail.
     let entry = caller::audit_actor(&request)
         .entry("export", state.engine.clock().now())
         .about(user_id.as_str())
@@ -176,13 +178,14 @@ async fn read_batch(
     export::next(&mut conn, user_id, cursor).await
 }
 
-/// A part of the text, or its end. A stream without the end was interrupted.
+/// Part of the text of an export, or the end of the export. If the channel is closed without the
+/// end, the export was interrupted.
 enum ExportChunk {
     Text(web::Bytes),
     End,
 }
 
-/// An export that is written while the caller reads.
+/// An export in progress, which is written while the caller reads it.
 struct RunningExport {
     engine: Engine,
     user_id: UserId,
@@ -208,8 +211,8 @@ impl RunningExport {
                 Ok(Some((next_text, next_cursor))) => (text, cursor) = (next_text, next_cursor),
                 Ok(None) => break,
                 Err(error) => {
-                    // The status was sent long before. Only an interrupted body can report the
-                    // error.
+                    // The status of the response was already sent. Only an interrupted body can
+                    // report the error.
                     tracing::error!(
                         member = %self.user_id,
                         error = &error as &dyn std::error::Error,
@@ -230,23 +233,24 @@ impl RunningExport {
             .await
             .is_ok()
         {
-            // Dropped before the caller sees the end, because the caller may start the next export
-            // immediately.
+            // The permit is given back before the caller receives the end, because the caller may
+            // start the next export immediately.
             drop(permit);
-            // If this fails, the caller has disconnected.
+            // Sending fails only if the caller has disconnected or reads too slowly. The export has
+            // already ended.
             let _ = chunks.send(ExportChunk::End).await;
         }
     }
 }
 
-/// Sends the parts to the caller, each within [`MAX_BATCH_TIME`] and all within
-/// [`MAX_EXPORT_TIME`].
+/// Sends the parts of an export to the caller. The caller must take each part within
+/// [`MAX_BATCH_TIME`], and all parts within [`MAX_EXPORT_TIME`].
 struct ChunkSender {
     sender: mpsc::Sender<ExportChunk>,
     ends_at: Instant,
 }
 
-/// Reason that a part did not reach the caller.
+/// Reason for which a part of an export could not be sent to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum ChunkSendError {
     #[error("the caller closed the connection")]
@@ -293,7 +297,7 @@ fn response_body(
         }
     })
     .filter(|part| {
-        // An empty chunk would end the body.
+        // An empty chunk would end the body of the response.
         let is_empty = part.as_ref().is_ok_and(web::Bytes::is_empty);
         std::future::ready(!is_empty)
     })

@@ -14,7 +14,7 @@ pub(crate) struct HealthResponse {
     status: &'static str,
 }
 
-/// Liveness of this process.
+/// Reports whether this process is alive.
 #[utoipa::path(
     get, operation_id = "getHealth", path = "/healthz", tag = "Operations",
     responses((status = 200, description = "The process is alive", body = HealthResponse)),
@@ -23,7 +23,7 @@ pub(crate) async fn alive() -> HttpResponse {
     json::respond(HttpResponse::Ok(), &HealthResponse { status: "ok" })
 }
 
-/// Readiness of this process: the database is available and migrated.
+/// Reports whether this process is ready: the database is available and migrated.
 #[utoipa::path(
     get, operation_id = "getReadiness", path = "/readyz", tag = "Operations",
     responses(
@@ -36,7 +36,7 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> Result<HttpResponse, Pr
         .run_on_engine(|engine| async move { engine.database.check().await })
         .await?
         .map_err(|error| match error {
-            // The operator requests this and needs the reason.
+            // The operator requests this route and needs the reason. Other routes do not return it.
             StorageError::NotMigrated(_) => Problem::unavailable("not-migrated", error.to_string()),
             error => error.into(),
         })?;
@@ -56,8 +56,10 @@ pub(crate) async fn openapi(request: HttpRequest) -> Result<HttpResponse, Proble
     Ok(file.answer(&request))
 }
 
-/// Serialized and compressed only once, because every caller can request it without credentials.
-/// `None` if it cannot be serialized.
+/// The OpenAPI document as a file; `None` if it cannot be serialized.
+///
+/// It is serialized and compressed only once, because every caller can request it without
+/// credentials.
 static OPENAPI_FILE: LazyLock<Option<StaticFile>> = LazyLock::new(|| {
     let text = json::to_vec(&openapi::openapi_document()).ok()?;
     Some(StaticFile::new("openapi.json", text))

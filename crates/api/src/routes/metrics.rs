@@ -16,15 +16,15 @@ use crate::{
     state::AppState,
 };
 
-/// Time window of the changes in the reported delays.
+/// Time window of the changes over which the delay percentiles are computed.
 const DELAY_WINDOW: TimeDelta = TimeDelta::hours(1);
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Metrics for Prometheus: requests, members by status of the connection, the database.
 ///
-/// They contain no user id, and the route needs no token. If `API_OPS_LISTEN` is set, the public
-/// address does not serve it.
+/// The metrics contain no user id, and this route needs no token. If `API_OPS_LISTEN` is set, the
+/// public address does not serve this route.
 #[utoipa::path(
     get, operation_id = "getMetrics", path = "/metrics", tag = "Operations",
     responses(
@@ -57,7 +57,7 @@ pub(crate) async fn read(state: web::Data<AppState>) -> Result<HttpResponse, Pro
 async fn read_counts(
     state: &web::Data<AppState>,
 ) -> Result<Result<DatabaseCounts, StorageError>, Problem> {
-    // One task counts, the others wait for its result.
+    // The request that holds the lock counts; the other requests wait for its result.
     let mut cached = state.metrics.cached_counts.lock().await;
     let recent = cached.take().filter(|counts| counts.is_recent());
     let counted = state

@@ -1,4 +1,4 @@
-//! The API's routes: one module per route, or per pair of related routes.
+//! The routes of the API: one module per route, or per group of related routes.
 
 pub(crate) mod admin;
 pub(crate) mod callback;
@@ -25,14 +25,16 @@ use actix_web::{
 
 use crate::problem::Problem;
 
-/// The groups of routes that an address serves. Every address serves the health checks.
+/// The groups of routes that one listening address serves. Every address also serves the health
+/// checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ServedRoutes {
-    /// Routes for members, the Health page, the callback and webhooks.
+    /// Whether the address serves the routes for members, the Health page, the callback and the
+    /// webhook receiver.
     pub(crate) members: bool,
-    /// Metrics, the operator's page and its routes.
+    /// Whether the address serves the metrics, the operator's page and the operator's routes.
     pub(crate) operations: bool,
-    /// The OpenAPI description and its page.
+    /// Whether the address serves the OpenAPI description and the documentation page.
     pub(crate) docs: bool,
 }
 
@@ -42,7 +44,8 @@ fn api_path(tail: &str) -> String {
     format!("{API_PREFIX}/{tail}")
 }
 
-/// Configures the routes of an address. A request with a wrong method gets the allowed ones.
+/// Adds the routes of a listening address. A request with a wrong method is answered with the
+/// allowed methods.
 pub(crate) fn configure(config: &mut web::ServiceConfig, served: ServedRoutes) {
     if served.members {
         config.configure(configure_members);
@@ -88,7 +91,7 @@ fn configure_members(config: &mut web::ServiceConfig) {
         ))
         .service(
             web::resource(api_path("events/{user_id}"))
-                // No HEAD: the response consists of its body only.
+                // HEAD is not supported, because the response consists only of its body.
                 .route(web::get().to(events::read))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
@@ -100,13 +103,14 @@ fn configure_members(config: &mut web::ServiceConfig) {
         .service(
             web::resource(api_path("export/{user_id}"))
                 .wrap(Compress::default())
-                // No HEAD: it would read all data without sending them.
+                // HEAD is not supported, because it would read all data without sending them.
                 .route(web::get().to(export::read))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
         .service(
             web::resource(api_path("callback"))
-                // No HEAD: a preview of the link would use up the state in it.
+                // HEAD is not supported, because a link preview would use up the state in the
+                // address.
                 .route(web::get().to(callback::receive))
                 .default_service(web::to(|| wrong_method("GET"))),
         )
@@ -156,7 +160,8 @@ fn configure_operations(config: &mut web::ServiceConfig) {
         .service(read_resource("/metrics", get_or_head().to(metrics::read)));
 }
 
-/// Returns a resource that only reads.
+/// Returns a resource that supports only `route`, a route for GET and HEAD, and compresses its
+/// responses.
 fn read_resource(path: &str, route: Route) -> impl HttpServiceFactory + 'static {
     web::resource(path.to_owned())
         .wrap(Compress::default())
@@ -164,7 +169,7 @@ fn read_resource(path: &str, route: Route) -> impl HttpServiceFactory + 'static 
         .default_service(web::to(|| wrong_method("GET, HEAD")))
 }
 
-/// Returns a route for GET and HEAD. A HEAD is a GET without a body in the response.
+/// Returns a route for GET and HEAD. The response to HEAD is the response to GET without the body.
 fn get_or_head() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -1,5 +1,5 @@
-//! The Health page, the operator's page, and the service worker that opens the Health page without
-//! a network.
+//! Routes for the Health page, for the operator's page, and for the service worker, which opens the
+//! Health page without a network.
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
@@ -13,7 +13,8 @@ use crate::{pages::WebPages, problem::Problem, state::AppState};
 pub(crate) fn configure(config: &mut web::ServiceConfig, served: ServedRoutes) {
     let members = [
         ("/", "index.html"),
-        // The service worker is at the root, because it controls only pages below its own path.
+        // The service worker is at the root, because a service worker controls only pages below its
+        // own path.
         ("/sw.js", "sw.js"),
     ];
     let operations = [("/admin", "admin.html")];
@@ -72,7 +73,7 @@ fn page_response(request: &HttpRequest, state: &AppState, name: &str) -> HttpRes
         "camera=(), geolocation=(), microphone=()",
     );
     if !page_headers.may_be_framed {
-        // For browsers that do not support `frame-ancestors`.
+        // This header is for browsers that do not support `frame-ancestors` in the policy.
         add(header::X_FRAME_OPTIONS, "DENY");
     }
     match HeaderValue::try_from(page_headers.policy) {
@@ -80,8 +81,8 @@ fn page_response(request: &HttpRequest, state: &AppState, name: &str) -> HttpRes
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
             response
         }
-        // The policy contains an origin that is not valid in a header. No page is served without
-        // its policy.
+        // The policy contains an origin that is not valid in a header. A page must not be served
+        // without its policy.
         Err(_) => Problem::not_found().error_response(),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     json, member::PathMember, parameters, problem::Problem, reads::ReadPool, state::AppState,
 };
 
-/// Maximum length of a span in days: a year and a month.
+/// Maximum length of a span in one request, in days: a year and a month.
 const MAX_RANGE_DAYS: i64 = 400;
 
 #[derive(Debug, Deserialize)]
@@ -17,7 +17,7 @@ pub(crate) struct RangeQuery {
     to: Option<String>,
 }
 
-/// Key figures of a span of days.
+/// Key figures of each day of a span.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RangeResponse {
     /// The app's id of the member.
@@ -27,14 +27,14 @@ pub(crate) struct RangeResponse {
     from: NaiveDate,
     /// Last date of the span.
     to: NaiveDate,
-    /// Every date of the span, the oldest first.
+    /// One entry for each date of the span, the oldest first.
     days: Vec<BriefDay>,
 }
 
 /// A span of days with a few numbers for each day, for charts.
 ///
-/// The data comes only from the database, without a call to WHOOP. The numbers of a date are those
-/// of the complete day; absent values are null.
+/// The data comes only from the database, without a call to WHOOP. The numbers of a date are the
+/// same as in the response for that day; absent values are null.
 #[utoipa::path(
     get, operation_id = "getRange", path = "/api/v1/whoop/range/{user_id}", tag = "Data",
     params(

@@ -11,8 +11,9 @@ use crate::{
     state::AppState,
 };
 
-/// Default and maximum number of records in one response.
+/// Number of records in one response if the request does not contain `limit`.
 const DEFAULT_LIMIT: i64 = 50;
+/// Maximum number of records in one response.
 const MAX_LIMIT: i64 = 200;
 
 #[derive(Debug, Deserialize)]
@@ -23,10 +24,11 @@ pub(crate) struct RecordsQuery {
     cursor: Option<String>,
 }
 
-/// Page of records.
+/// A page of records of one data type.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct RecordPage {
-    /// The records as WHOOP sent them, with the local date of the record in `local_date`.
+    /// The records as WHOOP sent them. `local_date` is added to each record and contains its local
+    /// date.
     #[schema(value_type = Vec<Object>)]
     records: Vec<DatedRecord>,
     /// Value of `cursor` for the next page; null on the last page.
@@ -35,9 +37,9 @@ pub(crate) struct RecordPage {
 
 /// Complete records of one data type, the newest day first.
 ///
-/// The data comes only from the database. Read the next page with `cursor`. Records that are
-/// written in the meantime cause no record to be repeated or missed. To keep a copy of a member's
-/// data up to date, use the changes instead.
+/// The data comes only from the database. To read the next page, send `next_cursor` of this page as
+/// `cursor`. No record is repeated or missed because other records are written between two
+/// requests. To keep a copy of a member's data up to date, use the route for changes instead.
 #[utoipa::path(
     get, operation_id = "getRecords", path = "/api/v1/whoop/records/{data_type}/{user_id}", tag = "Data",
     params(
@@ -94,7 +96,7 @@ pub(crate) async fn read(
             let (member_id, span, below) = (member_id.clone(), span.clone(), below.clone());
             async move {
                 let member = users::find(&mut conn, &member_id).await?;
-                // One additional record shows whether there is another page.
+                // One record more than requested is read. It shows whether there is another page.
                 let below = below.as_ref();
                 let rows = records::page(&mut conn, &member_id, data_type, &span, below, limit + 1)
                     .await?;

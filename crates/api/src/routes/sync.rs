@@ -17,18 +17,18 @@ pub(crate) struct SyncNowRequest {
     /// Data types to read; all four if absent.
     #[schema(value_type = Option<Vec<DataType>>, min_items = 1)]
     data_types: Option<Vec<String>>,
-    /// Start of the span to read: a date or an RFC 3339 instant. If it is more than three weeks
-    /// ago, the span is read in the background.
+    /// Start of the time span to read: a date or an RFC 3339 instant. If it is more than three
+    /// weeks ago, the span is read in the background.
     #[schema(
         pattern = r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))?$"
     )]
     from: Option<String>,
     /// Whether to wait for the result; true by default. Ignored if `from` is more than three weeks
-    /// ago.
+    /// ago, because the span is then always read in the background.
     wait: Option<bool>,
 }
 
-/// Sync that runs in the background.
+/// Response to a request that does not wait: the sync runs in the background.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncStartedResponse {
     /// The app's id of the member.
@@ -49,7 +49,7 @@ pub(crate) struct SyncReport {
     outcome: MemberOutcome,
     /// Result for each data type that was read.
     types: Vec<SyncedType>,
-    /// Reason for the member, if not everything was read; otherwise null.
+    /// Explanation for the member if not everything was read; otherwise null.
     error: Option<String>,
     /// Seconds until the quota allows more calls; null unless the quota was used up.
     retry_after_seconds: Option<u64>,
@@ -57,10 +57,10 @@ pub(crate) struct SyncReport {
     reauth_required: bool,
 }
 
-/// Result for one data type, with its numbers of records.
+/// Result of a sync for one data type: numbers of records by what was done with them.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct SyncedType {
-    /// Data type of the records.
+    /// Data type that was read.
     data_type: DataType,
     /// Number of new records.
     inserted: u64,
@@ -72,15 +72,15 @@ pub(crate) struct SyncedType {
     deleted: u64,
     /// Number of records that could not be read and were set aside.
     rejected: u64,
-    /// Reason for the member, if the data type was not read; otherwise null.
+    /// Explanation for the member if the data type was not read; otherwise null.
     error: Option<String>,
 }
 
 /// Outcome of a sync.
 ///
 /// - `done`: everything was read
-/// - `shared`: the sync waited for another sync of the same member, or another one ended less than
-///   a minute ago
+/// - `shared`: the result is that of another sync of the same member, which was running or had
+///   ended less than a minute ago
 /// - `deferred`: WHOOP's quota did not allow the sync now
 /// - `failed`: not everything could be read
 /// - `stopped`: the sync was stopped before its end
@@ -124,10 +124,11 @@ impl From<TypeReport> for SyncedType {
 
 /// Reads a member's data from WHOOP now.
 ///
-/// With `wait: false`, or with a `from` more than three weeks ago, the response is 202 and is sent
-/// immediately. Such a `from` is read as a backfill, page by page, so that it delays no other
-/// request. A member has one such sync at a time: while it is queued or running, another request
-/// gets the same response and starts no sync.
+/// If `wait` is false or `from` is more than three weeks ago, the sync runs in the background, and
+/// the response is 202 and is sent immediately. A span that begins more than three weeks ago is
+/// read as a backfill, page by page, so that it delays no other request. A member has at most one
+/// sync in the background: while it is queued or running, another such request gets the same
+/// response and starts no sync.
 ///
 /// A data type that was read less than a minute ago is not read again. If this applies to all data
 /// types of the request, the `outcome` is `shared`.
@@ -234,7 +235,7 @@ fn sync_response(report: MemberReport) -> Result<HttpResponse, Problem> {
     Ok(json::respond(HttpResponse::Ok(), &SyncReport::from(report)))
 }
 
-/// Encodes a user id as one segment of a path.
+/// Encodes a user id for use as one segment of a path.
 fn encode_path_segment(user_id: &str) -> String {
     let mut url = PLACEHOLDER_URL.clone();
     if let Ok(mut segments) = url.path_segments_mut() {

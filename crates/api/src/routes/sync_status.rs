@@ -16,31 +16,33 @@ pub(crate) struct SyncStatus {
     user_id: String,
     /// State of the member's connection to WHOOP.
     connection: ConnectionStatus,
-    /// Whether a sync of this member is running. A sync that was started with `POST sync` and the
-    /// first sync after a connect count until their end, including the time between two pages.
+    /// Whether a sync of this member is running. A background sync that was requested with `POST
+    /// sync`, and the first sync after connecting, count as running until they end, even between
+    /// two pages.
     syncing: bool,
-    /// Status per data type: `recovery`, `sleep`, `workout`, `cycle`.
+    /// Sync status of each data type: `recovery`, `sleep`, `workout`, `cycle`.
     data_types: BTreeMap<&'static str, TypeStatus>,
     /// Progress of the backfill.
     backfill: BackfillSummary,
-    /// Number of WHOOP's records that could not be read and were set aside.
+    /// Number of records from WHOOP that could not be read and were set aside.
     rejected_records: i64,
-    /// Delay between changes at WHOOP and their storage here.
+    /// Delay between changes at WHOOP and their storage by this service.
     freshness: FreshnessSummary,
 }
 
-/// Delay between a change at WHOOP and the time at which it was stored.
+/// Delay between a change at WHOOP and the time at which this service stored it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct FreshnessSummary {
-    /// Number of changes within the last seven days, without those that are older than the
-    /// connection.
+    /// Number of changes within the last seven days. Changes from before the member connected are
+    /// not counted.
     changes: i64,
     /// Median delay in seconds; null if there was no change.
     median_seconds: Option<f64>,
     /// 95th percentile of the delay in seconds; null if there was no change.
     p95_seconds: Option<f64>,
-    /// Time of WHOOP's latest webhook about this member; null if none arrived since the member
-    /// connected. If none arrives for two days, the scheduled runs read all data types.
+    /// Time of the latest webhook that WHOOP sent about this member; null if none has arrived since
+    /// the member connected. If no webhook arrives for two days, the scheduled runs read all data
+    /// types.
     last_webhook_at: Option<DateTime<Utc>>,
 }
 
@@ -62,35 +64,36 @@ enum TypeSyncStatusSchema {
     NotGranted,
 }
 
-/// Sync status of one data type. All records between `covered_from` and `covered_until` are stored.
+/// Sync status of one data type. All records of the time between `covered_from` and `covered_until`
+/// are stored.
 #[derive(Debug, Default, Serialize, utoipa::ToSchema)]
 struct TypeStatus {
-    /// Status of the last sync.
+    /// Status of the last sync of the data type.
     #[schema(value_type = TypeSyncStatusSchema)]
     sync_status: String,
     /// Time of the last complete read up to the present; null if there was none.
     last_sync_at: Option<DateTime<Utc>>,
     /// Time of the last attempt to sync; null if there was none.
     last_attempt_at: Option<DateTime<Utc>>,
-    /// Total number of records that were written.
+    /// Total number of records of this data type that were written to the database.
     records_synced: i64,
-    /// Start of the span that is stored completely; null if there is none.
+    /// Start of the time span of which all records are stored; null if there is none.
     covered_from: Option<DateTime<Utc>>,
-    /// End of the span that is stored completely; null if there is none.
+    /// End of the time span of which all records are stored; null if there is none.
     covered_until: Option<DateTime<Utc>>,
-    /// Whether WHOOP has no records before `covered_from`.
+    /// Whether WHOOP has no records from the time before `covered_from`.
     whole_history: bool,
-    /// Reason for the member why the last sync failed, or what it had to set aside; null if it
-    /// succeeded.
+    /// Explanation for the member if the last sync failed or had to set records aside; null if it
+    /// succeeded completely.
     last_error: Option<String>,
     /// Time of the last error; null if there was none.
     last_error_at: Option<DateTime<Utc>>,
 }
 
-/// Progress of the backfill: the history that is completely stored.
+/// Progress of the backfill, which reads the member's history into the database.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct BackfillSummary {
-    /// Whether the history is stored back to the member's first record, or to the start of the
+    /// Whether the history is stored back to the member's first record, or back to the start of the
     /// retention period.
     complete: bool,
     /// Time from which all records of every granted data type are stored; null if there is none.
@@ -148,7 +151,7 @@ impl SyncStatus {
     }
 }
 
-/// Sync status of a member, per data type.
+/// Sync status of a member, by data type.
 #[utoipa::path(
     get, operation_id = "getSyncStatus", path = "/api/v1/whoop/sync-status/{user_id}", tag = "Sync",
     params(("user_id" = String, Path, description = "The app's id of the member")),

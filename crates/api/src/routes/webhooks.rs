@@ -12,13 +12,13 @@ use whoop_sync::{
 
 use crate::{body, cause::ResponseCause, problem::Problem, state::AppState};
 
-/// An event that WHOOP sends. Additional fields are accepted and ignored.
+/// Event that WHOOP sends after a record has changed. Additional fields are accepted and ignored.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(crate) struct WhoopEvent {
     /// WHOOP's id of the member.
     user_id: i64,
-    /// Id of the record. For a recovery it is the id of its sleep.
+    /// Id of the record. The event of a recovery contains the id of its sleep.
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -33,11 +33,11 @@ pub(crate) struct WhoopEvent {
         example = "sleep.updated"
     )]
     r#type: String,
-    /// WHOOP's id of the event, which is the same when WHOOP sends the event again.
+    /// WHOOP's id of the event. It is the same if WHOOP sends the event again.
     trace_id: Option<String>,
 }
 
-/// Receives an event from WHOOP when a record was created, updated or deleted.
+/// Receives an event from WHOOP after a record was created, updated or deleted.
 ///
 /// The response is sent after the event was stored; the event is processed later. Apps cannot use
 /// this route: only WHOOP can sign an event, with the client secret of the WHOOP app.
@@ -67,8 +67,8 @@ pub(crate) async fn take(
     let body = body::read_body(&mut payload).await?;
     let header = |name| {
         let mut values = request.headers().get_all(name);
-        // A repeated header is refused, because the signature check could have used the other
-        // value.
+        // A header that occurs twice is treated as missing, because it is not clear which of its
+        // values WHOOP has sent.
         match (values.next(), values.next()) {
             (Some(value), None) => value.to_str().ok().map(str::to_owned),
             _ => None,
@@ -111,7 +111,8 @@ fn refusal_problem(refused: &WebhookError) -> Problem {
     problem.with_cause(ResponseCause::warning("webhook refused", refused))
 }
 
-/// Refuses a content type other than JSON. A request without a content type is accepted.
+/// Refuses a request with a content type other than JSON. A request without a content type is
+/// accepted.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());

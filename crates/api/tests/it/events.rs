@@ -151,21 +151,28 @@ async fn a_stream_contains_no_change_of_another_member() {
     let mut events = open_events(&bob).await;
 
     rescore(&stage, &alice, 9).await;
-    // The following change is bob's.
+    let of_alice = alice.get("changes", "?since=0").await.expect(200);
+    let of_alice = of_alice["changes"].as_array().unwrap().last().unwrap()["local_date"].clone();
+    // The next change is bob's, on another date.
     let person = stage.world().people()[1];
-    let truth = stage.world().records().truth(person);
-    let sleep = truth["sleeps"][0]["id"].as_str().unwrap();
+    let cycle = stage.world().records().truth(person)["recoveries"][2]["cycle_id"].clone();
+    let since = bob.get("changes", "?limit=1").await.expect(200)["latest"].clone();
     stage.advance(TimeDelta::minutes(1));
+    let change = json!({"score": {"recovery_score": 9}});
     stage
         .world()
         .records()
-        .delete(person, SimDataType::Sleep, sleep)
+        .patch(person, SimDataType::Recovery, cycle, change)
         .unwrap();
     bob.day("?refresh=force").await;
-    let event = events.next_of("day").await;
+    let event = events.next().await.unwrap();
 
-    let of_bob = bob.get("changes", "?limit=1").await.expect(200);
-    assert!(event.data["seq"].as_i64() <= of_bob["latest"].as_i64());
+    let of_bob = bob.get("changes", &format!("?since={since}")).await;
+    let of_bob = of_bob.expect(200)["changes"][0].clone();
+    assert_ne!(of_bob["local_date"], of_alice);
+    assert_eq!(event.name, "day");
+    assert_eq!(event.data["date"], of_bob["local_date"]);
+    assert_eq!(event.data["seq"], of_bob["seq"]);
 }
 
 #[tokio::test]

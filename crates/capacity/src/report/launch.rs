@@ -1,4 +1,4 @@
-//! Result of a launch.
+//! Report about a launch, in which many new members connect within a short time.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -6,30 +6,37 @@ use serde::Serialize;
 use super::GoalResult;
 use crate::{SimulationParameters, counters::SimulationCounters};
 
-/// Maximum time from the beginning of a launch until all new members have their last two days.
+/// Goal: maximum time from the beginning of a launch until the last two days of all new members
+/// were read.
 const MAX_FIRST_SYNC_TIME: TimeDelta = TimeDelta::minutes(90);
 
-/// Maximum wait of an app request of a member who is not part of the launch, during the launch.
+/// Goal: maximum time until an app request during the launch is answered, for members who are not
+/// part of the launch.
 const MAX_APP_REQUEST_WAIT: TimeDelta = TimeDelta::minutes(1);
 
-/// First syncs of new members, and app requests of the other members in the meantime.
+/// First syncs of the new members of a launch, and app requests of the other members in the
+/// meantime.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct LaunchReport {
     pub members: usize,
     pub within_seconds: i64,
-    /// New members for whom the last two days were read.
+    /// Number of new members whose last two days were read.
     pub members_read: usize,
-    /// Time from the beginning of the launch until the last of these members was read.
+    /// Time from the beginning of the launch until the last two days of all new members were read.
+    /// If some were not read, the time until the end of the simulation.
     pub last_member_read_after_seconds: i64,
-    /// App requests of new members that waited for the first sync.
+    /// Number of app requests of new members that waited for the member's first sync.
     pub visits_that_shared_the_first_sync: u64,
-    /// App requests of other members during the launch.
+    /// Number of app requests of other members during the launch.
     pub visits_of_others: u64,
     pub visits_of_others_put_off: u64,
-    /// Maximum time in seconds until one of these app requests was answered, rounded up.
+    /// Maximum time in seconds until an app request of another member during the launch was
+    /// answered, rounded up.
     pub longest_wait_of_others_seconds: i64,
-    /// App requests of all members after the last first sync. No goal includes them, because the
-    /// calls of the launch count in the day window for another 24 hours.
+    /// Number of app requests of all members after the last first sync of the launch.
+    ///
+    /// They are not included in the goals, because the calls of the launch count in the day window
+    /// of the quota for another 24 hours.
     pub visits_afterwards: u64,
     pub visits_afterwards_put_off: u64,
 }
@@ -43,8 +50,8 @@ impl LaunchReport {
         let begins = parameters.begins + launch.begins_after;
         let ends = parameters.begins + TimeDelta::days(parameters.days.into());
         let launch_counters = &counters.launch;
-        // If some members were not read within the simulated days, the end of the simulation is the
-        // earliest possible time.
+        // If some new members were not read within the simulated days, the last of them is read at
+        // the end of the simulation at the earliest.
         let last_read = launch_counters
             .last_first_sync
             .filter(|_| launch_counters.first_syncs == launch.members)

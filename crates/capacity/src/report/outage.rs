@@ -1,4 +1,4 @@
-//! Result of the outages of WHOOP.
+//! Report about the outages of WHOOP in a simulation.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -6,17 +6,18 @@ use serde::Serialize;
 use super::GoalResult;
 use crate::{SimulationParameters, counters::SimulationCounters};
 
-/// Maximum number of calls per hour of an outage.
+/// Goal: maximum number of calls per hour of an outage.
 const MAX_CALLS_PER_HOUR: i64 = 99;
 
-/// Calls and app requests during outages.
+/// Calls and app requests during all outages of a simulation.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct OutageReport {
     pub seconds: i64,
     pub calls: u64,
-    /// Average number of calls per hour of outage.
+    /// Average number of calls per hour of an outage.
     pub calls_per_hour: i64,
-    /// App requests during an outage or up to two minutes after it. No goal includes them.
+    /// Number of app requests during an outage or up to two minutes after it. These app requests
+    /// are not included in the goals.
     pub visits: u64,
 }
 

@@ -1,4 +1,4 @@
-//! App requests: a member opens the app, and the request is answered with the day.
+//! App requests: a member opens the app, and the service answers with the day.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::RetryPolicy;
@@ -20,7 +20,7 @@ pub(super) fn open_app(simulation: &mut Simulation<'_>, now: DateTime<Utc>, inde
     };
     let app_opens = member.app_opens.with_open(now);
     if !member.was_ever_read() && member.backfill_from.is_some() {
-        // The request waits for the member's first sync.
+        // The app request waits for the member's first sync and causes no calls of its own.
         member.app_opens = app_opens;
         simulation.counters.launch.shared_first_sync += 1;
         return;
@@ -64,7 +64,7 @@ pub(super) fn end_app_request(
     if !is_done || !request.conserves_quota || request.is_second_round {
         return count_app_request(simulation, now, &task, &request);
     }
-    // The result of the first reads may require one more read.
+    // The result of the first reads may make one more read necessary.
     let calls = reads_of_app_request(simulation, now, task.member, true);
     let mut request = AppRequest {
         is_second_round: true,
@@ -86,7 +86,7 @@ pub(super) fn end_app_request(
     simulation.begin_task(now, SyncTask { purpose, ..task }.with(requests));
 }
 
-/// Counts an app request that is answered at `now`.
+/// Counts an app request that the service answers at the time `now`.
 fn count_app_request(
     simulation: &mut Simulation<'_>,
     now: DateTime<Utc>,
@@ -129,7 +129,7 @@ fn count_app_request(
     }
     for data_type in DataType::ALL {
         let behind = member.data_lag(data_type, requested_at);
-        // The read was due and was skipped only to conserve the quota.
+        // The read was due, and was skipped only to conserve the quota.
         if request.due.contains(&data_type) && !request.requested.contains(&data_type) {
             simulation
                 .counters
@@ -166,13 +166,13 @@ fn reads_of_app_request(
     query.read_requests(&member.coverage)
 }
 
-/// Whether the launch has begun.
+/// Returns whether the launch has begun at the time `now`.
 fn is_launching(simulation: &Simulation<'_>, now: DateTime<Utc>) -> bool {
     let launch = simulation.parameters.launch;
     launch.is_some_and(|launch| now >= simulation.parameters.begins + launch.begins_after)
 }
 
-/// Whether all new members of the launch have completed their first sync.
+/// Returns whether all new members of the launch have completed their first sync.
 fn has_launched(simulation: &Simulation<'_>) -> bool {
     let launch = simulation.parameters.launch;
     launch.is_some_and(|launch| simulation.counters.launch.first_syncs == launch.members)

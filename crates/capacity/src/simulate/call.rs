@@ -1,4 +1,4 @@
-//! Calls to WHOOP: permits from the ledger, answers, failures and retries.
+//! Calls to WHOOP: takes permits from the ledger, and handles answers, failures and retries.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::quota::{PermitDecision, PriorityClass, WaitReason, is_known_to_fail};
@@ -10,10 +10,10 @@ use super::{
     task::{QueueRefusal, RequestTarget, TaskId, WhoopRequest, longest_wait},
 };
 
-/// Time that WHOOP takes to answer a call.
+/// Time between sending a call and WHOOP's answer: 300 ms.
 const LATENCY: TimeDelta = TimeDelta::milliseconds(300);
 
-/// Queues the requests of a task; they are sent in parallel as permits are granted.
+/// Queues the requests of a task. They are sent in parallel, as soon as the ledger grants permits.
 pub(super) fn send_requests(simulation: &mut Simulation<'_>, now: DateTime<Utc>, id: TaskId) {
     let Some(task) = simulation.tasks.get_mut(id) else {
         return;
@@ -29,7 +29,7 @@ pub(super) fn send_requests(simulation: &mut Simulation<'_>, now: DateTime<Utc>,
     request_permits(simulation, now, class);
 }
 
-/// Queues a failed call again.
+/// Queues a call again after it failed.
 pub(super) fn repeat_request(
     simulation: &mut Simulation<'_>,
     now: DateTime<Utc>,
@@ -70,15 +70,16 @@ pub(super) fn retry_queue(
     request_permits(simulation, now, class);
 }
 
-/// Requests permits from the ledger for the queued calls of a priority class.
+/// Requests permits from the ledger for the queued calls of a priority class, and sends the calls
+/// that get a permit.
 fn request_permits(simulation: &mut Simulation<'_>, now: DateTime<Utc>, class: PriorityClass) {
     let limits = simulation.parameters.limits;
     let mut granted = Vec::new();
     let mut timed_out = Vec::new();
     let mut refusal = None;
     if let Some(queue) = simulation.queues.get_mut(class.index()) {
-        // Only refusals by the quota have a known end. The end of an outage is not known, so
-        // the ledger is asked every time.
+        // Only refusals because of the quota have a known end. The end of an outage is not known,
+        // so the ledger is asked again each time.
         queue.refusal = queue.refusal.filter(|refusal| {
             refusal.until > now && matches!(refusal.reason, WaitReason::Quota(_))
         });
@@ -228,7 +229,7 @@ pub(super) fn handle_answer(
     end_request(simulation, now, id, |_| {});
 }
 
-/// Records the result of a request. Ends the task after its last request.
+/// Records the result of a request, and ends the task after its last request.
 fn end_request(
     simulation: &mut Simulation<'_>,
     now: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! The queue of a priority class: requests that wait for permits, first in, first out.
+//! Queue of one priority class: calls that wait for permits, in the order in which they were added.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::task::{QueueRefusal, TaskId, WhoopRequest};
 
-/// Maximum number of permits that one process takes at once.
+/// Maximum number of permits that a process requests from the ledger at once.
 pub(super) const MAX_PERMITS_PER_REQUEST: usize = 16;
 
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub(super) struct QueuedCall {
 }
 
 impl QueuedCall {
-    /// Returns the time until which the call waits for a permit.
+    /// Returns the time until which the call waits for a permit. After that, the call is given up.
     pub(super) fn deadline(&self) -> DateTime<Utc> {
         self.queued_at + self.request.remaining_wait
     }
@@ -26,11 +26,13 @@ impl QueuedCall {
 #[derive(Debug, Default)]
 pub(super) struct CallQueue {
     calls: VecDeque<QueuedCall>,
-    /// Earliest deadline of the queued calls, or an earlier time.
+    /// Earliest deadline of the queued calls. It may be too early, because a call with this
+    /// deadline may have left the queue.
     earliest_deadline: Option<DateTime<Utc>>,
-    /// Last refusal by the ledger.
+    /// Latest refusal of permits for this class by the quota ledger.
     pub(super) refusal: Option<QueueRefusal>,
-    /// Time at which permits are requested again for the queued calls.
+    /// Time at which permits are requested again for the queued calls; `None` if no request is
+    /// planned.
     pub(super) retry_at: Option<DateTime<Utc>>,
 }
 
@@ -50,12 +52,12 @@ impl CallQueue {
         self.calls.is_empty()
     }
 
-    /// Removes the first calls, at most `count`.
+    /// Removes the first calls of the queue, at most `count`, and returns them.
     pub(super) fn take_first(&mut self, count: usize) -> impl Iterator<Item = QueuedCall> {
         self.calls.drain(..count.min(self.calls.len()))
     }
 
-    /// Removes the calls with a deadline before the end of the refusal.
+    /// Removes the calls with a deadline before `until`, the end of the refusal, and returns them.
     pub(super) fn take_timed_out(&mut self, until: DateTime<Utc>) -> Vec<QueuedCall> {
         if self.earliest_deadline.is_none_or(|at| at >= until) {
             return Vec::new();

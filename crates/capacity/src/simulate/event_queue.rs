@@ -1,4 +1,4 @@
-//! Future events of a simulation, in the order of their times.
+//! Future events of a simulation, ordered by time.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -19,33 +19,34 @@ pub(super) enum SimulationEvent {
     Midnight,
     RunBegins(Slot),
     MemberEvent(ScheduledEvent),
-    /// A webhook arrives.
+    /// A webhook arrives at the service.
     WebhookArrives(SimulatedWebhook),
-    /// A webhook event is due again after its read failed.
+    /// A webhook event is processed again after a failed read.
     WebhookRetried(SimulatedWebhook),
-    /// The inbox resumes after a pause that followed a refusal by the quota.
+    /// The webhook inbox continues after a pause. The pause began because the quota refused a call.
     InboxResumes,
-    /// The next member of the launch connects.
+    /// The next new member of the launch connects.
     MemberConnects,
-    /// A stage of a new member's first sync begins again after a failure.
+    /// A stage of a new member's first sync begins again after it failed.
     StageRepeated(usize, ConnectStage),
-    /// A task's member has a valid access token.
+    /// The access token of a task's member is valid, so that the requests of the task can be sent.
     TokenReady(TaskId),
-    /// WHOOP answers a call.
+    /// WHOOP answers a call, possibly with a failure.
     CallAnswered {
         task: TaskId,
         request: WhoopRequest,
         is_failure: bool,
     },
-    /// A failed call is sent again.
+    /// A failed call is queued again after its pause.
     CallRepeated(TaskId, WhoopRequest),
-    /// Permits are requested again for the queued calls of a priority class.
+    /// The process requests permits again for the queued calls of a priority class.
     QueueRetries(PriorityClass),
 }
 
 struct QueuedEvent {
     at: DateTime<Utc>,
-    /// Sequence number: events of the same moment keep the order in which they were added.
+    /// Sequence number of the event. Events at the same time are handled in the order in which they
+    /// were added.
     number: u64,
     event: SimulationEvent,
 }

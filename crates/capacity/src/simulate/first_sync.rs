@@ -1,4 +1,5 @@
-//! New members: the first sync, then the body measurement and 30 days of history.
+//! New members: reads the newest data first (first sync), then the body measurement and 30 days of
+//! history.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::RetryPolicy;
@@ -19,20 +20,21 @@ use super::{
 };
 use crate::{MemberEvent, ScheduledEvent, simulated_member::SimulatedMember};
 
-/// Time span that the first sync reads: one page of each data type.
+/// Time span that the first sync reads: 48 hours, which is one page of each data type.
 const FIRST_SYNC_WINDOW: TimeDelta = TimeDelta::hours(48);
 
-/// Maximum time that a call of the first sync waits for its permit. On launch day the queue holds
-/// several thousand calls.
+/// Maximum time that a call of the first sync waits for its permit: three hours. On the day of a
+/// launch, the queue contains several thousand calls.
 const FIRST_SYNC_MAX_WAIT: TimeDelta = TimeDelta::hours(3);
 
-/// Pause before a failed stage of a first sync is repeated.
+/// Pause before a failed stage of a first sync is repeated: one minute.
 const STAGE_RETRY_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
-/// Times after the connect at which a new member's app asks for data.
+/// Times at which a new member's app requests data, counted from the time at which the member
+/// connects.
 const APP_REQUESTS_AFTER: [TimeDelta; 2] = [TimeDelta::seconds(10), TimeDelta::minutes(10)];
 
-/// Adds a new member who connects at `now`, and begins the first sync.
+/// Adds a new member who connects at the time `now`, and begins the member's first sync.
 pub(super) fn connect_member(simulation: &mut Simulation<'_>, now: DateTime<Utc>) {
     let index = simulation.members.len();
     let signals = simulation
@@ -71,7 +73,7 @@ pub(super) fn end_connect_stage(
             simulation.counters.launch.record_first_sync(now);
             ConnectStage::BodyMeasurement
         }
-        // If the quota does not allow the backfill now, the night's run continues it.
+        // If the quota does not allow the backfill now, the next night run continues it.
         ConnectStage::BodyMeasurement | ConnectStage::Backfill if !is_done => return,
         ConnectStage::BodyMeasurement | ConnectStage::Backfill => ConnectStage::Backfill,
     };

@@ -1,4 +1,5 @@
-//! Scheduled runs: the planner's selection, some members at a time, and the backfill at night.
+//! Scheduled runs: sync the members that the planner selects, a limited number at the same time,
+//! and read history at night (backfill).
 
 use std::collections::VecDeque;
 
@@ -19,19 +20,19 @@ use super::{
     task::{RequestTarget, SyncTask, TaskPurpose, WhoopRequest, longest_wait},
 };
 
-/// Number of members that a run syncs at the same time.
+/// Maximum number of members that a run syncs at the same time.
 const PARALLEL_MEMBERS: usize = 4;
 
 pub(super) struct ActiveRun {
     slot: Slot,
     planned_at: DateTime<Utc>,
     entries: VecDeque<SelectionEntry>,
-    /// Members for a backfill after the selected members are synced.
+    /// Members for whom the run reads history after all selected members are synced.
     backfills: VecDeque<usize>,
-    /// Number of members that are being synced.
+    /// Number of members that are being synced now.
     running: usize,
-    /// Priority classes for which permits were refused. The run begins no further syncs of these
-    /// classes.
+    /// Priority classes for which the ledger refused permits. The run begins no further syncs of
+    /// these classes.
     refused_classes: [bool; PriorityClass::ALL.len()],
 }
 
@@ -95,7 +96,7 @@ pub(super) fn begin_run(simulation: &mut Simulation<'_>, now: DateTime<Utc>, slo
     super::webhook::release_held_webhooks(simulation, now);
 }
 
-/// Begins the syncs of the next members of a run.
+/// Begins the syncs of the next members of a run. `number` is the index of the run.
 fn begin_next_members(simulation: &mut Simulation<'_>, now: DateTime<Utc>, number: usize) {
     while let Some(run) = simulation.runs.get_mut(number)
         && run.running < PARALLEL_MEMBERS
@@ -155,8 +156,8 @@ fn begin_selected(
     simulation.begin_task(now, task.with(requests));
 }
 
-/// Returns the reads of a selected member, without those that another task has made since the
-/// run was planned.
+/// Returns the reads for a selected member, without data types that were read since the run was
+/// planned.
 fn reads_of_entry(
     simulation: &Simulation<'_>,
     slot: Slot,
@@ -168,7 +169,7 @@ fn reads_of_entry(
         return Vec::new();
     };
     if !member.was_ever_read() && member.backfill_from.is_some() {
-        // The member's first sync is running.
+        // The member's first sync is still running and reads the same data.
         return Vec::new();
     }
     let wanted = member.coverage.iter().filter(|one| {
@@ -233,7 +234,7 @@ pub(super) fn end_backfill(
     begin_next_members(simulation, now, number);
 }
 
-/// Returns the next page of history of each data type.
+/// Returns the reads of the next page of history, one for each data type with missing history.
 pub(super) fn backfill_reads(
     simulation: &Simulation<'_>,
     now: DateTime<Utc>,
@@ -255,8 +256,10 @@ pub(super) fn backfill_reads(
     member.coverage.iter().filter_map(read_request).collect()
 }
 
-/// Returns the requests for windows up to the present. The number of pages is derived from the
-/// length of the window and the member's records per day.
+/// Returns the requests to read windows up to the present.
+///
+/// The number of pages is computed from the length of the window and the average number of records
+/// that the member has per day.
 pub(super) fn list_requests(
     simulation: &Simulation<'_>,
     member: usize,
@@ -298,7 +301,8 @@ fn as_days(time: TimeDelta) -> f64 {
     time.num_seconds() as f64 / TimeDelta::days(1).num_seconds() as f64
 }
 
-/// Number of full pages of a window. Each full page is followed by another page.
+/// Returns the number of full pages of a window with this number of records. Each full page is
+/// followed by another page.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

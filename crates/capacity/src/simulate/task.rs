@@ -1,4 +1,4 @@
-//! Syncs of single members: their calls and the result so far.
+//! Syncs of single members (tasks): the calls of each sync, and its result so far.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_client::RetryPolicy;
@@ -10,7 +10,7 @@ use whoop_core::{
 
 use super::webhook::SimulatedWebhook;
 
-/// First pause before a failed call is sent again; each further pause is twice as long.
+/// First pause before a failed call is sent again: 200 ms. Each further pause is twice as long.
 const FIRST_PAUSE: TimeDelta = TimeDelta::milliseconds(200);
 
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(5);
@@ -18,30 +18,31 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(5);
 /// Index of a task in [`ActiveTasks`].
 pub(super) type TaskId = usize;
 
-/// The purpose of a task, which decides the step that follows its calls.
+/// Purpose of a task, which determines the step that follows the calls of the task.
 #[derive(Debug, Clone)]
 pub(super) enum TaskPurpose {
     AppRequest(AppRequest),
-    /// A sync of a selected member of a run; the value is the run's number.
+    /// Sync of a member that a run selected. The value is the index of the run.
     SelectedMember(usize),
-    /// A backfill for a member of a run; the value is the run's number.
+    /// Backfill of a member's history in a run. The value is the index of the run.
     Backfill(usize),
     Webhook(SimulatedWebhook),
     Connect(ConnectStage),
 }
 
-/// An app request that waits for its calls.
+/// App request that waits for its calls to WHOOP.
 #[derive(Debug, Clone)]
 pub(super) struct AppRequest {
     /// Data types that would be read if the quota were plentiful.
     pub(super) due: Vec<DataType>,
     pub(super) requested: Vec<DataType>,
     pub(super) conserves_quota: bool,
-    /// Whether the reads that follow from the result of the first ones were requested.
+    /// Whether the second round of reads has begun: reads that became necessary by the result of
+    /// the first ones.
     pub(super) is_second_round: bool,
 }
 
-/// Stages of a new member's first sync, in order.
+/// Stages of a new member's first sync, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectStage {
     Profile,
@@ -50,46 +51,46 @@ pub(super) enum ConnectStage {
     Backfill,
 }
 
-/// Calls for one member that run in parallel.
+/// Sync of one member: calls that are sent in parallel.
 #[derive(Debug, Clone)]
 pub(super) struct SyncTask {
     pub(super) member: usize,
     pub(super) class: PriorityClass,
     pub(super) purpose: TaskPurpose,
-    /// Time at which the task began, before the token refresh.
+    /// Time at which the task began, before any token refresh.
     pub(super) began_at: DateTime<Utc>,
     pub(super) requests: Vec<WhoopRequest>,
-    /// Number of requests that are neither answered nor refused.
+    /// Number of requests that were neither answered nor given up.
     pub(super) open_requests: usize,
     pub(super) refusal: Option<QueueRefusal>,
     pub(super) has_failed: bool,
 }
 
-/// Refusal of permits by the quota or the circuit breaker.
+/// Refusal of permits by the ledger, because of the quota or the circuit breaker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueRefusal {
     pub(super) until: DateTime<Utc>,
     pub(super) reason: WaitReason,
 }
 
-/// A call together with its follow-up calls.
+/// Request of a task: a call, and the further calls that follow from its answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WhoopRequest {
     pub(super) target: RequestTarget,
-    /// Time that the call may still wait for a permit.
+    /// Time for which the call may still wait for a permit.
     pub(super) remaining_wait: TimeDelta,
-    /// Number of times that the call failed.
+    /// Number of times that the call has failed.
     pub(super) failures: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RequestTarget {
-    /// A page of a list up to the present, and the number of further pages.
+    /// Page of a list up to the present, and the number of pages that follow it.
     List {
         read: ReadRequest,
         remaining_pages: u32,
     },
-    /// A page of history, older than the coverage.
+    /// Page of history that is older than the coverage.
     Backfill(ReadRequest),
     ById,
     Profile,
@@ -105,7 +106,8 @@ impl WhoopRequest {
         }
     }
 
-    /// Returns the pause before the call is sent again, or `None` if it is not retried.
+    /// Returns the pause before the call is sent again; `None` if the retry policy allows no
+    /// further retry.
     pub(super) fn retry_pause(&self, retry_policy: &RetryPolicy) -> Option<TimeDelta> {
         let doubled = FIRST_PAUSE * (1 << self.failures.min(8));
         (self.failures < retry_policy.retries).then_some(doubled.min(LONGEST_PAUSE))
@@ -146,12 +148,12 @@ impl SyncTask {
     }
 }
 
-/// Returns the maximum time that a call waits for a permit.
+/// Returns the maximum time for which a call with this retry policy waits for a permit.
 pub(super) fn longest_wait(retry_policy: RetryPolicy) -> TimeDelta {
     TimeDelta::from_std(retry_policy.max_wait).unwrap_or(TimeDelta::MAX)
 }
 
-/// The tasks that are running.
+/// Tasks that are running now. The ids of ended tasks are used again.
 #[derive(Debug, Default)]
 pub(super) struct ActiveTasks {
     tasks: Vec<Option<SyncTask>>,

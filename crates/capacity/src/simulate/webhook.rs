@@ -1,4 +1,5 @@
-//! Webhooks: reads the lists of the announced data types, some members at a time.
+//! Webhooks: reads the list of the data type that each webhook announces, for a limited number of
+//! webhooks at the same time.
 
 use std::collections::VecDeque;
 
@@ -19,22 +20,22 @@ use super::{
     task::{SyncTask, TaskPurpose, longest_wait},
 };
 
-/// Number of members that are read at the same time.
+/// Maximum number of webhook events that are processed at the same time.
 const PARALLEL_MEMBERS: usize = 4;
 
-/// Maximum pause after the quota refused a call.
+/// Maximum pause of the inbox after the quota refused a call: 15 minutes.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(15);
 
-/// Maximum number of attempts for an event.
+/// Maximum number of attempts to process one event.
 const MAX_ATTEMPTS: u32 = 16;
 
-/// Pause before the second attempt. Each further pause is twice as long, up to
-/// [`LAST_RETRY_AFTER`].
+/// Pause between the first and the second attempt to process an event. Each further pause is twice
+/// as long, up to [`LAST_RETRY_AFTER`].
 const FIRST_RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
 
 const LAST_RETRY_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// A webhook event: a data type of a member changed.
+/// Webhook event: a data type of a member changed at WHOOP.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SimulatedWebhook {
     member: usize,
@@ -52,14 +53,16 @@ impl SimulatedWebhook {
     }
 }
 
-/// Webhook events for which no read has succeeded yet.
+/// Webhook inbox: events for which no read has succeeded yet.
 #[derive(Debug, Default)]
 pub(super) struct SimulatedInbox {
     waiting: VecDeque<SimulatedWebhook>,
-    /// Events that wait for an app request of the member because the quota is scarce.
+    /// Events that are not processed before the next scheduled run, because the quota is scarce or
+    /// because their member was never read. An app request of the member may read the change
+    /// earlier.
     held: Vec<SimulatedWebhook>,
     running: usize,
-    /// Arrival times of webhooks of any member, in ascending order.
+    /// Arrival times of all webhooks of all members, in ascending order.
     arrivals: Vec<DateTime<Utc>>,
     paused_until: Option<DateTime<Utc>>,
 }
@@ -76,8 +79,10 @@ pub(super) fn receive_webhook(
     queue_webhook(simulation, now, webhook);
 }
 
-/// Opens signals again after a read that showed a change without a webhook: webhooks were
-/// missed, so the signals of that time are in doubt.
+/// Opens signals again after a read has shown `change`, a change without a webhook.
+///
+/// If no webhook of any member arrived soon after the change, webhooks were missed, and all data
+/// types that were last read before that time have to be read again.
 pub(super) fn reopen_doubted_signals(
     simulation: &mut Simulation<'_>,
     now: DateTime<Utc>,
@@ -101,7 +106,7 @@ pub(super) fn queue_webhook(
     drain_inbox(simulation, now);
 }
 
-/// Queues the events that wait for an app request again.
+/// Queues all held events again. This happens when a scheduled run begins.
 pub(super) fn release_held_webhooks(simulation: &mut Simulation<'_>, now: DateTime<Utc>) {
     let held = std::mem::take(&mut simulation.inbox.held);
     simulation.inbox.waiting.extend(held);

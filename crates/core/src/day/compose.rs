@@ -6,14 +6,15 @@ use super::{
 };
 use crate::{DataType, UserId, coverage::Coverage, plan::DayQuery, record::ScoreState};
 
-/// The facts that decide the reason for an absent part.
+/// Facts that determine the reason for an absent part of a day.
 #[derive(Debug, Clone, Copy)]
 pub struct DayContext<'a> {
     pub query: &'a DayQuery,
-    /// One entry per data type. A data type without an entry was not granted.
+    /// Coverage of each data type, which is the time span that was read completely. A data type
+    /// without an entry was not granted by the member.
     pub coverage: &'a [Coverage],
     pub connection: ConnectionStatus,
-    /// Whether WHOOP's quota deferred the sync for this request.
+    /// Whether the sync for this request was deferred because WHOOP's quota did not allow it.
     pub quota_exhausted: bool,
 }
 
@@ -38,7 +39,8 @@ impl DayContext<'_> {
     }
 }
 
-/// Assembles a day from its records. The order of the records does not matter.
+/// Assembles the day of a member from the records of a date. The order of the records does not
+/// matter.
 pub fn assemble_day(
     user_id: UserId,
     records: &DayRecords,
@@ -106,7 +108,7 @@ pub fn assemble_day(
     Day {
         user_id,
         date: context.query.date,
-        // A recovery without a score has no content: it has no times of its own either.
+        // A recovery without a score is omitted, because it contains neither figures nor times.
         recovery: recovery
             .filter(|recovery| recovery.score_state.is_scored())
             .map(RecoveryPart::from),

@@ -1,9 +1,10 @@
-//! The day that an app shows, in one response, with a reason for each absent part.
+//! The day that an app displays for a member, in one response, with a reason for each absent part.
 //!
-//! Only kilocalories are rounded. A record without a score shows no figures, even if it contains
-//! some. A date shows one cycle with its recovery and all its main sleeps;
-//! [`crate::date_assignment`] chooses the cycle when records are stored. All other records of the
-//! date are in `others`, so the day is complete.
+//! Only kilocalories are rounded. The figures of a record without a score are null, even if WHOOP
+//! sent some. One cycle is displayed for each date, with its recovery and all its main sleeps.
+//! [`crate::date_assignment`] chooses this cycle when the records are stored. Records of other
+//! cycles of the date are listed in `others`, so that the response contains every record of the
+//! date.
 
 mod brief;
 mod compose;
@@ -21,43 +22,46 @@ pub use stored::{DanglingReferences, DayCycle, DayRecords, DayRecovery, DaySleep
 
 use crate::{UserId, instant};
 
-/// The data of one member and one local date.
+/// All data of one member for one local date.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Day {
     /// The app's id of the member.
     #[schema(value_type = String, example = "user123")]
     pub user_id: UserId,
-    /// Local date of the day.
+    /// Local date to which the records of the day belong.
     pub date: NaiveDate,
-    /// Recovery of the shown cycle; null unless WHOOP has scored it.
+    /// Recovery of the cycle that is displayed for the date; null unless WHOOP has scored the
+    /// recovery.
     pub recovery: Option<RecoveryPart>,
-    /// Night of the shown cycle: all its main sleeps combined.
+    /// Night of the cycle that is displayed for the date: all its main sleeps combined. Null if
+    /// there is no main sleep.
     pub sleep: Option<SleepPart>,
-    /// Naps of the date, in the order of their start.
+    /// Naps of the date, ordered by start.
     pub naps: Vec<SleepPart>,
-    /// Cycle that the date shows.
+    /// Cycle that is displayed for the date; null if there is none.
     pub cycle: Option<CyclePart>,
-    /// Workouts of the date, in the order of their start.
+    /// Workouts of the date, ordered by start.
     pub workouts: Vec<WorkoutPart>,
-    /// Records of other cycles of the same date; absent if there are none.
+    /// Records of the date that belong to another cycle than the displayed one; absent if there are
+    /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub others: Option<OtherRecords>,
-    /// Reason why a part is absent or has no score yet, by the part's name.
+    /// Reason for each part that is absent or has no score yet. The key is the name of the part.
     #[schema(value_type = MissingParts)]
     pub missing: BTreeMap<&'static str, MissingReason>,
-    /// Source and freshness of this answer.
+    /// Source and freshness of the data in this response.
     pub meta: DayMeta,
 }
 
-/// Main sleeps, recoveries and cycles of the date that do not belong to the shown cycle.
+/// Main sleeps, recoveries and cycles of the date that do not belong to the displayed cycle.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, utoipa::ToSchema)]
 pub struct OtherRecords {
-    /// Main sleeps, in the order of their start.
+    /// Main sleeps, ordered by start.
     pub sleeps: Vec<SleepPart>,
-    /// Recoveries, in the order of their cycles.
+    /// Recoveries, ordered by the id of their cycle.
     pub recoveries: Vec<RecoveryPart>,
-    /// Cycles, in the order of their start.
+    /// Cycles, ordered by start.
     pub cycles: Vec<CyclePart>,
 }
 
@@ -69,33 +73,33 @@ impl OtherRecords {
 
 /// Reasons for the parts of a day that are absent or have no score yet.
 ///
-/// A part that is present with its score has no key. There are no other keys.
+/// The object has a key only for such a part. It has no other keys than the four below.
 #[derive(utoipa::ToSchema)]
 #[expect(dead_code, reason = "only its description is used")]
 pub struct MissingParts {
-    /// Reason why `recovery` is null.
+    /// Reason for a null `recovery`.
     #[schema(nullable = false)]
     recovery: Option<MissingReason>,
-    /// Reason why `sleep` is null or has no score.
+    /// Reason for a null `sleep`, or for a `sleep` without a score.
     #[schema(nullable = false)]
     sleep: Option<MissingReason>,
-    /// Reason why `cycle` is null or has no score.
+    /// Reason for a null `cycle`, or for a `cycle` without a score.
     #[schema(nullable = false)]
     cycle: Option<MissingReason>,
-    /// Reason why `workouts` is empty.
+    /// Reason for an empty list `workouts`.
     #[schema(nullable = false)]
     workouts: Option<MissingReason>,
 }
 
-/// Reason why a part of a day is absent.
+/// Reason for a part of a day that is absent or has no score yet.
 ///
-/// - `pending_score`: WHOOP has the record and is still scoring it
+/// - `pending_score`: WHOOP has the record and has not scored it yet
 /// - `unscorable`: WHOOP has the record and will never score it
-/// - `not_recorded`: the date was read completely, and WHOOP has no such record
-/// - `not_synced`: not read from WHOOP yet
-/// - `reauth_required`: not read, because the member has to connect WHOOP again
-/// - `quota`: not read, because WHOOP's quota is used up for now
-/// - `not_granted`: not read, because the member did not grant the scope at WHOOP
+/// - `not_recorded`: the date was read from WHOOP completely, and WHOOP has no such record
+/// - `not_synced`: the data was not read from WHOOP yet
+/// - `reauth_required`: the data was not read, because the member has to connect WHOOP again
+/// - `quota`: the data was not read, because WHOOP's quota is used up for now
+/// - `not_granted`: the data was not read, because the member did not grant the scope at WHOOP
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingReason {
@@ -108,31 +112,31 @@ pub enum MissingReason {
     NotGranted,
 }
 
-/// Source and freshness of an answer.
+/// Source and freshness of the data in a response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct DayMeta {
-    /// Source of the data.
+    /// Source of the data: the database alone, or a read from WHOOP for this request.
     pub source: AnswerSource,
     /// State of the member's connection to WHOOP.
     pub connection: ConnectionStatus,
-    /// Time of the last complete read of the least recently read data type, among the granted
-    /// ones; null if one of them was never read.
+    /// Time up to which all granted data types were read completely: the oldest of the times at
+    /// which the data types were last read. Null if one of them was never read.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub last_synced_at: Option<DateTime<Utc>>,
-    /// True if the shown data is older than it should be. While the quota is scarce, the read of a
-    /// night that already has its score may be skipped.
+    /// True if some of the data in this response is out of date or incomplete. While the quota is
+    /// scarce, a night that already has its score is not read again, and does not count as stale.
     pub stale: bool,
     /// Result of the sync that this request triggered.
     pub sync: SyncOutcome,
-    /// Explanation of `sync` for the member, if it needs one.
+    /// Explanation of `sync` that can be shown to the member; null if none is necessary.
     pub detail: Option<String>,
 }
 
-/// Source of an answer.
+/// Source of the data in a response.
 ///
-/// - `database`: stored data only
-/// - `whoop`: data was read from WHOOP for this request
+/// - `database`: only data that was already stored
+/// - `whoop`: data that was read from WHOOP for this request
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = AnswerSource)]
@@ -143,10 +147,10 @@ pub enum AnswerSource {
 
 /// State of a member's connection to WHOOP.
 ///
-/// - `connected`: the service reads the member's data
+/// - `connected`: the service reads the member's data from WHOOP
 /// - `reauth_required`: WHOOP no longer accepts the connection; the member has to connect again
 /// - `disconnected`: the connection was ended, and the stored data was kept
-/// - `never_connected`: the member never connected, or all their data was erased
+/// - `never_connected`: the member never connected, or all data of the member was erased
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ConnectionStatus)]
@@ -170,14 +174,14 @@ impl ConnectionStatus {
 
 /// Result of the sync that a request for a day triggered.
 ///
-/// - `not_needed`: no read was due
-/// - `done`: the data was read from WHOOP
-/// - `shared`: the request used the result of another sync of the same member, or all data was
-///   read less than a minute before this forced read
+/// - `not_needed`: no read from WHOOP was necessary
+/// - `done`: the data was read from WHOOP for this request
+/// - `shared`: the request used the result of another sync of the same member; or the request
+///   forced a read although all data had been read less than a minute before
 /// - `deferred`: WHOOP's quota did not allow the sync now
-/// - `failed`: the sync failed; the answer contains the stored data
-/// - `off`: no sync was possible or wanted: the member is not connected, or the request has
-///   `refresh=never`
+/// - `failed`: the sync failed; the response contains the data that was already stored
+/// - `off`: no sync was possible or wanted, because the member is not connected or the request
+///   contains `refresh=never`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncOutcome {

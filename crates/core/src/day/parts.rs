@@ -4,10 +4,11 @@ use serde::Serialize;
 use super::{DayCycle, DayRecovery, DaySleep, DayWorkout};
 use crate::{CycleId, SleepId, WorkoutId, instant};
 
-/// Kilojoules per kilocalorie.
+/// Number of kilojoules in one kilocalorie.
 const KILOJOULE_PER_KCAL: f64 = 4.184;
 
-/// Rounds to whole kilocalories, the only rounded figure of a day.
+/// Converts kilojoules to whole kilocalories. Energy in kilocalories is the only rounded figure of
+/// a day.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a float outside the range of i64 saturates, as intended"
@@ -16,7 +17,8 @@ pub(super) fn whole_kcal(kilojoule: Option<f64>) -> Option<i64> {
     kilojoule.map(|kilojoule| (kilojoule / KILOJOULE_PER_KCAL).round() as i64)
 }
 
-/// Formats a duration as `7h 32m`. Minutes are truncated, not rounded: 59.9 s is 0 minutes.
+/// Formats a duration in milliseconds as hours and minutes, such as `7h 32m`. Seconds are cut off
+/// and not rounded: 59.9 seconds are 0 minutes.
 fn hours_and_minutes(milli: i64) -> String {
     let minutes = TimeDelta::milliseconds(milli).num_minutes();
     format!("{}h {}m", minutes / 60, minutes % 60)
@@ -28,20 +30,17 @@ fn hours_and_minutes(milli: i64) -> String {
 /// - `PENDING_SCORE`: WHOOP has not scored the record yet
 /// - `UNSCORABLE`: WHOOP will not score the record, because it has too little data
 ///
-/// If WHOOP adds a state, it is passed on; treat it like `PENDING_SCORE`.
+/// If WHOOP adds another state, the response contains WHOOP's text unchanged. Treat an unknown
+/// state like `PENDING_SCORE`.
 #[derive(utoipa::ToSchema)]
-#[schema(as = ScoreState, rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = ScoreState, example = "SCORED")]
 #[expect(dead_code, reason = "only its description is used")]
-enum ScoreStateSchema {
-    Scored,
-    PendingScore,
-    Unscorable,
-}
+struct ScoreStateSchema(String);
 
-/// Recovery of one cycle. Without a score its figures are null.
+/// Recovery of one cycle. If WHOOP has not scored the recovery, its figures are null.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct RecoveryPart {
-    /// Recovery score in percent; WHOOP's bands are 0–33 (red), 34–66 (yellow) and 67–100 (green).
+    /// Recovery score in percent. WHOOP's bands are 0–33 (red), 34–66 (yellow) and 67–100 (green).
     pub score: Option<f64>,
     /// Heart rate variability (RMSSD) in milliseconds.
     pub hrv: Option<f64>,
@@ -53,11 +52,11 @@ pub struct RecoveryPart {
     pub skin_temp: Option<f64>,
     /// Whether WHOOP is still calibrating the scores of this member.
     pub calibrating: Option<bool>,
-    /// Id of the cycle.
+    /// Id of the cycle to which the recovery belongs.
     pub cycle_id: CycleId,
     /// Id of the sleep from which WHOOP computed the recovery.
     pub sleep_id: SleepId,
-    /// State of the score.
+    /// State of WHOOP's score for the recovery.
     #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }
@@ -80,15 +79,16 @@ impl From<&DayRecovery> for RecoveryPart {
     }
 }
 
-/// A nap, or all main sleeps of one cycle combined into a night. Without a score the figures are
-/// null.
+/// A nap, a single main sleep, or a night that combines all main sleeps of one cycle. If WHOOP has
+/// not scored the sleep, its figures are null.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct SleepPart {
-    /// Id of the main sleep that the recovery names, else of the longest one. Figures that cannot
-    /// be summed are taken from this sleep.
+    /// Id of the sleep. A night of several main sleeps has the id of the main sleep that the
+    /// recovery names, or else of the longest one.
+    ///
+    /// Figures that cannot be summed, such as percentages, are those of the sleep with this id.
     pub id: SleepId,
-    /// Ids of all main sleeps of the cycle, in the order of their start; absent if there is only
-    /// one.
+    /// Ids of all main sleeps of the night, ordered by start; absent if there is only one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<SleepId>,
     /// Time asleep (light, slow wave and REM) as text: `7h 32m`.
@@ -103,27 +103,27 @@ pub struct SleepPart {
     pub consistency: Option<f64>,
     /// Respiratory rate in breaths per minute.
     pub respiratory_rate: Option<f64>,
-    /// Start of the sleep; of a night, the start of its first sleep.
+    /// Start of the sleep. For a night, the start of its first main sleep.
     #[serde(with = "instant")]
     #[schema(value_type = DateTime<Utc>)]
     pub start: DateTime<Utc>,
-    /// End of the sleep; of a night, the end of its last sleep.
+    /// End of the sleep. For a night, the end of its last main sleep.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
     /// UTC offset at which the sleep was recorded, such as `+02:00`.
     pub timezone_offset: Option<String>,
-    /// Time in each sleep stage; of a night, the sum over its sleeps.
+    /// Time in each sleep stage. For a night, these are the sums over its main sleeps.
     pub stages: Option<SleepStages>,
-    /// Sleep need in milliseconds: the baseline, plus the need from sleep debt and recent strain,
-    /// less recent naps.
+    /// Sleep need in milliseconds: the baseline, plus the need from sleep debt, plus the need from
+    /// recent strain, minus the reduction by recent naps.
     pub need_milli: Option<i64>,
-    /// State of the score; a night is pending while one of its sleeps is.
+    /// State of WHOOP's score. A night is pending if at least one of its main sleeps is pending.
     #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }
 
-/// Time in each sleep stage.
+/// Time that the member spent in each sleep stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct SleepStages {
     /// Light sleep in milliseconds.
@@ -137,7 +137,8 @@ pub struct SleepStages {
 }
 
 impl SleepStages {
-    /// Returns the sleep stages; `None` if WHOOP sent none or the sleep has no score.
+    /// Returns the time in each sleep stage; `None` if the sleep has no score or WHOOP sent no
+    /// stages.
     fn of(sleep: &DaySleep) -> Option<Self> {
         let stages = Self {
             light_milli: sleep.light_milli,
@@ -165,7 +166,7 @@ impl SleepStages {
     }
 }
 
-/// Returns the sum of the values that are present.
+/// Returns the sum of the two values. If one value is absent, returns the other.
 fn sum_present(one: Option<i64>, other: Option<i64>) -> Option<i64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.saturating_add(other)),
@@ -198,8 +199,10 @@ impl From<&DaySleep> for SleepPart {
 }
 
 impl SleepPart {
-    /// Combines all main sleeps of one cycle into one night, as WHOOP's app shows them. `named` is
-    /// the sleep from which the recovery was scored.
+    /// Combines all main sleeps of one cycle into one night, as WHOOP's app displays them. Returns
+    /// `None` if there are none.
+    ///
+    /// `named` is the id of the sleep from which WHOOP scored the recovery.
     pub(super) fn from_main_sleeps(sleeps: &[&DaySleep], named: Option<&SleepId>) -> Option<Self> {
         let is_named = |sleep: &&&DaySleep| Some(&sleep.id) == named;
         let longest = || sleeps.iter().max_by_key(|sleep| sleep.sort_key());
@@ -221,7 +224,7 @@ impl SleepPart {
                 .iter()
                 .filter_map(|sleep| SleepStages::of(sleep))
                 .reduce(SleepStages::plus),
-            // The night is pending as long as one of its sleeps has a pending score.
+            // The night is pending if at least one of its sleeps has a pending score.
             state: pending
                 .next()
                 .map_or(part.state, |sleep| sleep.score_state.to_string()),
@@ -232,12 +235,13 @@ impl SleepPart {
 
 /// Cycle: WHOOP's day, from the beginning of one night to the beginning of the next.
 ///
-/// Without a score its figures are null, except those of the running cycle, which grow all day.
+/// If WHOOP has not scored the cycle, its figures are null. The running cycle is an exception: its
+/// figures so far are contained, and they grow all day.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct CyclePart {
-    /// Id of the cycle.
+    /// WHOOP's id of the cycle.
     pub id: CycleId,
-    /// Strain, 0 to 21; the scale is not linear.
+    /// Strain of the cycle, 0 to 21. The scale is not linear.
     pub strain: Option<f64>,
     /// Energy in whole kilocalories, including the energy used at rest.
     pub calories: Option<i64>,
@@ -253,11 +257,11 @@ pub struct CyclePart {
     #[serde(with = "instant")]
     #[schema(value_type = DateTime<Utc>)]
     pub start: DateTime<Utc>,
-    /// End of the cycle; null while it is running.
+    /// End of the cycle; null while the cycle is running.
     #[serde(with = "instant::option")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub end: Option<DateTime<Utc>>,
-    /// State of the score.
+    /// State of WHOOP's score for the cycle.
     #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }
@@ -281,14 +285,14 @@ impl From<&DayCycle> for CyclePart {
     }
 }
 
-/// Workout. Without a score its figures are null.
+/// One workout. If WHOOP has not scored the workout, its figures are null.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct WorkoutPart {
-    /// Id of the workout.
+    /// WHOOP's id of the workout.
     pub id: WorkoutId,
-    /// WHOOP's name of the sport, such as `running`; free text.
+    /// WHOOP's name of the sport, such as `running`. WHOOP may add names at any time.
     pub sport: Option<String>,
-    /// Strain of the workout, 0 to 21; the scale is not linear.
+    /// Strain of the workout, 0 to 21. The scale is not linear.
     pub strain: Option<f64>,
     /// Energy in whole kilocalories.
     pub calories: Option<i64>,
@@ -308,10 +312,10 @@ pub struct WorkoutPart {
     pub max_heart_rate: Option<f64>,
     /// Distance in meters; null if WHOOP sent none.
     pub distance_meter: Option<f64>,
-    /// Time in the heart rate zones 0 to 5, in this order, in milliseconds; null if WHOOP sent
-    /// none.
+    /// Time in each of the heart rate zones 0 to 5, in this order, in milliseconds; null if WHOOP
+    /// sent no zones.
     pub zones_milli: Option<[Option<i64>; 6]>,
-    /// State of the score.
+    /// State of WHOOP's score for the workout.
     #[schema(value_type = ScoreStateSchema)]
     pub state: String,
 }

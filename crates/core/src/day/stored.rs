@@ -1,14 +1,14 @@
-//! Stored records of a date, with the columns that a day shows.
+//! Stored records of a date, with the columns from which a day is assembled.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{CycleId, DataType, SleepId, WorkoutId, plan::NightState, record::ScoreState};
 
-/// All records of one member that belong to one date.
+/// All stored records of one member that belong to one local date.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DayRecords {
     pub recoveries: Vec<DayRecovery>,
-    /// Main sleeps and naps.
+    /// Main sleeps and naps of the date.
     pub sleeps: Vec<DaySleep>,
     pub cycles: Vec<DayCycle>,
     pub workouts: Vec<DayWorkout>,
@@ -19,11 +19,11 @@ pub struct DayRecovery {
     pub cycle_id: CycleId,
     pub sleep_id: SleepId,
     pub score_state: ScoreState,
-    /// Whether the date shows another cycle; see [`crate::date_assignment`].
+    /// Whether another cycle is displayed for the date; see [`crate::date_assignment`].
     pub in_others: bool,
-    /// Time at which this version was stored.
+    /// Time at which this version of the record was stored.
     pub stored_at: DateTime<Utc>,
-    /// Recovery score, 0 to 100.
+    /// Recovery score in percent, 0 to 100.
     pub recovery_score: Option<f64>,
     pub hrv_rmssd_milli: Option<f64>,
     pub resting_heart_rate: Option<f64>,
@@ -41,18 +41,18 @@ pub struct DaySleep {
     pub timezone_offset: Option<String>,
     pub nap: bool,
     pub score_state: ScoreState,
-    /// Whether the date shows another cycle; see [`crate::date_assignment`].
+    /// Whether another cycle is displayed for the date; see [`crate::date_assignment`].
     pub in_others: bool,
-    /// Time at which this version was stored.
+    /// Time at which this version of the record was stored.
     pub stored_at: DateTime<Utc>,
     pub light_milli: Option<i64>,
     pub slow_wave_milli: Option<i64>,
     pub rem_milli: Option<i64>,
     pub awake_milli: Option<i64>,
-    /// Sleep need in milliseconds: baseline, debt, recent strain, and recent naps, which lower the
-    /// need.
+    /// The four components of the sleep need in milliseconds: the baseline, the need from sleep
+    /// debt, the need from recent strain, and the change by recent naps, which is zero or negative.
     pub needed_milli: [Option<i64>; 4],
-    /// Breaths per minute.
+    /// Respiratory rate in breaths per minute.
     pub respiratory_rate: Option<f64>,
     pub performance_percentage: Option<f64>,
     pub consistency_percentage: Option<f64>,
@@ -63,12 +63,12 @@ pub struct DaySleep {
 pub struct DayCycle {
     pub id: CycleId,
     pub start: DateTime<Utc>,
-    /// `None` if the cycle is still running.
+    /// End of the cycle; `None` if the cycle is still running.
     pub end: Option<DateTime<Utc>>,
     pub score_state: ScoreState,
-    /// Whether the date shows another cycle; see [`crate::date_assignment`].
+    /// Whether another cycle is displayed for the date; see [`crate::date_assignment`].
     pub in_others: bool,
-    /// Strain, 0 to 21; the scale is not linear.
+    /// Strain of the cycle, 0 to 21. The scale is not linear.
     pub strain: Option<f64>,
     pub kilojoule: Option<f64>,
     pub average_heart_rate: Option<f64>,
@@ -89,13 +89,15 @@ pub struct DayWorkout {
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,
     pub distance_meter: Option<f64>,
-    /// Milliseconds in heart rate zones 0 to 5.
+    /// Time in each of the heart rate zones 0 to 5, in milliseconds.
     pub zones_milli: [Option<i64>; 6],
 }
 
 impl DaySleep {
-    /// Returns the sum of light, slow wave and REM sleep, for which WHOOP has no field. `None`
-    /// unless the sleep is scored and all three are present.
+    /// Returns the time asleep: the sum of light, slow wave and REM sleep. WHOOP has no field for
+    /// this sum.
+    ///
+    /// Returns `None` if the sleep has no score or one of the three durations is absent.
     pub fn asleep_milli(&self) -> Option<i64> {
         if !self.score_state.is_scored() {
             return None;
@@ -104,14 +106,16 @@ impl DaySleep {
         Some(light_and_slow_wave.saturating_add(self.rem_milli?))
     }
 
-    /// Returns the sleep need of the night. `None` unless all four parts are present.
+    /// Returns the sleep need in milliseconds: the sum of its four components. Returns `None` if
+    /// one of them is absent.
     pub(super) fn need_milli(&self) -> Option<i64> {
         let mut parts = self.needed_milli.into_iter();
         parts.try_fold(0_i64, |sum, part| Some(sum.saturating_add(part?)))
     }
 
-    /// Returns the sort key of main sleeps: the time asleep, or the time from start to end if the
-    /// sleep has no score.
+    /// Returns the sort key by which the longest main sleep is found: the time asleep, or the time
+    /// from start to end if the sleep has no score. The start and the id decide between equal
+    /// durations.
     pub(super) fn sort_key(&self) -> (TimeDelta, DateTime<Utc>, &str) {
         let asleep = self.asleep_milli().and_then(TimeDelta::try_milliseconds);
         let time_span = || self.end.map(|end| end - self.start);
@@ -121,9 +125,11 @@ impl DaySleep {
 }
 
 impl DayCycle {
-    /// Whether the cycle's figures are shown: those of a scored cycle, and the strain so far of a
-    /// running cycle. A running cycle with zero energy has not been measured, because a body always
-    /// uses energy.
+    /// Returns whether a day contains the figures of the cycle.
+    ///
+    /// A day contains the figures of a scored cycle, and the figures so far of a running cycle. A
+    /// running cycle with zero energy has no measurement yet, because a body always uses energy;
+    /// its figures are omitted.
     pub(super) fn shows_figures(&self) -> bool {
         let is_running = self.end.is_none() && self.score_state == ScoreState::PendingScore;
         self.score_state.is_scored()
@@ -131,8 +137,10 @@ impl DayCycle {
     }
 }
 
-/// Records that are not stored although another record of the date names them. Each field is the
-/// time at which the naming record was stored.
+/// References from records of a date to a cycle or a sleep that is not stored.
+///
+/// Each field is the time at which the record with the reference was stored; `None` if there is no
+/// such reference.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DanglingReferences {
     pub cycle: Option<DateTime<Utc>>,
@@ -140,7 +148,10 @@ pub struct DanglingReferences {
 }
 
 impl DanglingReferences {
-    /// Returns the time for one data type. `None` if no absent record of it is named.
+    /// Returns the time at which a record was stored that refers to an absent record of
+    /// `data_type`.
+    ///
+    /// Returns `None` if no stored record refers to an absent record of this data type.
     pub const fn referenced_at(&self, data_type: DataType) -> Option<DateTime<Utc>> {
         match data_type {
             DataType::Cycle => self.cycle,
@@ -151,14 +162,17 @@ impl DanglingReferences {
 }
 
 impl DayRecords {
-    /// Returns the main sleeps of the cycle that the date shows.
+    /// Returns the main sleeps of the cycle that is displayed for the date.
     pub fn main_sleeps(&self) -> impl Iterator<Item = &DaySleep> {
         self.sleeps
             .iter()
             .filter(|sleep| !sleep.nap && !sleep.in_others)
     }
 
-    /// Returns the state of the date's night. If there are several main sleeps, all of them count.
+    /// Returns the state of the scores of the date's night.
+    ///
+    /// If the date has several main sleeps or recoveries, a score counts only if all of them are
+    /// scored.
     pub fn night_state(&self) -> NightState {
         let mut nights = self.sleeps.iter().filter(|sleep| !sleep.nap).peekable();
         let has_scored_sleep =
@@ -175,7 +189,8 @@ impl DayRecords {
         }
     }
 
-    /// Returns the records that the shown night or recovery names and that are not stored.
+    /// Returns the references from the night and the recovery of the displayed cycle to a cycle or
+    /// a sleep that is not stored.
     pub fn dangling_references(&self) -> DanglingReferences {
         let recovery = self.recoveries.iter().find(|recovery| !recovery.in_others);
         let has_cycle = self.cycles.iter().any(|cycle| !cycle.in_others);

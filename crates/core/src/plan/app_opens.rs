@@ -1,8 +1,8 @@
-//! The days on which a member opened the app.
+//! History of the days on which a member opened the app.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Number of days that are remembered.
+/// Number of days for which the history of app opens is kept.
 const REMEMBERED_DAYS: u32 = 28;
 
 const FORTNIGHT_DAYS: u32 = 14;
@@ -11,12 +11,13 @@ const FORTNIGHT_DAYS: u32 = 14;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AppOpenHistory {
     pub last: Option<DateTime<Utc>>,
-    /// One bit per day in UTC; the lowest bit is the day of the latest app open.
+    /// One bit per day in UTC, set if the member opened the app on this day. The lowest bit is the
+    /// day of `last`, the next bit is the day before, and so on.
     pub days: u32,
 }
 
 impl AppOpenHistory {
-    /// Returns the history with an app open at `now`.
+    /// Returns the history with an additional app open at the time `now`.
     #[must_use]
     pub fn with_open(self, now: DateTime<Utc>) -> Self {
         let days = self.days_as_of(now);
@@ -26,7 +27,7 @@ impl AppOpenHistory {
         }
     }
 
-    /// Returns the bits relative to the day of `now`: the lowest bit is that day.
+    /// Returns the bits shifted such that the lowest bit is the day of `now`.
     fn days_as_of(self, now: DateTime<Utc>) -> u32 {
         let Some(last) = self.last else { return 0 };
         let days_since = (now.date_naive() - last.date_naive()).num_days().max(0);
@@ -37,21 +38,22 @@ impl AppOpenHistory {
         shifted & ((1 << REMEMBERED_DAYS) - 1)
     }
 
-    /// Returns the number of days on which the member opened the app in the last 14 days, without
-    /// today.
+    /// Returns the number of days on which the member opened the app in the 14 days before today.
     pub fn count_days_in_fortnight(self, now: DateTime<Utc>) -> u32 {
         let before_today = self.days_as_of(now) >> 1;
         (before_today & ((1 << FORTNIGHT_DAYS) - 1)).count_ones()
     }
 
-    /// Whether the member has not opened the app in the last seven days.
+    /// Returns whether the member has not opened the app in the last seven days.
     pub fn is_inactive(self, now: DateTime<Utc>) -> bool {
         self.last
             .is_none_or(|last| now - last >= TimeDelta::days(7))
     }
 
-    /// Returns a weight for the probability of an app open today, to compare members: the days on
-    /// which they opened the app, with a lower weight for older days.
+    /// Returns a weight that is higher for members who are more likely to open the app today.
+    ///
+    /// The weight is a sum over the days on which the member opened the app. Older days contribute
+    /// less.
     pub fn likelihood(self, now: DateTime<Utc>) -> u32 {
         let days = self.days_as_of(now);
         (0..REMEMBERED_DAYS)

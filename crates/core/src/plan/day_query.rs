@@ -1,4 +1,4 @@
-//! Requests for a day: the reads that are necessary before the answer.
+//! Requests for a day: determines the reads that are necessary before the response.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
@@ -12,63 +12,67 @@ use crate::{
     day::DanglingReferences,
 };
 
-/// Maximum age of the last read up to which the read of a recovery may be skipped. After a longer
-/// absence the recoveries of earlier days are missing as well.
+/// Time since the last read of the recoveries after which they are read even if the quota is
+/// conserved: 24 hours.
+///
+/// After a longer absence, the recoveries of earlier days are missing as well.
 const MAX_SKIPPED_AGE: TimeDelta = TimeDelta::hours(24);
 
-/// The reads that a request for a day may cause.
+/// Mode of a request for a day: decides which data may be read from WHOOP for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RefreshMode {
     /// Read data that is missing or stale.
     #[default]
     Auto,
-    /// Read nothing.
+    /// Read nothing from WHOOP; the response contains only stored data.
     Never,
-    /// Read all data of the day, unless it was read less than [`DayQuery::forced_read_interval`]
-    /// ago.
+    /// Read all data of the day again (a forced read), except data types that were read less than
+    /// [`DayQuery::forced_read_interval`] ago.
     Force,
 }
 
-/// State of a night's scores.
+/// State of WHOOP's scores for one night.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NightState {
-    /// There is no sleep, or its score is pending.
+    /// There is no sleep yet, or the sleep has no score.
     #[default]
     Unscored,
-    /// The sleep has its score; the recovery is absent or has no score.
+    /// The sleep has its score, but the recovery is absent or has no score.
     SleepScored,
-    /// The sleep and the recovery have their scores.
+    /// Both the sleep and the recovery have their scores.
     Scored,
 }
 
-/// A request for a day, with all facts that decide whether WHOOP is called.
+/// Request for one day of a member, with all facts that determine the necessary reads from WHOOP.
 #[derive(Debug, Clone, Copy)]
 pub struct DayQuery {
     pub date: NaiveDate,
-    /// The member's date at `now`.
+    /// The member's local date at the time `now`.
     pub today: NaiveDate,
-    /// The member's offset from UTC, in seconds east.
+    /// The member's current offset from UTC, in seconds east of UTC.
     pub offset_seconds: i32,
     pub now: DateTime<Utc>,
-    /// Freshness interval: age after which today's data is stale.
+    /// Freshness interval: age after which stored data of today or yesterday is stale.
     pub freshness: TimeDelta,
     pub refresh: RefreshMode,
-    /// Minimum interval between two forced reads of a data type. An earlier forced read shares the
-    /// result of the previous one.
+    /// Minimum interval between a forced read of a data type and the previous read of the data
+    /// type. A forced read that is requested earlier uses the result of the previous read.
     pub forced_read_interval: TimeDelta,
-    /// State of the date's stored night.
+    /// State of the scores of the stored night of the date.
     pub night_state: NightState,
-    /// Records that other records of the date name and that are not stored.
+    /// References from stored records of the date to records that are not stored.
     pub dangling_references: DanglingReferences,
-    /// Whether to conserve the quota because app requests may need most of the day's calls. Then a
-    /// night that has its score is not read again before the next slot.
+    /// Whether to conserve the quota because app requests may need most of the day's calls. If so,
+    /// a night that already has its scores is not read again before the next scheduled run.
     pub conserve_quota: bool,
-    /// Open webhook signals; `None` if it is not known that the member's webhooks arrive.
+    /// Open webhook signals: the data types for which WHOOP announced a change that was not read
+    /// yet. `None` if it is not known whether the member's webhooks arrive.
     pub signals: Option<WebhookSignals>,
 }
 
 impl DayQuery {
-    /// Whether the date is today or yesterday, so that WHOOP may still add records.
+    /// Returns whether the date is today, yesterday or later, so that WHOOP may still add records
+    /// to it.
     pub fn is_live(&self) -> bool {
         self.date >= self.today - chrono::Days::new(1)
     }
@@ -78,9 +82,10 @@ impl DayQuery {
         from >= self.now - LOOK_BACK
     }
 
-    /// Whether the stored data of one data type is sufficient for this date.
+    /// Returns whether the stored data of one data type is complete for this date.
     ///
-    /// A live date may still change, so it is covered only while its stored data is current.
+    /// A date to which WHOOP may still add records changes after it was read. It is complete only
+    /// if its stored data is also current, see [`Self::is_current`].
     pub fn is_covered(&self, coverage: &Coverage) -> bool {
         if self.has_unread_reference(coverage) {
             return false;
@@ -98,11 +103,14 @@ impl DayQuery {
         }
     }
 
-    /// Whether a stored record names an absent record of this data type, and the data type was not
-    /// read after the naming record was stored.
+    /// Returns whether a stored record of the date names a record of this data type that is not
+    /// stored, and the data type was not read since.
+    ///
+    /// After one read in vain, the function returns `false`, so that the absent record is not
+    /// requested again and again.
     fn has_unread_reference(&self, coverage: &Coverage) -> bool {
-        // A time in the future was written by a wrong clock. It would cause a call at every app
-        // request.
+        // A time in the future was written by a process with a wrong clock. Without this filter,
+        // every app request would cause a call.
         let since = self.dangling_references.referenced_at(coverage.data_type);
         let since = since.filter(|since| *since <= self.now);
         since.is_some_and(|since| {
@@ -112,14 +120,16 @@ impl DayQuery {
         })
     }
 
-    /// Whether the data type was read within the freshness interval.
+    /// Returns whether the data type was read within the freshness interval.
     pub fn is_fresh(&self, coverage: &Coverage) -> bool {
         coverage.was_read_within(self.freshness, self.now)
     }
 
-    /// Returns the refresh mode for a data type: a forced read becomes `Auto` if the data type was
-    /// read within the forced-read interval. This does not apply to an old day, because reads up to
-    /// the present do not contain it.
+    /// Returns the refresh mode that applies to a data type.
+    ///
+    /// A forced read becomes [`RefreshMode::Auto`] if the data type was read within the minimum
+    /// interval between forced reads. This exception does not apply to a day that is older than
+    /// [`LOOK_BACK`], because reads up to the present do not contain such a day.
     fn effective_refresh(&self, coverage: &Coverage) -> RefreshMode {
         match self.refresh {
             RefreshMode::Force
@@ -132,8 +142,8 @@ impl DayQuery {
         }
     }
 
-    /// Whether the stored data of a data type can be shown without a read, for a date to which
-    /// WHOOP may still add records.
+    /// Returns whether the stored data of a data type can be returned without a read, for a date to
+    /// which WHOOP may still add records.
     pub fn is_current(&self, coverage: &Coverage) -> bool {
         let Some(last) = coverage.last_read_at(self.now) else {
             return false;
@@ -146,8 +156,8 @@ impl DayQuery {
         });
         match signal {
             Signal::Changed => false,
-            // The webhook of a missing score may have been lost. So the absence of webhooks proves
-            // nothing while the score is missing.
+            // The webhook about the missing score may have been lost. Therefore, the absence of
+            // webhooks is no evidence that WHOOP still has no score.
             Signal::Unchanged if !self.lacks_night_score(coverage.data_type) => true,
             Signal::Unchanged | Signal::Unknown => {
                 self.is_fresh(coverage) || self.can_skip_read(coverage, last)
@@ -155,7 +165,7 @@ impl DayQuery {
         }
     }
 
-    /// Whether the score of the date's night that belongs to this data type is missing.
+    /// Returns whether the date's night lacks the score that belongs to this data type.
     fn lacks_night_score(&self, data_type: DataType) -> bool {
         match data_type {
             DataType::Sleep => self.night_state == NightState::Unscored,
@@ -164,9 +174,11 @@ impl DayQuery {
         }
     }
 
-    /// Whether the read of a data type can be skipped to conserve the quota. The next slot reads a
-    /// night that WHOOP may have scored again, and there is no new recovery before the sleep has
-    /// its score.
+    /// Returns whether the read of a data type can be skipped to conserve the quota.
+    ///
+    /// If the night has its scores, WHOOP may have scored it again, and the next scheduled run will
+    /// read the new score. If the sleep has no score, there is no new recovery either, because
+    /// WHOOP scores the sleep first.
     fn can_skip_read(&self, coverage: &Coverage, last: DateTime<Utc>) -> bool {
         self.conserve_quota
             && match (coverage.data_type, self.night_state) {
@@ -176,8 +188,10 @@ impl DayQuery {
             }
     }
 
-    /// Returns the reads that are necessary before the answer; usually none. While the quota is
-    /// conserved, the result of these reads may require one more.
+    /// Returns the reads that are necessary before the response; usually there are none.
+    ///
+    /// While the quota is conserved, the caller should call this function again after these reads:
+    /// if the sleep got its score, the recovery has to be read as well.
     pub fn read_requests(&self, coverage: &[Coverage]) -> Vec<ReadRequest> {
         coverage
             .iter()
@@ -212,7 +226,8 @@ impl DayQuery {
             RefreshMode::Auto if self.is_recent() && self.has_unread_reference(coverage) => {
                 Some(ReadReason::Missing)
             }
-            // An end of the list that was seen once is confirmed by a read on another day.
+            // If WHOOP's list ended recently without a record of this date, only a read on another
+            // day can confirm that it ends there. A read now would be useless.
             RefreshMode::Auto if self.is_recent() && !self.is_covered(coverage) => {
                 (!coverage.has_recent_list_end(self.now)).then_some(ReadReason::Missing)
             }
@@ -224,8 +239,8 @@ impl DayQuery {
         let (from, until) = span_of_date(self.date, self.offset_seconds);
         let from = from - NIGHT_MARGIN;
         if !self.is_recent() {
-            // An old day that a caller requests is read on its own, without the days up to the
-            // present.
+            // A day that is older than `LOOK_BACK` is read on its own, without the days between it
+            // and the present.
             return ReadWindow {
                 must_reach: from,
                 end: (until + NIGHT_MARGIN).min(self.now),
@@ -244,7 +259,7 @@ mod tests {
     use super::*;
     use crate::plan::tests::{noon, read_at};
 
-    /// Coverage of all four data types, last read `minutes_ago` minutes ago.
+    /// Returns the coverage of all four data types, which were last read `minutes_ago` minutes ago.
     fn all_read(minutes_ago: i64) -> Vec<Coverage> {
         let last = noon() - TimeDelta::minutes(minutes_ago);
         let of = |data_type| Coverage {
@@ -285,7 +300,8 @@ mod tests {
             ..conserving
         };
         assert_eq!(sleep_scored.read_requests(&old).len(), 4);
-        // After an absence the recoveries of the days between are missing, too.
+        // After an absence of more than a day, the recoveries of the days in between are missing,
+        // too.
         assert_eq!(unscored.read_requests(&all_read(23 * 60)).len(), 3);
         assert_eq!(unscored.read_requests(&all_read(25 * 60)).len(), 4);
         assert!(old.iter().all(|one| !today.is_current(one)));
@@ -344,7 +360,8 @@ mod tests {
             );
             assert_eq!(of_date(date).read_requests(&all_read(2)), [], "{date}");
         }
-        // The next run reads an old date.
+        // A missing record of an old date is not requested by the app request. The next run reads
+        // it.
         assert_eq!(of_date("2025-01-10").read_requests(&all_read(5)), []);
     }
 
@@ -390,7 +407,7 @@ mod tests {
         };
         let today = query("2026-03-20", RefreshMode::Auto);
 
-        // Clocks of machines differ by seconds, and by some minutes at most.
+        // The clocks of machines usually differ by seconds, and at most by some minutes.
         assert_eq!(today.read_requests(&ahead(4)), []);
         assert_eq!(today.read_requests(&ahead(6)).len(), 1);
         assert!(!today.is_current(&ahead(30 * 24 * 60)[0]));
@@ -464,7 +481,8 @@ mod tests {
             };
             assert_eq!(unlimited.read_requests(&read(0)).len(), 1, "{date}");
         }
-        // The last read did not reach back to the day.
+        // A recent read does not replace a forced read if it did not reach back to the requested
+        // day.
         let short = [read_at(noon(), TimeDelta::days(5))];
         assert_eq!(
             query("2026-03-10", RefreshMode::Force)
@@ -472,8 +490,8 @@ mod tests {
                 .len(),
             1
         );
-        // A recent read does not answer an old day, nor a change that a webhook has announced
-        // since.
+        // A recent read does not replace a forced read of a day that is older than 21 days, nor of
+        // a data type for which a webhook has announced a change since the recent read.
         assert_eq!(
             query("2025-01-10", RefreshMode::Force)
                 .read_requests(&read(5))

@@ -1,4 +1,4 @@
-//! Plan of a scheduled run, from the state of the members and of the quota.
+//! Plan of a scheduled run, derived from the states of all members and from the available quota.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,54 +14,59 @@ use crate::{
     quota::{PriorityClass, QuotaLedger, QuotaLimits},
 };
 
-/// Calls per member on a day on which the member opens the app.
+/// Expected number of calls for one member on a day on which the member opens the app.
+///
+/// The first app request of the day reads all four data types. The second one reads only workouts
+/// and cycles, because the first one has already read the night.
 const CALLS_PER_APP_DAY: u64 = 6;
 
-/// Parameters of a run.
+/// Parameters of a scheduled run or of a run that the operator started.
 #[derive(Debug, Clone)]
 pub struct RunParameters<'a> {
     pub slot: Option<Slot>,
-    /// Data types of the slot, or those that the operator requested.
+    /// Data types of the run's time of day (slot), or the data types that the operator named.
     pub data_types: &'a [DataType],
     pub now: DateTime<Utc>,
-    /// Freshness interval: data that was read within it is not read again.
+    /// Freshness interval: data that was read less than this interval ago is not read again.
     pub freshness: TimeDelta,
 }
 
-/// State of the quota.
+/// State of WHOOP's quota at one point in time.
 #[derive(Debug, Clone, Copy)]
 pub struct QuotaSnapshot<'a> {
     pub ledger: &'a QuotaLedger,
-    /// Current time by the database's clock, which the ledger uses.
+    /// Current time of the database's clock, by which the ledger counts calls.
     pub now: DateTime<Utc>,
     pub limits: QuotaLimits,
 }
 
-/// The selected members of a run, and the expected calls of a day.
+/// Plan of a run: the selected members, and the expected calls of a day.
 #[derive(Debug, Clone)]
 pub struct RunPlan {
     pub selection: MemberSelection,
     pub expected_calls: ExpectedCalls,
 }
 
-/// Expected number of calls per day.
+/// Expected number of calls per day for two priority classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExpectedCalls {
-    /// Calls needed for inactive members.
+    /// Calls per day that are necessary for the reads of inactive members.
     pub inactive: u32,
-    /// Expected calls for members who open the app.
+    /// Calls per day that are expected for app requests.
     pub interactive: u32,
 }
 
 impl ExpectedCalls {
-    /// Stores the expected calls in the ledger as the needs of the priority classes.
+    /// Sets the expected calls in the quota ledger, which reserves them for the two priority
+    /// classes.
     pub fn set_needs(self, ledger: &mut QuotaLedger) {
         ledger.set_need(PriorityClass::Inactive, self.inactive);
         ledger.set_need(PriorityClass::Interactive, self.interactive);
     }
 }
 
-/// Selects the members that a run syncs within the available quota.
+/// Selects the members that a run syncs within the available quota, and returns the expected calls
+/// of a day.
 pub fn plan_run(
     members: &[MemberSyncState],
     quota: QuotaSnapshot<'_>,
@@ -93,8 +98,10 @@ pub fn plan_run(
     }
 }
 
-/// Returns the expected calls per day for app requests, from the days on which members opened the
-/// app in the last 14 days: two app requests per day, of which the second does not read the night
+/// Returns the expected number of calls per day for app requests.
+///
+/// The number of members who open the app on a day is the average of the last 14 days. Each of them
+/// is expected to make two app requests on that day, of which the second does not read the night
 /// again.
 pub fn interactive_calls_per_day(members: &[MemberSyncState], now: DateTime<Utc>) -> u32 {
     let open_days: u64 = members
@@ -105,8 +112,10 @@ pub fn interactive_calls_per_day(members: &[MemberSyncState], now: DateTime<Utc>
     u32::try_from(calls).unwrap_or(u32::MAX)
 }
 
-/// Returns the calls per day for this number of inactive members. They are due nine days after
-/// their last read, so that all of them are read within 14 days although runs begin at fixed hours.
+/// Returns the number of calls per day that are necessary to read this number of inactive members.
+///
+/// Each inactive member is due nine days after the last read. All of them are then read within 14
+/// days, although runs begin only at fixed hours.
 pub fn inactive_calls_per_day(members: usize) -> u32 {
     let days = usize::try_from(INACTIVE_MIN_AGE.num_days()).unwrap_or(1);
     let calls = members.saturating_mul(DataType::ALL.len()).div_ceil(days);
@@ -123,7 +132,7 @@ mod tests {
         per_day: 1_000,
     };
 
-    /// Creates `count` members who open the app every day.
+    /// Creates the states of `count` members who open the app every day.
     fn daily_members(count: usize) -> Vec<MemberSyncState> {
         let app_opens = (0..20)
             .rev()

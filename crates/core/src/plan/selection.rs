@@ -1,8 +1,9 @@
-//! Selection of the members that a run syncs, and of the data types to read.
+//! Selection of the members that a scheduled run syncs, and of the data types that it reads for
+//! them.
 //!
-//! If the quota is plentiful, every slot reads all members. If it is scarce, the members who are
-//! most likely to open the app are first, within the slot's calls; the others are read when they
-//! open the app, and at least every 14 days.
+//! If the quota is plentiful, every run reads all members. If the quota is scarce, a run reads
+//! first the members who are most likely to open the app, as many as its maximum number of calls
+//! allows. The other members are read when they open the app, and at least every 14 days.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -18,38 +19,50 @@ use crate::{
     quota::PriorityClass,
 };
 
-/// Maximum time between two reads of an inactive member: a page of 25 records reaches back over it.
+/// Maximum time between two reads of an inactive member: 14 days. A page of 25 records usually
+/// reaches back over this time.
 pub const FORTNIGHT: TimeDelta = TimeDelta::days(14);
 
-/// Number of runs between [`INACTIVE_MIN_AGE`] and [`INACTIVE_MAX_AGE`].
+/// Number of scheduled runs over which the reads of inactive members are spread: the 12 runs in the
+/// three days between [`INACTIVE_MIN_AGE`] and [`INACTIVE_MAX_AGE`].
 const INACTIVE_SPREAD_RUNS: usize = 12;
 
-/// Minimum time between two reads of an inactive member, even if the quota is plentiful.
+/// Minimum time between two reads of an inactive member: 9 days.
+///
+/// If the quota does not suffice for a member, the run reads the member as an inactive member,
+/// provided that the member's last read is at least this long ago.
 pub(crate) const INACTIVE_MIN_AGE: TimeDelta = TimeDelta::days(9);
 
-/// Age from which an inactive member is read in the next run, beyond the even share of the run. It
-/// is below 14 days, because busy hours may defer the read by two runs.
+/// Time since the last read after which an inactive member is read in the next run, even if the run
+/// has already selected its share of the inactive members: 12 days.
+///
+/// It is less than 14 days, because a lack of quota in busy hours may defer the read by two runs.
 const INACTIVE_MAX_AGE: TimeDelta = TimeDelta::days(12);
 
-/// State of a member before a run.
+/// State of a member before a run, from which the run decides whether to sync the member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberSyncState {
-    /// End of the latest window up to the present that was stored completely, in the order of
-    /// [`DataType::ALL`].
+    /// End of the latest window up to the present that was read and stored completely, for each
+    /// data type in the order of [`DataType::ALL`].
     pub last_sync_at: [Option<DateTime<Utc>>; 4],
-    /// Data types that the member did not allow at WHOOP.
+    /// Data types for which the member did not grant the scope at WHOOP.
     pub not_granted: Vec<DataType>,
-    /// Whether the last read of a data type failed.
+    /// Whether the last read of at least one data type failed.
     pub is_failing: bool,
-    /// Data types in their backoff pause, which is half of the time for which their reads have been
-    /// failing, at most a week. The pause applies only if other reads succeeded since the first
-    /// failure: after an outage of WHOOP all data types are read at once.
+    /// Data types that are not read now because of a pause after failed reads (backoff).
+    ///
+    /// The pause is half of the time for which the reads of the data type have been failing, at
+    /// most a week. There is no pause if no read of any member has succeeded since the first
+    /// failure: after an outage of WHOOP, all data types are read again at once.
     pub backing_off: Vec<DataType>,
     pub app_opens: AppOpenHistory,
-    /// Open webhook signals; `None` if it is not known that the member's webhooks arrive.
+    /// Open webhook signals: the data types for which WHOOP announced a change that was not read
+    /// yet. `None` if it is not known whether the member's webhooks arrive.
     pub signals: Option<WebhookSignals>,
-    /// Number of records with a pending score that are older than any window, in the order of
-    /// [`DataType::ALL`]. A sync requests them by id, at most [`MAX_READS_BY_ID`] per data type.
+    /// Number of records with a pending score that are too old for any window, for each data type
+    /// in the order of [`DataType::ALL`].
+    ///
+    /// A sync requests these records by their ids, at most [`MAX_READS_BY_ID`] per data type.
     pub old_pending_counts: [usize; 4],
 }
 
@@ -65,7 +78,7 @@ impl MemberSyncState {
         if self.not_granted.contains(&data_type) || self.backing_off.contains(&data_type) {
             return false;
         }
-        // A time in the future was written by a wrong clock.
+        // A time in the future was written by a process with a wrong clock, and counts as never.
         let last_sync = self.last_sync_of(data_type);
         let Some(at) = last_sync.filter(|at| *at <= parameters.now + CLOCK_SKEW_TOLERANCE) else {
             return true;
@@ -80,8 +93,8 @@ impl MemberSyncState {
         }
     }
 
-    /// Returns the expected calls for windows of these data types up to the present, including
-    /// second pages and records that are requested by id.
+    /// Returns the expected number of calls to read windows of these data types up to the present,
+    /// including second pages and records that are requested by their ids.
     fn expected_calls(&self, data_types: &[DataType], now: DateTime<Utc>) -> u32 {
         let calls = |data_type: &DataType| {
             let coverage = Coverage {
@@ -97,7 +110,9 @@ impl MemberSyncState {
         data_types.iter().map(calls).sum()
     }
 
-    /// Returns the last read of the least recently read data type, among those that were ever read.
+    /// Returns the time of the last read of the granted data type that was read longest ago.
+    ///
+    /// Data types that were never read are ignored. Returns `None` if none was ever read.
     fn oldest_sync_at(&self) -> Option<DateTime<Utc>> {
         let read = DataType::ALL.iter().zip(self.last_sync_at);
         read.filter(|(data_type, _)| !self.not_granted.contains(data_type))
@@ -106,31 +121,31 @@ impl MemberSyncState {
     }
 }
 
-/// Parameters of a selection.
+/// Parameters for the selection of members.
 #[derive(Debug, Clone)]
 pub struct SelectionParameters<'a> {
-    /// Data types of the slot.
+    /// Data types that the run reads, such as those of its time of day (slot).
     pub data_types: &'a [DataType],
     pub now: DateTime<Utc>,
-    /// Whether to read data types without a webhook signal, too. The night run does, because
-    /// webhooks may have been lost.
+    /// Whether to read also data types for which no webhook announced a change. The night run does
+    /// this, because webhooks may have been lost.
     pub rechecks_unchanged: bool,
-    /// Freshness interval: data that was read within it is not read again.
+    /// Freshness interval: data that was read less than this interval ago is not read again.
     pub freshness: TimeDelta,
-    /// Maximum number of calls of the slot.
+    /// Maximum number of calls for all selected members except the inactive ones.
     pub call_limit: u32,
     /// Maximum number of calls for inactive members.
     pub inactive_call_limit: u32,
 }
 
-/// A selected member and the reads of the member's sync.
+/// One selected member, and the data types to read in the member's sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelectionEntry {
-    /// Index of the member in the list that was passed in.
+    /// Index of the member in the list of members that was passed to [`select_members`].
     pub member_index: usize,
     pub data_types: Vec<DataType>,
     pub reason: ReadReason,
-    /// Expected calls of the reads, including second pages and calls by id.
+    /// Expected number of calls for the reads, including second pages and requests by id.
     expected_calls: u32,
 }
 
@@ -143,18 +158,18 @@ impl SelectionEntry {
     }
 }
 
-/// The selected members of a run, in the order of their syncs.
+/// Members that a run selected, in the order in which they are synced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemberSelection {
     pub entries: Vec<SelectionEntry>,
     /// Number of members for whom no read is due.
     pub up_to_date: usize,
-    /// Number of members that are skipped because the quota is scarce; they are read when they open
-    /// the app.
+    /// Number of members that are skipped because the quota does not suffice. They are read when
+    /// they open the app.
     pub skipped_for_quota: usize,
 }
 
-/// Selects the members that a run reads.
+/// Selects the members that a run syncs, and orders them by priority.
 pub fn select_members(
     members: &[MemberSyncState],
     parameters: &SelectionParameters<'_>,
@@ -168,13 +183,13 @@ pub fn select_members(
         }
     }
     // New members are first, then the members who are most likely to open the app. Members with
-    // equal keys are ordered by index, so that two runs have the same order.
+    // equal keys are ordered by index, so that the order is always the same.
     candidates.sort_by(|one, other| {
         let key = |entry: &SelectionEntry| {
             let member = members.get(entry.member_index);
             let app_opens = member.map(|member| member.app_opens);
             (
-                // Members with failing reads are last, so that they delay no other member.
+                // Members with failing reads are last, so that they do not delay other members.
                 member.is_some_and(|member| member.is_failing),
                 entry.reason != ReadReason::NeverRead,
                 std::cmp::Reverse(
@@ -227,8 +242,11 @@ fn select_member(
     })
 }
 
-/// Selects skipped members to read all their data types, the least recently read first: an even
-/// share of them in each run, and all who would otherwise wait for longer than 14 days.
+/// Selects inactive members among the members that were skipped because the quota does not suffice.
+///
+/// All data types of the selected members are read. Each run selects an even share of the members
+/// that were read more than nine days ago, the least recently read first, and in addition all
+/// members that would otherwise wait for longer than 14 days.
 fn select_inactive(
     members: &[MemberSyncState],
     skipped: Vec<usize>,
@@ -268,7 +286,8 @@ fn select_inactive(
             reason: ReadReason::Fortnight,
             expected_calls: state.expected_calls(&DataType::ALL, parameters.now),
         };
-        // A member with many calls by id must not prevent the reads of the members after it.
+        // A member that needs many calls by id must not prevent the reads of the members after it
+        // in the order.
         if let Some(remaining) = calls.checked_sub(entry.expected_calls) {
             calls = remaining;
             entries.push(entry);

@@ -1,4 +1,5 @@
-//! The day window: permits of the last 24 hours by class, and the expected calls of each class.
+//! Day window of the quota ledger: the permits of the last 24 hours by priority class, and the
+//! number of calls that each class is expected to need.
 
 use std::collections::VecDeque;
 
@@ -10,26 +11,30 @@ use super::{
     class::{ByClass, ClassShares},
 };
 
-/// Length of the day window.
+/// Length of the day window: 24 hours.
 pub const DAY_LENGTH: TimeDelta = TimeDelta::hours(24);
 
 const SLICE_LENGTH: TimeDelta = TimeDelta::minutes(10);
 
-/// Time over which the use of the shares is counted. It is an hour less than a day, so that a run
-/// at 8:00 does not wait until the calls of yesterday's run at 8:00 have expired from the window.
+/// Time over which the calls of a class are counted against its guaranteed share: 23 hours.
+///
+/// It is one hour shorter than a day. Otherwise, the run at 8:00 would have to wait until the calls
+/// of yesterday's run at 8:00 have left the window.
 const SHARE_LENGTH: TimeDelta = TimeDelta::hours(23);
 
-/// Number of minutes in a slice. The permits of one minute expire together, 24 hours after the end
-/// of the minute.
+/// Number of minutes in a slice of the day window. The permits of one minute leave the window
+/// together, 24 hours after the end of the minute.
 const MINUTES_PER_SLICE: usize = 10;
 
-/// The quota is scarce if members who open the app need more than this percentage of the day, or
-/// the service as a whole needs more than [`FULL_FROM_PERCENT`].
+/// Percentage of the day's calls for app requests above which the quota is scarce.
+///
+/// The quota is also scarce if all calls of the service exceed [`FULL_FROM_PERCENT`].
 const SCARCE_FROM_PERCENT: u32 = 60;
 
 const FULL_FROM_PERCENT: u32 = 92;
 
-/// Percentage of the day that is reserved for interactive calls, because their number varies.
+/// Percentage of the day's calls that is reserved for interactive calls, because their number
+/// varies.
 const INTERACTIVE_ONLY_PERCENT: u32 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,18 +42,20 @@ struct DaySlice {
     #[serde(with = "ts_seconds")]
     from: DateTime<Utc>,
     made: ByClass<u32>,
-    /// Permits of all classes in each minute since `from`. A row of an older version may lack it;
-    /// then all permits of the slice expire with its last minute.
+    /// Permits of all classes in each minute since `from`.
+    ///
+    /// A row that an older version of the service stored may lack this field. All permits of the
+    /// slice then leave the window together with the last minute of the slice.
     #[serde(default)]
     by_minute: Option<[u32; MINUTES_PER_SLICE]>,
 }
 
-/// Permits of the last day, and the expected calls of each class.
+/// Permits of the last 24 hours, and the number of calls that each class is expected to need.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct DayWindow {
     slices: VecDeque<DaySlice>,
-    /// Expected calls per day of each class, as planned by the last scheduled run.
+    /// Expected number of calls per day of each class, as determined by the last scheduled run.
     needs: ByClass<u32>,
 }
 
@@ -57,15 +64,18 @@ impl DayWindow {
         self.slices.retain(|slice| slice.is_within(now));
     }
 
-    /// Limits stored times to `now`. Later times were written while the database's clock was ahead.
+    /// Corrects stored times that lie in the future to `now`. They were written while the
+    /// database's clock was ahead.
     pub(super) fn clamp_future_times(&mut self, now: DateTime<Utc>) {
         for slice in &mut self.slices {
             slice.from = slice.from.min(now);
         }
     }
 
-    /// Returns the calls that are in the window at `now`, which may lie in the future, without
-    /// further calls.
+    /// Returns the number of calls in the 24 hours before `now`.
+    ///
+    /// `now` may lie in the future. The result then assumes that no further calls are made until
+    /// that time.
     pub(super) fn used(&self, now: DateTime<Utc>) -> u32 {
         self.sum_calls(now, |slice| slice.calls_at(now))
     }
@@ -101,7 +111,7 @@ impl DayWindow {
         }
     }
 
-    /// Returns permits to the window that were taken at `taken_at` and not used.
+    /// Gives unused permits back to the window. They were taken at the time `taken_at`.
     pub(super) fn return_unused(
         &mut self,
         taken_at: DateTime<Utc>,
@@ -121,9 +131,11 @@ impl DayWindow {
         slice.by_minute = Some(by_minute);
     }
 
-    /// Returns the calls per day that are guaranteed to a class. For inactive members the guarantee
-    /// is limited to their expected calls, which are known; the shares of the other background
-    /// classes are small.
+    /// Returns the number of calls per day that are guaranteed to a class.
+    ///
+    /// This is the class's share. For inactive members, it is at most the number of calls that they
+    /// are expected to need, because this number is known exactly. The shares of the other
+    /// background classes are small.
     fn guaranteed(&self, limits: QuotaLimits, class: PriorityClass) -> u32 {
         let share = ClassShares::DAY.of(class, limits.per_day);
         match class {
@@ -132,7 +144,8 @@ impl DayWindow {
         }
     }
 
-    /// Returns the number of calls that a class can still make in this window.
+    /// Returns the number of calls that a class can still make in this window. `foreign` is the
+    /// number of calls that another program made with the same WHOOP app.
     pub(super) fn available(
         &self,
         now: DateTime<Utc>,
@@ -168,8 +181,8 @@ impl DayWindow {
         remaining.min(surplus.max(own))
     }
 
-    /// Whether the day's quota may not suffice for all members who open the app, so that
-    /// dispensable reads should be skipped.
+    /// Returns whether the calls of the day may not suffice for all members who will open the app,
+    /// so that dispensable reads should be skipped.
     pub(super) fn is_scarce(&self, now: DateTime<Utc>, limits: QuotaLimits, foreign: u32) -> bool {
         let interactive = PriorityClass::Interactive;
         let expected = self.needs[interactive.index()].max(self.used_by(now, interactive));
@@ -180,7 +193,7 @@ impl DayWindow {
             || expected + others > percent_of_day(limits, FULL_FROM_PERCENT)
     }
 
-    /// Returns the times at which permits expire from the window, in ascending order.
+    /// Returns the times at which permits leave the window, in ascending order.
     pub(super) fn release_times(&self) -> impl Iterator<Item = DateTime<Utc>> {
         self.slices.iter().flat_map(|slice| {
             let minutes = slice.by_minute().into_iter().enumerate();
@@ -204,7 +217,7 @@ impl DaySlice {
         now - self.from < DAY_LENGTH || self.calls_at(now) > 0
     }
 
-    /// Returns the calls of the slice that are still in the window.
+    /// Returns the number of calls of the slice that are in the 24 hours before `now`.
     fn calls_at(&self, now: DateTime<Utc>) -> u32 {
         let minutes = self.by_minute().into_iter().enumerate();
         minutes
@@ -214,7 +227,7 @@ impl DaySlice {
     }
 }
 
-/// Returns the end of a minute of a slice.
+/// Returns the end of a minute of a slice that begins at `from`. `minute` counts from 0.
 fn minute_end(from: DateTime<Utc>, minute: usize) -> DateTime<Utc> {
     from + TimeDelta::minutes(i64::try_from(minute).unwrap_or(i64::MAX).saturating_add(1))
 }

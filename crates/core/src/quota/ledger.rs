@@ -8,20 +8,22 @@ use super::{
     minute_window::{MINUTE_LENGTH, MinuteWindow},
 };
 
-/// Maximum delay between the time named by [`PermitDecision::Wait`] and the next request of the
-/// class.
+/// Maximum time after the end of a wait ([`PermitDecision::Wait`]) within which a caller requests
+/// its permits again: two seconds. Until then, the permits are reserved for the caller's class.
 const ASKS_AGAIN_WITHIN: TimeDelta = TimeDelta::seconds(2);
 
-/// The quota ledger: the calls of all processes, and WHOOP's own count of them.
+/// Quota ledger: the record of all calls to WHOOP that all processes share, and of WHOOP's own
+/// count of the calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct QuotaLedger {
     minute_window: MinuteWindow,
     day: DayWindow,
-    /// Calls of another program that uses the same WHOOP app, in the minute window.
+    /// Calls that another program made with the same WHOOP app, in the minute window.
     foreign_minute: Option<ForeignCalls>,
     foreign_day: Option<ForeignCalls>,
-    /// Block after WHOOP refused a call with 429: no call is sent before it ends.
+    /// Block that begins when WHOOP refuses a call with status 429. No call is sent before the
+    /// block ends.
     closed: Option<RateLimitBlock>,
     breaker: CircuitBreaker,
 }
@@ -46,43 +48,48 @@ const fn window_length(window: LimitWindow) -> TimeDelta {
     }
 }
 
-/// The reason for which a call has to wait.
+/// Reason for which a call has to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitReason {
-    /// The limit of this window is used up, or its rest is reserved for other classes.
+    /// The limit of this window is used up, or its remaining calls are reserved for other priority
+    /// classes.
     Quota(LimitWindow),
-    /// WHOOP fails to answer; single calls probe whether the outage is over.
+    /// Calls for several members failed in a row. Calls are paused, and single calls probe whether
+    /// WHOOP answers again.
     UpstreamOutage { since: DateTime<Utc> },
 }
 
-/// Answer to a request for permits.
+/// Answer of the ledger to a request for permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PermitDecision {
-    /// Number of calls that can be sent now.
+    /// The caller may send this number of calls now.
     Granted(u32),
-    /// No permit is available now; the caller should request one again at `until`.
+    /// No permit is available now. The caller should request permits again at the time `until`.
     Wait {
         until: DateTime<Utc>,
         reason: WaitReason,
     },
 }
 
-/// Use of the quota, for metrics and `status`.
+/// Current use of the quota, for metrics and for the command `status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaUsage {
     pub minute: u32,
     pub day: u32,
-    /// End of the block after WHOOP refused a call with 429; no call is sent before then.
+    /// End of the block that began when WHOOP refused a call with status 429. No call is sent
+    /// before then.
     pub closed_until: Option<DateTime<Utc>>,
-    /// Start of the outage, if the circuit breaker is open.
+    /// Start of the outage of WHOOP; `None` unless the circuit breaker is open.
     pub outage_since: Option<DateTime<Utc>>,
-    /// Whether a call has failed since the last success.
+    /// Whether a call has failed since the last call that WHOOP answered.
     pub has_failures: bool,
 }
 
 impl QuotaLedger {
-    /// Limits stored times that lie too far in the future, because they were written while the
-    /// database's clock was ahead: a block never lasts longer than its window.
+    /// Corrects stored times that lie too far in the future, because they were written while the
+    /// database's clock was ahead.
+    ///
+    /// Afterwards, no block and no count of foreign calls lasts longer than one window from `now`.
     #[must_use]
     pub fn with_clamped_times(mut self, now: DateTime<Utc>) -> Self {
         self.minute_window.clamp_future_times(now);
@@ -103,7 +110,10 @@ impl QuotaLedger {
         self
     }
 
-    /// Takes up to `want` permits for calls that are about to be sent.
+    /// Takes up to `want` permits for calls that the caller is about to send.
+    ///
+    /// If fewer permits are available, the ledger records that the class needs the others, so that
+    /// classes of lower priority do not take them first.
     pub fn take(
         &mut self,
         now: DateTime<Utc>,
@@ -143,7 +153,8 @@ impl QuotaLedger {
         PermitDecision::Wait { until, reason }
     }
 
-    /// Returns permits to the ledger that were taken at `taken_at` for calls that were not sent.
+    /// Gives unused permits back to the ledger. They were taken at the time `taken_at` for calls
+    /// that were not sent.
     pub fn return_unused(
         &mut self,
         taken_at: DateTime<Utc>,
@@ -156,7 +167,7 @@ impl QuotaLedger {
         self.day.return_unused(taken_at, class, calls);
     }
 
-    /// Returns the number of permits that a class can take now.
+    /// Returns the number of permits that a class can take now, within both windows.
     pub fn available(&self, now: DateTime<Utc>, limits: QuotaLimits, class: PriorityClass) -> u32 {
         if self.active_block(now).is_some() {
             return 0;
@@ -192,7 +203,8 @@ impl QuotaLedger {
         self.closed.filter(|closed| closed.until > now)
     }
 
-    /// Returns the first time at which the class can get a permit, and the window that delays it.
+    /// Returns the earliest time at which the class can get a permit, and the window for which it
+    /// has to wait.
     fn next_availability(
         &self,
         now: DateTime<Utc>,
@@ -223,31 +235,36 @@ impl QuotaLedger {
         };
         let at = match window {
             LimitWindow::Minute => release_times.into_iter().find(has_permit),
-            // The day window has many such times, and each of them makes more permits available.
+            // The day window has many such times. At each of them more permits become available, so
+            // the first suitable time can be found by a binary search.
             LimitWindow::Day => {
                 let first = release_times.partition_point(|time| !has_permit(time));
                 release_times.get(first).copied()
             }
         };
-        // If there is no such time, for example with a limit of 0, wait for a whole window.
+        // If no time is suitable, for example because the limit is 0, the class waits for the
+        // length of the window.
         (at.unwrap_or(now + window_length(window)), window)
     }
 
-    /// Sets the expected calls per day of a class, as planned by a scheduled run.
+    /// Sets the number of calls per day that a class is expected to need. A scheduled run
+    /// determines it.
     pub fn set_need(&mut self, class: PriorityClass, calls: u32) {
         self.day.set_need(class, calls);
     }
 
-    /// Whether the day's quota may not suffice for all members who open the app, so that
-    /// dispensable reads should be skipped.
+    /// Returns whether the calls of the day may not suffice for all members who will open the app,
+    /// so that dispensable reads should be skipped.
     pub fn is_scarce(&self, now: DateTime<Utc>, limits: QuotaLimits) -> bool {
         let foreign = active_foreign_calls(self.foreign_day, now);
         self.day.is_scarce(now, limits, foreign)
     }
 
-    /// Corrects the ledger by WHOOP's own count of a window: calls that WHOOP counted and the
-    /// ledger did not were made by another program. Returns whether more of them are known than
-    /// before.
+    /// Corrects the ledger by WHOOP's own count of the calls in a window.
+    ///
+    /// If WHOOP counted more calls than the ledger, another program made the additional calls with
+    /// the same WHOOP app. The ledger counts them until the window resets. Returns whether the
+    /// number of such calls is greater than the ledger knew before.
     pub fn record_whoop_count(
         &mut self,
         now: DateTime<Utc>,
@@ -276,20 +293,23 @@ impl QuotaLedger {
         true
     }
 
-    /// Records that WHOOP refused a call with 429: no call is sent before `until`.
+    /// Records that WHOOP refused a call with status 429. No call is sent before the time `until`.
     pub fn record_rate_limit(&mut self, until: DateTime<Utc>, window: LimitWindow) {
         if self.closed.is_none_or(|known| known.until < until) {
             self.closed = Some(RateLimitBlock { until, window });
         }
     }
 
-    /// Records a call that WHOOP did not answer or answered with a 5xx. `member` is a hash of the
-    /// member's id. Returns whether an outage begins, during which single calls are sent as probes.
+    /// Records a call that WHOOP did not answer, or answered with a 5xx. `member` is a hash of the
+    /// member's id.
+    ///
+    /// Returns whether an outage begins with this failure. During an outage, only single calls are
+    /// sent as probes.
     pub fn record_call_failure(&mut self, now: DateTime<Utc>, member: u64) -> bool {
         self.breaker.record_failure(now, member)
     }
 
-    /// Records an answer of WHOOP. Returns the start of the outage that it ends, if there was one.
+    /// Records a call that WHOOP answered. If this ends an outage, returns the start of the outage.
     pub fn record_call_success(&mut self) -> Option<DateTime<Utc>> {
         self.breaker.record_success()
     }
@@ -304,7 +324,7 @@ impl QuotaLedger {
         }
     }
 
-    /// Returns the calls of each class in the last 24 hours.
+    /// Returns the number of calls of each priority class in the last 24 hours.
     pub fn usage_by_class(&self, now: DateTime<Utc>) -> [(PriorityClass, u32); 5] {
         PriorityClass::ALL.map(|class| (class, self.day.used_by(now, class)))
     }

@@ -1,4 +1,5 @@
-//! The minute window: permits of the last minute, and the rate of background calls.
+//! Minute window of the quota ledger: the permits of the last minute, and the rate limit for
+//! background calls, which are all calls except interactive ones.
 
 use std::collections::VecDeque;
 
@@ -10,27 +11,31 @@ use super::{
     class::{ByClass, ClassShares},
 };
 
-/// Length of the minute window in the ledger. It is one second longer than WHOOP's, because the
-/// time from a permit to the request's arrival at WHOOP varies.
+/// Length of the minute window in the ledger: 61 seconds. It is one second longer than WHOOP's
+/// window, because the time between the grant of a permit and the arrival of the request at WHOOP
+/// varies.
 pub(super) const MINUTE_LENGTH: TimeDelta = TimeDelta::seconds(61);
 
-/// Maximum length of an entry: permits of one class within this interval are one entry, which has
-/// the time of the latest of them.
+/// Maximum time between two permits of one class that are stored in the same entry: 100 ms. The
+/// entry has the time of the latest of its permits.
 const ENTRY_LENGTH: TimeDelta = TimeDelta::milliseconds(100);
 
-/// Maximum time by which a background permit may be granted early. Background permits are spread
-/// evenly over the minute.
+/// Maximum time by which a background permit may be granted before its time: 1.5 seconds. The times
+/// of background permits are spread evenly over the minute.
 const MAX_LEAD: TimeDelta = TimeDelta::milliseconds(1_500);
 
-/// Percentage of the minute's permits that background work may use at once after two quiet minutes.
+/// Percentage of the minute's permits that background work may use at once after two minutes
+/// without any call.
 const BURST_PERCENT: u32 = 60;
 
-/// Minimum number of permits that are kept free for members who open the app.
+/// Minimum number of permits that are reserved for app requests.
 const MIN_KEPT_FREE: u32 = 2;
 
-/// If app requests used more than this percentage of the minute's permits lately, two permits are
-/// kept free for each call above it. Below it, the even rate of background calls makes a permit
-/// available to app requests every 0.6 s.
+/// Percentage of the minute's permits above which app requests get a larger reserve.
+///
+/// If app requests lately used more than this percentage, two permits are reserved for each
+/// additional call. If they used less, no larger reserve is necessary: the even rate of background
+/// calls frees a permit for app requests every 0.6 seconds.
 const BUSY_FROM_PERCENT: u32 = 32;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,26 +46,28 @@ struct PermitEntry {
     calls: u32,
 }
 
-/// Permits that a class requested and did not get. Classes of lower priority do not take the next
-/// permits.
+/// Number of permits that a priority class requested and did not get. The next permits are reserved
+/// for this class, so that classes of lower priority do not take them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RefusedDemand {
     calls: u32,
-    /// Time until which the demand counts. By then the class has requested the permits again, or no
-    /// call waits for them any more.
+    /// Time until which the permits are reserved. If the class has not requested them again by
+    /// then, no call waits for them any more.
     until: DateTime<Utc>,
 }
 
-/// Permits of the last two minutes, the oldest first, and the refused demand of each class.
+/// Permits of the last two minutes, ordered by time, and the permits that each class requested and
+/// did not get.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct MinuteWindow {
     entries: VecDeque<PermitEntry>,
     demand: ByClass<Option<RefusedDemand>>,
-    /// Time up to which the calls so far extend when they are spread evenly over the minute. Only
-    /// background work waits for it.
+    /// End of the time span that the granted permits fill if they are spread evenly over the
+    /// minute. Only background work waits for this time.
     spread_until: Option<DateTime<Utc>>,
-    /// Remaining permits of the burst that is allowed after two quiet minutes.
+    /// Remaining permits of the burst: the permits that background work may use at once after two
+    /// minutes without any call.
     burst_left: u32,
 }
 
@@ -70,8 +77,8 @@ impl MinuteWindow {
             .retain(|entry| now - entry.at < MINUTE_LENGTH + MINUTE_LENGTH);
     }
 
-    /// Limits stored times that lie in the future. They were written while the database's clock was
-    /// ahead.
+    /// Corrects stored times that lie in the future, because they were written while the database's
+    /// clock was ahead.
     pub(super) fn clamp_future_times(&mut self, now: DateTime<Utc>) {
         for entry in &mut self.entries {
             entry.at = entry.at.min(now);
@@ -138,7 +145,7 @@ impl MinuteWindow {
         }
     }
 
-    /// Returns permits to the window that were taken at `taken_at` and not used.
+    /// Gives unused permits back to the window. They were taken at the time `taken_at`.
     pub(super) fn return_unused(
         &mut self,
         taken_at: DateTime<Utc>,
@@ -146,7 +153,7 @@ impl MinuteWindow {
         class: PriorityClass,
         calls: u32,
     ) {
-        // The stored row has a precision of milliseconds.
+        // The stored times have a precision of milliseconds.
         let taken_at = taken_at.trunc_subsecs(3);
         let mut remaining = calls;
         for entry in &mut self.entries {
@@ -162,7 +169,8 @@ impl MinuteWindow {
             .map(|until| until - spread_interval(per_minute, calls - remaining));
     }
 
-    /// Records that a class waits for `calls` permits and requests them again before `until`.
+    /// Records that a class did not get `calls` permits and will request them again before the time
+    /// `until`.
     pub(super) fn record_demand(
         &mut self,
         now: DateTime<Utc>,
@@ -180,7 +188,7 @@ impl MinuteWindow {
             .map_or(0, |demand| demand.calls)
     }
 
-    /// Returns the number of permits that a class can take now.
+    /// Returns the number of permits that a class can take from this window now.
     pub(super) fn available(
         &self,
         now: DateTime<Utc>,
@@ -195,7 +203,7 @@ impl MinuteWindow {
         }
     }
 
-    /// Returns the permits that are neither used nor reserved for other classes.
+    /// Returns the number of permits that are neither used nor reserved for other classes.
     fn free_permits(
         &self,
         now: DateTime<Utc>,
@@ -236,8 +244,8 @@ impl MinuteWindow {
         }
     }
 
-    /// Returns the permits reserved for members who open the app. The more app requests there were
-    /// in the last two minutes, the more permits are reserved.
+    /// Returns the number of permits that are reserved for members who open the app. It grows with
+    /// the number of interactive calls in the last two minutes.
     fn kept_free(&self, now: DateTime<Utc>, per_minute: u32) -> u32 {
         let interactive = PriorityClass::Interactive;
         let recent_calls = self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |entry| {
@@ -250,7 +258,8 @@ impl MinuteWindow {
             .min(share.saturating_sub(self.used_by(now, interactive)))
     }
 
-    /// Returns the permits that the even rate of background calls allows now.
+    /// Returns the number of background permits that can be granted now if they are spread evenly
+    /// over the minute.
     fn background_permits(&self, now: DateTime<Utc>, per_minute: u32) -> u32 {
         if self.is_quiet(now) {
             return burst_size(per_minute);
@@ -266,12 +275,13 @@ impl MinuteWindow {
         }
     }
 
-    /// Whether there was no call in the last two minutes, so that background work may use a burst.
+    /// Returns whether there was no call in the last two minutes, so that background work may use
+    /// many permits at once (a burst).
     fn is_quiet(&self, now: DateTime<Utc>) -> bool {
         self.sum_calls(now, MINUTE_LENGTH + MINUTE_LENGTH, |_| true) == 0
     }
 
-    /// Returns the times at which more permits may become available, unordered.
+    /// Returns the times at which more permits may become available, in any order.
     pub(super) fn release_times(&self, per_minute: u32) -> Vec<DateTime<Utc>> {
         let ends = self.entries.iter().flat_map(|entry| {
             [
@@ -287,13 +297,14 @@ impl MinuteWindow {
     }
 }
 
-/// Returns the permits that background work may use at once after two quiet minutes.
+/// Returns the number of permits that background work may use at once after two minutes without any
+/// call.
 const fn burst_size(per_minute: u32) -> u32 {
     let burst = per_minute.saturating_mul(BURST_PERCENT) / 100;
     if burst == 0 { 1 } else { burst }
 }
 
-/// Returns the time over which `calls` background permits are spread.
+/// Returns the length of the time span that `calls` permits fill if they are spread evenly.
 fn spread_interval(per_minute: u32, calls: u32) -> TimeDelta {
     TimeDelta::microseconds(microseconds_per_permit(per_minute) * i64::from(calls))
 }

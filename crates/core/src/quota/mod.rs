@@ -1,12 +1,13 @@
-//! WHOOP's quota: decides which calls may be sent now and which have to wait.
+//! WHOOP's quota: decides which calls may be sent now and which calls have to wait.
 //!
-//! WHOOP does not document whether its windows are rolling or fixed. Both are treated as rolling,
-//! which is the stricter interpretation: the last 60 seconds never contain more calls than the
-//! limit per minute, and the last 24 hours never more than the limit per day.
+//! WHOOP does not document whether its two windows are rolling or fixed. This service treats both
+//! as rolling, which is the stricter interpretation: the last 60 seconds never contain more calls
+//! than the limit per minute, and the last 24 hours never contain more calls than the limit per
+//! day.
 //!
-//! The [`QuotaLedger`] does no I/O. All processes share one ledger through PostgreSQL, and
-//! [`QuotaLedger::take`] is the only way to get permits. A permit is taken immediately before a
-//! request is sent.
+//! The [`QuotaLedger`] is a value that does no I/O. All processes share one ledger, which is stored
+//! in PostgreSQL. A permit allows one call, and [`QuotaLedger::take`] is the only way to get
+//! permits. A process takes a permit immediately before it sends the request.
 
 mod breaker;
 mod class;
@@ -21,7 +22,7 @@ pub use ledger::{PermitDecision, QuotaLedger, QuotaUsage, WaitReason};
 
 use serde::{Deserialize, Serialize};
 
-/// WHOOP's limits for the WHOOP app.
+/// WHOOP's limits for all calls of the WHOOP app (the team's registration at WHOOP).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaLimits {
     /// Maximum number of calls in any 60 seconds.
@@ -31,7 +32,7 @@ pub struct QuotaLimits {
 }
 
 impl Default for QuotaLimits {
-    /// The limits that WHOOP gives every new app.
+    /// Returns the limits of every new WHOOP app: 100 calls per minute and 10,000 calls per day.
     fn default() -> Self {
         Self {
             per_minute: 100,
@@ -40,7 +41,7 @@ impl Default for QuotaLimits {
     }
 }
 
-/// One of the two windows of WHOOP's quota.
+/// One of the two time windows for which WHOOP limits the number of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitWindow {

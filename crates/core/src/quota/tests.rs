@@ -16,8 +16,8 @@ fn after(seconds: f64) -> DateTime<Utc> {
     noon() + std::time::Duration::from_secs_f64(seconds)
 }
 
-/// Takes up to four permits at a time as soon as they are available, from `from` until `until`.
-/// Returns the time of each permit.
+/// Takes up to four permits at a time as soon as they are available, between the times `from` and
+/// `until`. Returns the time of each permit.
 fn take_all(
     ledger: &mut QuotaLedger,
     class: PriorityClass,
@@ -34,15 +34,18 @@ fn take_all(
     permits
 }
 
-/// Simulates an app request: four calls, each as soon as a permit is available, while a run takes
-/// as many permits as it can. Returns the time until the last of the four permits.
+/// Simulates an app request with four calls while a run takes as many permits as it can. Each call
+/// is sent as soon as a permit is available.
+///
+/// Returns the time between the request and the last of the four permits.
 fn app_request(ledger: &mut QuotaLedger, opened: DateTime<Utc>) -> TimeDelta {
     let (mut now, mut wanted) = (opened, 4);
     while wanted > 0 {
         match ledger.take(now, LIMITS, PriorityClass::Interactive, wanted) {
             PermitDecision::Granted(calls) => wanted -= calls,
             PermitDecision::Wait { until, .. } => {
-                // The run waits for the same time and may take the permits first.
+                // The run waits for the same time and may take the permits before the app request
+                // does.
                 now = until;
                 ledger.take(now, LIMITS, PriorityClass::Scheduled, 4);
             }
@@ -202,7 +205,7 @@ fn a_class_of_low_priority_gets_its_share_of_a_busy_minute() {
     assert!((60..=75).contains(&interactive), "{permits:?}");
     assert!(webhook >= 10 && scheduled >= 7, "{permits:?}");
     assert!(inactive >= 4, "{permits:?}");
-    // About one permit in each of the ten minutes.
+    // The backfill gets about one permit in each of the ten minutes.
     let backfill = permits[PriorityClass::Backfill.index()];
     assert!(backfill >= 7, "{permits:?}");
 }
@@ -276,7 +279,7 @@ fn calls_of_another_program_are_subtracted() {
         ledger.available(after(2.0), LIMITS, PriorityClass::Interactive),
         30
     );
-    // Another process reads the same reply headers.
+    // Another process reads the same count in WHOOP's reply headers. It is already known.
     assert!(!counted(&mut ledger, after(2.0), 70));
     assert_eq!(
         ledger.available(after(31.0), LIMITS, PriorityClass::Interactive),
@@ -316,7 +319,7 @@ fn after_a_refusal_no_class_gets_a_permit_before_the_limit_resets() {
 
 #[test]
 fn permits_with_a_time_in_the_future_delay_calls_for_at_most_one_window() {
-    // The database's clock was a day ahead for one minute.
+    // For one minute, the clock of the database was a day ahead.
     let mut ledger = QuotaLedger::default();
     let ahead = noon() + TimeDelta::days(1);
     let end = ahead + TimeDelta::minutes(1);
@@ -425,7 +428,7 @@ fn an_outage_of_an_hour_costs_less_than_100_calls() {
             }
             PermitDecision::Wait { until, .. } => now = until,
         }
-        // A member opens the app in every second minute.
+        // A member opens the app every two minutes.
         if now.timestamp() % 120 == 0
             && let PermitDecision::Granted(granted) =
                 ledger.take(now, LIMITS, PriorityClass::Interactive, 4)
@@ -461,8 +464,8 @@ fn a_data_type_that_has_been_failing_for_an_hour_is_known_to_fail() {
     assert!(is_known_to_fail(since(60), noon()));
 }
 
-/// Permit requests: milliseconds since the previous one, class, number, and number of returned
-/// permits.
+/// Permit requests: the milliseconds since the previous request, the priority class, the number of
+/// requested permits, and the number of permits that are given back.
 fn requests() -> impl Strategy<Value = Vec<(i64, PriorityClass, u32, u32)>> {
     let pause = prop_oneof![0..500_i64, 500..30_000_i64, 60_000..3_000_000_i64];
     let class = prop::sample::select(PriorityClass::ALL.to_vec());
@@ -472,7 +475,8 @@ fn requests() -> impl Strategy<Value = Vec<(i64, PriorityClass, u32, u32)>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
-    /// Law 7, for any order of requests.
+    /// Part of law 7 (the quota is never exceeded): for any order of requests, no minute and no day
+    /// contains more calls than the limit.
     #[test]
     fn no_minute_and_no_day_contains_more_calls_than_whoop_allows(requests in requests()) {
         let limits = QuotaLimits { per_minute: 30, per_day: 200 };
@@ -493,8 +497,8 @@ proptest! {
         }
     }
 
-    /// A class that requests a permit again at the time named by the ledger gets one, regardless of
-    /// the other classes.
+    /// A class that requests a permit again at the time that the ledger returned gets one within
+    /// five minutes, regardless of the permits that other classes took before.
     #[test]
     fn every_class_gets_a_permit_within_some_minutes(requests in requests(), class in prop::sample::select(PriorityClass::ALL.to_vec())) {
         let mut ledger = QuotaLedger::default();

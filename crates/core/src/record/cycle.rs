@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, instant};
 
-/// One physiological day, from one beginning of sleep to the next.
+/// One cycle: a physiological day, from the beginning of one night to the beginning of the next.
 ///
-/// It is not a calendar day. It can be shorter than 24 hours, or much longer if no sleep was
-/// detected.
+/// A cycle is not a calendar day. It may be shorter than 24 hours, or much longer if WHOOP detected
+/// no sleep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cycle {
     pub id: CycleId,
@@ -18,13 +18,13 @@ pub struct Cycle {
     pub updated_at: DateTime<Utc>,
     #[serde(with = "instant")]
     pub start: DateTime<Utc>,
-    /// Absent while the cycle is still running.
+    /// End of the cycle; `None` while the cycle is still running.
     #[serde(default, with = "instant::option")]
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub score_state: ScoreState,
     pub score: Option<CycleScore>,
-    /// Absent if the strap was not worn during the whole cycle.
+    /// Number of steps; `None` if the strap was not worn during the whole cycle.
     #[serde(default, deserialize_with = "lenient::whole")]
     pub step_count: Option<i64>,
     #[serde(flatten)]
@@ -33,7 +33,8 @@ pub struct Cycle {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CycleScore {
-    /// Strain, 0 to 21. The scale is not linear: two strains cannot be added.
+    /// Strain of the cycle, 0 to 21. The scale is not linear, so the strains of two cycles cannot
+    /// be added.
     pub strain: Option<f64>,
     /// Total energy of the cycle in kilojoules, including the energy used at rest.
     pub kilojoule: Option<f64>,

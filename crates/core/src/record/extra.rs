@@ -1,12 +1,15 @@
 use serde_json::{Map, Value};
 
-/// Fields that WHOOP sent and that this version does not know, by name.
+/// Fields that WHOOP sent and that this version of the service does not know: the values by field
+/// name.
 pub type ExtraFields = Map<String, Value>;
 
-/// Merges the unknown fields of nested objects into one map for one column.
+/// Merges the unknown fields of a record and of its nested objects into one map, which is stored in
+/// one column.
 ///
-/// Fields of `["score", "stage_summary"]` become `{"score": {"stage_summary": …}}`, the place at
-/// which a reader of the column expects them. Empty maps are omitted.
+/// The unknown fields of the nested object at the path `["score", "stage_summary"]` become
+/// `{"score": {"stage_summary": …}}`, so that a reader of the column finds them at the same path as
+/// in WHOOP's JSON. Nested objects without unknown fields are omitted.
 pub fn fold_extra_fields(top: &ExtraFields, nested: &[(&[&str], &ExtraFields)]) -> ExtraFields {
     let mut folded = top.clone();
     for (path, extra) in nested {
@@ -31,10 +34,10 @@ pub fn fold_extra_fields(top: &ExtraFields, nested: &[(&[&str], &ExtraFields)]) 
     folded
 }
 
-/// Removes the unknown fields of one nested object from the folded map and returns them.
+/// Removes the unknown fields of one nested object from the merged map and returns them.
 ///
-/// The caller must take the deepest paths first: the fields that remain under a path after that
-/// belong to the path itself.
+/// The caller must remove the fields of the deepest objects first. Otherwise, the fields of a
+/// nested object would be returned as a field of the object that contains it.
 pub fn unfold_extra_fields(folded: &mut ExtraFields, path: &[&str]) -> ExtraFields {
     let Some((first, rest)) = path.split_first() else {
         return std::mem::take(folded);

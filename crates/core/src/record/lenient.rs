@@ -1,8 +1,9 @@
-//! Lenient parsing of numbers.
+//! Lenient parsing of whole numbers.
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// Parses a whole number, also in the form `13.0`.
+/// Parses a whole number. A number with a decimal point is accepted if its decimals are zero, such
+/// as `13.0`.
 pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -15,7 +16,7 @@ pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D
     {
         None => Ok(None),
         Some(LenientNumber::Whole(number)) => Ok(Some(number)),
-        // Below 2^53 every whole float is exactly one integer.
+        // Below 2^53, every float without decimals represents exactly one integer.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "checked to be whole and below 2^53"

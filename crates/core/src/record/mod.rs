@@ -1,9 +1,12 @@
-//! The four data types: parsed from WHOOP's JSON and written back in the same form.
+//! Records of the four data types, parsed from WHOOP's JSON and written back in the same form.
 //!
-//! Parsing accepts the known deviations of WHOOP from its documentation: `null` for an absent
-//! field, whole numbers with a decimal point, and unknown fields at any depth, which are kept in
-//! `extra`. Parsing is strict if an error would otherwise be stored: a record that breaks a rule
-//! becomes a [`RejectedRecord`] with its raw text, and the other records of the page are processed.
+//! Parsing accepts the known differences between WHOOP's JSON and its documentation: `null` instead
+//! of an absent field, whole numbers with a decimal point, and unknown fields at any depth, which
+//! are kept in `extra`.
+//!
+//! Parsing is strict if a wrong value would otherwise be stored. A record that breaks a rule
+//! becomes a [`RejectedRecord`] with its raw text, and the other records of the page are processed
+//! normally.
 
 mod cycle;
 mod extra;
@@ -30,28 +33,30 @@ pub use workout::{Workout, WorkoutScore, ZoneDurations};
 
 use crate::DataType;
 
-/// Common interface of the four data types.
+/// Common interface of the records of all four data types.
 pub trait Record:
     DeserializeOwned + Serialize + Clone + fmt::Debug + PartialEq + Send + Sync + 'static
 {
     const DATA_TYPE: DataType;
 
-    /// Returns the `id` of the stored row. WHOOP's recoveries have no id; the id of their cycle is
-    /// used.
+    /// Returns the `id` of the row in which the record is stored. WHOOP's recoveries have no id, so
+    /// their rows have the id of the cycle.
     fn id(&self) -> String;
 
-    /// Returns WHOOP's numeric id of the member.
+    /// Returns WHOOP's numeric id of the member to whom the record belongs.
     fn whoop_user_id(&self) -> i64;
 
-    /// Returns the time at which WHOOP stored the record, which may be long after the event.
+    /// Returns the time at which WHOOP created the record. It may be long after the recorded event.
     fn created_at(&self) -> DateTime<Utc>;
 
-    /// Returns the time of WHOOP's last change to the record. It decides which version is newer.
+    /// Returns the time at which WHOOP last changed the record. Of two versions of a record, the
+    /// version with the later time is newer.
     fn updated_at(&self) -> DateTime<Utc>;
 
     fn score_state(&self) -> &ScoreState;
 
-    /// Validates the values by the same rules as the tables' check constraints.
+    /// Checks that the record can be stored, by the same rules as the check constraints of the
+    /// tables.
     ///
     /// # Errors
     ///
@@ -59,22 +64,22 @@ pub trait Record:
     fn validate(&self) -> Result<(), ValidationError>;
 }
 
-/// A record that could not be stored, and the reason.
+/// Record that could not be parsed or stored, and the reason for this.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedRecord {
     pub data_type: DataType,
-    /// WHOOP's id, if it could be read.
+    /// WHOOP's id of the record; `None` if the id could not be read.
     pub record_id: Option<String>,
-    /// Raw text of the record as WHOOP sent it.
+    /// JSON text of the record as WHOOP sent it.
     pub raw: String,
     pub reason: String,
 }
 
-/// Parses one record of a page.
+/// Parses and validates one record of a page.
 ///
 /// # Errors
 ///
-/// Returns the record's raw text and the field that could not be read.
+/// Returns the raw text of the record and the reason, which names the field that is invalid.
 pub fn parse_record<R: Record>(raw: &RawValue) -> Result<R, RejectedRecord> {
     let rejected = |reason: String| RejectedRecord {
         data_type: R::DATA_TYPE,
@@ -103,7 +108,8 @@ fn record_id_of(data_type: DataType, raw: &RawValue) -> Option<String> {
         _ => "id",
     };
     match value.get(field)? {
-        // PostgreSQL cannot store NUL, and a truncated id could be the id of another record.
+        // PostgreSQL cannot store NUL characters. An id that is too long is not truncated, because
+        // the result could be the id of another record.
         Value::String(text) if text.contains('\0') || text.chars().count() > 200 => None,
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

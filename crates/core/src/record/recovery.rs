@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
-/// Readiness of the body, which WHOOP scores once per cycle from the main sleep of the night.
+/// One recovery: the readiness of the body, which WHOOP scores once per cycle from the main sleep
+/// of the night.
 ///
-/// WHOOP gives it no id and no times of its own: it refers to its cycle and its sleep.
+/// A recovery has no id of its own and no start or end. It contains the ids of its cycle and its
+/// sleep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recovery {
     pub cycle_id: CycleId,
@@ -24,16 +26,19 @@ pub struct Recovery {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RecoveryScore {
-    /// True in a member's first days, in which the values may be absent.
+    /// Whether WHOOP is still calibrating the scores of the member. This is the case in a member's
+    /// first days, when the other values may be absent.
     pub user_calibrating: Option<bool>,
-    /// Recovery score, 0 to 100.
+    /// Recovery score in percent, 0 to 100.
     pub recovery_score: Option<f64>,
     pub resting_heart_rate: Option<f64>,
     /// Heart rate variability (RMSSD) in milliseconds.
     pub hrv_rmssd_milli: Option<f64>,
-    /// Blood oxygen; measured by straps of the fourth generation and later.
+    /// Blood oxygen saturation in percent. Only straps of the fourth generation and later measure
+    /// it.
     pub spo2_percentage: Option<f64>,
-    /// Skin temperature; measured by straps of the fourth generation and later.
+    /// Skin temperature in degrees Celsius. Only straps of the fourth generation and later measure
+    /// it.
     pub skin_temp_celsius: Option<f64>,
     #[serde(flatten)]
     pub extra: ExtraFields,

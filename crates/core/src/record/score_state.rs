@@ -2,15 +2,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// WHOOP's score state of a record.
+/// WHOOP's score state of a record: whether WHOOP has scored the record, or will score it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum ScoreState {
     Scored,
     PendingScore,
-    /// WHOOP will not score the record, because it has too little data.
+    /// WHOOP will never score the record, because the record contains too little data.
     Unscorable,
-    /// A state that WHOOP did not document, kept as sent.
+    /// A state that WHOOP's documentation does not contain. The text is kept as WHOOP sent it.
     Other(String),
 }
 
@@ -24,14 +24,15 @@ impl ScoreState {
         }
     }
 
-    /// Whether the record's figures are valid.
+    /// Returns whether WHOOP has scored the record, so that its figures are valid.
     pub const fn is_scored(&self) -> bool {
         matches!(self, Self::Scored)
     }
 
-    /// Whether the record may still get a score, so that it should be read again.
+    /// Returns whether WHOOP may still score the record, so that the record should be read again.
     ///
-    /// An unknown state counts as pending, because it may be a new name for it.
+    /// An unknown state counts as pending, because WHOOP may have introduced a new name for a
+    /// pending score.
     pub const fn is_pending(&self) -> bool {
         matches!(self, Self::PendingScore | Self::Other(_))
     }

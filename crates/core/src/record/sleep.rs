@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{CycleId, DataType, SleepId, instant};
 
-/// A main sleep or a nap. WHOOP may change one into the other within days.
+/// A main sleep or a nap. For some days after the sleep, WHOOP may change a nap into a main sleep
+/// or the reverse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sleep {
     pub id: SleepId,
@@ -32,7 +33,7 @@ pub struct Sleep {
 pub struct SleepScore {
     pub stage_summary: Option<StageSummary>,
     pub sleep_needed: Option<SleepNeeded>,
-    /// Breaths per minute.
+    /// Respiratory rate in breaths per minute.
     pub respiratory_rate: Option<f64>,
     pub sleep_performance_percentage: Option<f64>,
     pub sleep_consistency_percentage: Option<f64>,
@@ -41,7 +42,8 @@ pub struct SleepScore {
     pub extra: ExtraFields,
 }
 
-/// Time in each sleep stage, in milliseconds. The sum is the time in bed.
+/// Durations of the sleep stages in milliseconds, and two counts. The durations of all stages add
+/// up to the time in bed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StageSummary {
@@ -65,7 +67,7 @@ pub struct StageSummary {
     pub extra: ExtraFields,
 }
 
-/// Components of the sleep need, in milliseconds. The sum is the need.
+/// Components of the sleep need in milliseconds. Their sum is the sleep need.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SleepNeeded {
@@ -75,7 +77,8 @@ pub struct SleepNeeded {
     pub need_from_sleep_debt_milli: Option<i64>,
     #[serde(deserialize_with = "lenient::whole")]
     pub need_from_recent_strain_milli: Option<i64>,
-    /// Zero or negative, because a nap lowers the need.
+    /// Change of the sleep need by recent naps. It is zero or negative, because a nap lowers the
+    /// need.
     #[serde(deserialize_with = "lenient::whole")]
     pub need_from_recent_nap_milli: Option<i64>,
     #[serde(flatten)]
@@ -83,7 +86,8 @@ pub struct SleepNeeded {
 }
 
 impl StageSummary {
-    /// Returns the sum of light, slow wave and REM sleep, for which WHOOP has no field.
+    /// Returns the time asleep in milliseconds: the sum of light, slow wave and REM sleep. WHOOP
+    /// has no field for this sum. Returns `None` if one of the three durations is absent.
     pub fn asleep_milli(&self) -> Option<i64> {
         let light_and_slow_wave = self
             .total_light_sleep_time_milli?
@@ -103,7 +107,8 @@ impl Sleep {
 
     /// Returns the time asleep, or the time from start to end if the sleep has no score.
     ///
-    /// Only for comparing sleeps with each other, not for display.
+    /// The value is only for comparing sleeps with each other and not for display, because it mixes
+    /// two kinds of durations.
     pub fn ranking_duration(&self) -> TimeDelta {
         let stages = self.stages().filter(|_| self.score_state.is_scored());
         stages

@@ -1,14 +1,15 @@
-//! Validation of records: a record can be stored if it has an id, times, and text that PostgreSQL
-//! can store.
+//! Validation of records. A record can be stored if it has an id and valid times, and if PostgreSQL
+//! can store its texts.
 //!
-//! No value ranges are checked. Real records violate every range that seemed certain (such as sleep
-//! efficiencies of 101 %), and an unusual figure is no reason to lose a night.
+//! The validation does not check whether a figure lies in its usual range. Real records violate
+//! every range that seemed certain, for example with a sleep efficiency of 101 %, and an unusual
+//! figure must not prevent a night from being stored.
 
 use chrono::{DateTime, Utc};
 
 use super::{ExtraFields, ScoreState};
 
-/// The reason why a record cannot be stored.
+/// Reason for which a record cannot be stored: the field, and the rule that its value breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub struct ValidationError {
@@ -25,7 +26,8 @@ fn invalid(field: &'static str, rule: impl Into<String>) -> ValidationResult {
     })
 }
 
-/// Checks that durations can be added without overflow: at most a quarter of the range of `i64`.
+/// Checks that a duration in milliseconds is at most a quarter of the range of `i64`, so that four
+/// durations can be added without an overflow.
 pub(super) fn summable(field: &'static str, value: Option<i64>) -> ValidationResult {
     const MAX: i64 = i64::MAX / 4;
     match value {
@@ -37,7 +39,8 @@ pub(super) fn summable(field: &'static str, value: Option<i64>) -> ValidationRes
     }
 }
 
-/// Checks that an instant fits into a timestamp column and a calendar.
+/// Checks that a point in time lies between the years 1970 and 9999, so that a timestamp column can
+/// store it.
 pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> ValidationResult {
     match instant {
         Some(instant) if !(0..=253_402_300_799).contains(&instant.timestamp()) => invalid(
@@ -48,7 +51,8 @@ pub(super) fn instant(field: &'static str, instant: Option<DateTime<Utc>>) -> Va
     }
 }
 
-/// Checks the length of an id, which is part of a table's key.
+/// Checks that an id has 1 to 200 characters and no NUL character. The length is limited because
+/// the id is part of a table's primary key.
 pub(super) fn id(field: &'static str, text: &str) -> ValidationResult {
     if text.is_empty() || text.chars().count() > 200 {
         return invalid(field, "expected 1 to 200 characters");
@@ -56,7 +60,7 @@ pub(super) fn id(field: &'static str, text: &str) -> ValidationResult {
     self::text(field, Some(text))
 }
 
-/// Checks that a text has no NUL, which PostgreSQL cannot store.
+/// Checks that a text contains no NUL character, which PostgreSQL cannot store.
 pub(super) fn text(field: &'static str, text: Option<&str>) -> ValidationResult {
     match text {
         Some(text) if text.contains('\0') => invalid(field, "contains a NUL character"),
@@ -68,7 +72,8 @@ pub(super) fn state(state: &ScoreState) -> ValidationResult {
     text("score_state", Some(state.as_str()))
 }
 
-/// Checks that unknown fields have no NUL at any depth, which JSONB cannot store.
+/// Checks that no unknown field contains a NUL character at any depth. PostgreSQL's JSONB cannot
+/// store NUL characters.
 pub(super) fn extra(extra: &ExtraFields) -> ValidationResult {
     fn has_nul(value: &serde_json::Value) -> bool {
         use serde_json::Value;

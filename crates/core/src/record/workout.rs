@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use super::{ExtraFields, Record, ScoreState, ValidationError, lenient, validate};
 use crate::{DataType, WorkoutId, instant};
 
-/// A workout or another activity, such as sauna or ice bath, for which WHOOP scores few figures.
+/// A workout, or another activity such as a sauna or an ice bath, for which WHOOP scores few
+/// figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Workout {
     pub id: WorkoutId,
@@ -20,11 +21,12 @@ pub struct Workout {
     #[serde(default, with = "instant::option")]
     pub end: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
-    /// Name of the sport, such as `running` or `hot_tub`; WHOOP adds names at any time.
+    /// WHOOP's name of the sport, such as `running` or `hot_tub`. WHOOP may add names at any time.
     pub sport_name: Option<String>,
     pub score_state: ScoreState,
     pub score: Option<WorkoutScore>,
-    /// Deprecated by WHOOP; null for newer sports.
+    /// WHOOP's former numeric id of the sport. WHOOP has deprecated the field and sends null for
+    /// newer sports.
     #[serde(default, deserialize_with = "lenient::whole")]
     pub sport_id: Option<i64>,
     #[serde(flatten)]
@@ -33,13 +35,14 @@ pub struct Workout {
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct WorkoutScore {
-    /// Strain, 0 to 21. The scale is not linear: two strains cannot be added.
+    /// Strain of the workout, 0 to 21. The scale is not linear, so the strains of two workouts
+    /// cannot be added.
     pub strain: Option<f64>,
     pub average_heart_rate: Option<f64>,
     pub max_heart_rate: Option<f64>,
     pub kilojoule: Option<f64>,
-    /// Share of the workout with heart rate data, kept as sent: WHOOP sends a fraction although it
-    /// documents a percentage.
+    /// Part of the workout for which heart rate data was recorded. The value is stored as sent:
+    /// WHOOP documents a percentage, but sends a fraction of 1.
     pub percent_recorded: Option<f64>,
     pub distance_meter: Option<f64>,
     pub altitude_gain_meter: Option<f64>,
@@ -49,7 +52,7 @@ pub struct WorkoutScore {
     pub extra: ExtraFields,
 }
 
-/// Time in each heart rate zone, in milliseconds.
+/// Time in each of the heart rate zones 0 to 5, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ZoneDurations {

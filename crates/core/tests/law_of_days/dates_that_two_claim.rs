@@ -1,4 +1,4 @@
-//! Two cycles that claim one date, and several main sleeps of one cycle.
+//! Tests of two cycles that claim the same date, and of a cycle with several main sleeps.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{
@@ -42,7 +42,7 @@ fn recovery(cycle: i64, sleep: &str, is_scored: bool) -> RecoveryLinks {
     }
 }
 
-/// Returns the date of each cycle, with `+` for those in `others`.
+/// Returns the local date of each cycle, followed by `+` if the cycle is listed in `others`.
 fn cycles(assignments: &DateAssignments) -> Vec<String> {
     let of = assignments.cycles.values();
     of.map(|assignment| {
@@ -59,7 +59,8 @@ fn sleep_of<'a>(
     &assignments.sleeps[&SleepId(id.to_owned())]
 }
 
-/// `real-shapes/06`: an evening sleep of 31 minutes that WHOOP treated as the next night.
+/// Example from real data (`real-shapes/06`): an evening sleep of 31 minutes that WHOOP treated as
+/// the next night.
 fn evening_sleep() -> DateAssignmentInput {
     let offset = "-04:00";
     let first = ("2026-04-07T22:50:59Z", "2026-04-08T23:55:55Z");
@@ -92,7 +93,8 @@ fn the_later_of_two_cycles_on_a_date_moves_to_the_next_if_most_of_it_lies_there(
         assignments.recoveries[&CycleId(62)].local_date.to_string(),
         "2026-04-09"
     );
-    // Its main sleep is the night of the 9th, although it ended on the 8th.
+    // The evening sleep is the night of the 9th, because its cycle moved there, although the sleep
+    // ended on the 8th.
     assert_eq!(
         sleep_of(&assignments, "evening").local_date.to_string(),
         "2026-04-09"
@@ -124,7 +126,7 @@ fn a_cycle_does_not_move_if_it_is_running_or_short_or_the_next_date_is_taken() {
         ["2026-04-08", "2026-04-08+", "2026-04-09"]
     );
 
-    // Without a main sleep, the cycle claims the date of its middle.
+    // Without a main sleep, the later cycle claims the date of its middle, so no cycle has to move.
     let mut sleepless = evening_sleep();
     sleepless.sleeps.pop();
     assert_eq!(

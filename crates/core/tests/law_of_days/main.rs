@@ -1,7 +1,7 @@
-//! The fifth law: records belong to the member's local dates.
+//! Law 5: records belong to the member's local dates.
 //!
-//! The expected dates are computed here with integers only: seconds since 1970 plus the offset,
-//! divided by the seconds of a day. The tests use none of the crate's own date arithmetic.
+//! The tests compute the expected dates independently of the crate's date arithmetic, with integers
+//! only: the seconds since 1970 plus the offset, divided by the number of seconds of a day.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -23,12 +23,12 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// Offsets from −12:00 to +14:00 in minutes, in steps of a quarter of an hour.
+/// UTC offsets from −12:00 to +14:00 in minutes, in steps of a quarter of an hour.
 fn any_offset() -> impl Strategy<Value = i64> {
     (-48_i64..=56).prop_map(|quarters| quarters * 15)
 }
 
-/// Seconds from 1970 to 2100.
+/// Points in time between 1970 and 2100, in seconds since 1970.
 fn any_second() -> impl Strategy<Value = i64> {
     DAY..130 * 365 * DAY
 }
@@ -42,7 +42,8 @@ fn instant(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap()
 }
 
-/// Returns the number of days since 1970 at `offset` minutes east of UTC.
+/// Returns the local date at an offset of `offset` minutes east of UTC, as a number of days since
+/// 1970.
 fn wall_day(seconds: i64, offset: i64) -> i64 {
     (seconds + offset * MINUTE).div_euclid(DAY)
 }
@@ -92,7 +93,7 @@ fn of_sleep(sleep: &SleepTimes) -> NaiveDate {
     whoop_core::local_date::of_sleep(sleep.start, sleep.end, sleep.timezone_offset.as_deref())
 }
 
-/// Returns the assignment of one cycle, or of the recovery if there is no cycle.
+/// Returns the date that is assigned to a cycle, or to the recovery if there is no cycle.
 fn assignment_of(
     cycle: Option<&CycleTimes>,
     recovery: Option<&RecoveryLinks>,
@@ -126,7 +127,8 @@ fn day_of(assignment: &DateAssignment) -> i64 {
     day_number(assignment.local_date)
 }
 
-/// A part of a member's life: a main sleep or none, and the time awake after it.
+/// Part of a member's life: a main sleep that WHOOP may not have detected, and the time awake after
+/// it.
 #[derive(Debug, Clone)]
 struct Stretch {
     asleep: i64,
@@ -138,8 +140,8 @@ struct Stretch {
     naps: i64,
 }
 
-/// Main sleeps of 15 minutes to 16 hours at any time of the day; the member is awake for up to two
-/// days and travels between any offsets.
+/// Generates main sleeps of 15 minutes to 16 hours at any time of the day. After each, the member
+/// is awake for up to two days. The UTC offset changes at random.
 fn any_stretch() -> impl Strategy<Value = Stretch> {
     (
         (15 * MINUTE)..(16 * HOUR),
@@ -167,7 +169,7 @@ struct Life {
     cycles: Vec<CycleTimes>,
     recoveries: Vec<RecoveryLinks>,
     sleeps: Vec<SleepTimes>,
-    /// The expected day of each cycle.
+    /// Expected date of each cycle, as a number of days since 1970.
     days: Vec<i64>,
 }
 
@@ -189,7 +191,7 @@ fn live(stretches: &[Stretch], first_night: i64) -> Life {
             life.recoveries.push(recovery(id, &name, woke + HOUR));
             life.days.push(wall_day(woke, stretch.offset));
             if stretch.second_sleep {
-                // Longer than the night from which the recovery was scored.
+                // The second sleep is longer than the night from which WHOOP scored the recovery.
                 let again = woke + stretch.awake / 2;
                 let name = format!("second sleep {id}");
                 life.sleeps
@@ -329,7 +331,7 @@ proptest! {
         life.recoveries.clear();
         let expected = assignments(&life);
 
-        // The sleeps in reverse order, rotated, and in a pseudo-random order.
+        // The sleeps arrive in reverse order, then rotated, then in a pseudo-random order.
         life.sleeps.reverse();
         prop_assert_eq!(&assignments(&life), &expected);
         if !life.sleeps.is_empty() {

@@ -1,4 +1,4 @@
-//! The fifth law, tested with dates that real members had.
+//! Tests of law 5 (records belong to the member's local dates) with dates that real members had.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_core::{
@@ -85,8 +85,8 @@ fn a_member_who_falls_asleep_after_midnight_has_one_date_per_night() {
 
 #[test]
 fn the_night_of_the_clock_change_is_read_at_the_offset_whoop_gave_it() {
-    // In Berlin, clocks changed from 02:00 to 03:00 on 30 March 2025. The same instant has another
-    // date at each of the two offsets.
+    // In Berlin, clocks changed from 02:00 to 03:00 on 30 March 2025. The same point in time has
+    // different dates at the two offsets.
     let before = slept(
         "a",
         1,
@@ -104,7 +104,8 @@ fn the_night_of_the_clock_change_is_read_at_the_offset_whoop_gave_it() {
     assert_eq!(date(&before), "2025-03-29");
     assert_eq!(date(&after), "2025-03-30");
 
-    // On 26 October 2025 the night had 25 hours.
+    // The night before 26 October 2025 was an hour longer, because clocks changed from 03:00 to
+    // 02:00.
     let autumn = slept(
         "c",
         3,
@@ -117,7 +118,8 @@ fn the_night_of_the_clock_change_is_read_at_the_offset_whoop_gave_it() {
 
 #[test]
 fn flying_east_over_the_date_line_skips_a_date() {
-    // The member woke in Honolulu on the 10th, and next in Auckland on the 12th.
+    // The member woke in Honolulu on the 10th. The next time, the member woke in Auckland on the
+    // 12th.
     let honolulu = slept(
         "a",
         1,

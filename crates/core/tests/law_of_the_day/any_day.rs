@@ -1,4 +1,4 @@
-//! Properties of every day, for any records.
+//! Properties that every day has, tested with generated records.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use whoop_core::{
 
 use super::{cycle, day, recovery, sleep, workout};
 
-/// Whether a JSON value contains a number equal to zero at any depth.
+/// Returns whether a JSON value contains a number equal to zero at any depth.
 fn has_zero(json: &Value) -> bool {
     match json {
         Value::Number(number) => number.as_f64() == Some(0.0),
@@ -19,7 +19,7 @@ fn has_zero(json: &Value) -> bool {
     }
 }
 
-/// A figure that may be absent. No figure is zero or rounds to zero.
+/// Generates a duration in milliseconds that may be absent. No duration is zero.
 fn any_duration() -> impl Strategy<Value = Option<i64>> {
     prop::option::of(3_i64..90)
 }
@@ -96,7 +96,7 @@ fn any_records() -> impl Strategy<Value = DayRecords> {
         prop::collection::vec(workouts, 0..4),
     )
         .prop_map(|(mut sleeps, mut cycles, mut recoveries, mut workouts)| {
-            // Ids are unique.
+            // Removes records with the same id, because ids are unique.
             sleeps.sort_by(|one, other| one.id.cmp(&other.id));
             sleeps.dedup_by(|one, other| one.id == other.id);
             cycles.sort_by_key(|one| one.id);

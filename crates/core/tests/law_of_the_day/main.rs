@@ -1,5 +1,5 @@
-//! The day response: each record in its place, a reason for each absent part, and no invented
-//! figure.
+//! Tests of the day response: each record has its place, each absent part has a reason, and no
+//! figure is invented.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -30,7 +30,8 @@ fn now() -> DateTime<Utc> {
     "2026-02-20T12:00:00Z".parse().unwrap()
 }
 
-/// Returns the time `hour` hours after midnight of the day; `hour` may be negative or above 24.
+/// Returns the time `hour` hours after midnight of the tested date. `hour` may be negative or
+/// greater than 24.
 fn at(hour: i64) -> DateTime<Utc> {
     date().and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::hours(hour)
 }
@@ -58,7 +59,7 @@ fn sleep(id: &str, cycle: i64, from: i64, until: i64) -> DaySleep {
     }
 }
 
-/// A scored sleep with `hours_asleep` hours asleep.
+/// Creates a scored sleep with a time asleep of `hours_asleep` hours.
 fn scored(id: &str, cycle: i64, from: i64, until: i64, hours_asleep: i64) -> DaySleep {
     DaySleep {
         light_milli: Some(hours_asleep * 3_600_000 - 2),
@@ -124,7 +125,7 @@ fn workout(id: &str, from: i64) -> DayWorkout {
     }
 }
 
-/// Context of a day ten days ago, of which either all data or no data was read.
+/// Context of a day that is ten days ago. Either all data types or none were read from WHOOP.
 #[derive(Clone)]
 struct DaySettings {
     coverage: Vec<Coverage>,

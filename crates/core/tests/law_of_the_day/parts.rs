@@ -1,4 +1,4 @@
-//! Tests of the place at which each record is shown.
+//! Tests of the part of the day response in which each record appears.
 
 use serde_json::{Value, json};
 use whoop_core::{
@@ -57,8 +57,8 @@ fn records_in_others_are_never_shown_as_the_main_parts() {
 #[test]
 fn the_main_sleeps_of_one_cycle_are_one_night() {
     let mut records = complete_day();
-    // A second main sleep of the same cycle, longer than the night from which the recovery was
-    // scored.
+    // The second main sleep of the cycle is longer than the night from which WHOOP scored the
+    // recovery.
     let again = DaySleep {
         performance_percentage: None,
         awake_milli: Some(5),
@@ -68,7 +68,8 @@ fn the_main_sleeps_of_one_cycle_are_one_night() {
 
     let shown = day(&records).sleep.unwrap();
 
-    // WHOOP scored the recovery from this one.
+    // The figures are those of the sleep from which WHOOP scored the recovery, although it is
+    // shorter.
     assert_eq!(shown.id.0, "night");
     assert_eq!(shown.performance, Some(81.5));
     let parts: Vec<_> = shown.parts.iter().map(|id| id.0.as_str()).collect();
@@ -80,8 +81,8 @@ fn the_main_sleeps_of_one_cycle_are_one_night() {
     assert_eq!(stages.light_milli, Some(16 * 3_600_000 - 4));
     assert_eq!((stages.rem_milli, stages.awake_milli), (Some(2), Some(5)));
 
-    // The night is pending as long as one of its sleeps has a pending score; that sleep's figures
-    // are not shown.
+    // The night is pending if at least one of its sleeps has a pending score. The figures of the
+    // pending sleep are not included.
     records.sleeps[0].score_state = ScoreState::PendingScore;
     let assembled = day(&records);
     assert_eq!(assembled.missing["sleep"], MissingReason::PendingScore);

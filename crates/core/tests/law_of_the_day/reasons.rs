@@ -1,4 +1,4 @@
-//! Tests of the reasons for absent parts.
+//! Tests of the reasons for absent parts of a day.
 
 use whoop_core::{
     DataType,
@@ -20,7 +20,8 @@ fn a_missing_score_is_explained_by_the_score_state() {
         records.recoveries[0].score_state = state.clone();
         records.sleeps[0].score_state = state.clone();
         records.cycles[0].score_state = state;
-        // A running cycle would show its strain so far.
+        // The cycle is closed, because the figures so far of a running cycle are shown even without
+        // a score.
         records.cycles[0].end = Some(at(23));
 
         let day = day(&records);
@@ -28,7 +29,8 @@ fn a_missing_score_is_explained_by_the_score_state() {
         for part in ["recovery", "sleep", "cycle"] {
             assert_eq!(day.missing[part], reason, "{part} {word}");
         }
-        // A recovery without a score has no content; the other parts have times.
+        // A recovery without a score is omitted. The sleep and the cycle are included, because they
+        // have times.
         assert_eq!(day.recovery, None, "{word}");
         let sleep = day.sleep.unwrap();
         assert_eq!((sleep.state.as_str(), sleep.duration_milli), (word, None));
@@ -78,7 +80,7 @@ fn an_absent_part_has_the_reason_that_fits_the_coverage_and_the_connection() {
         ..quota
     };
     assert_eq!(common_reason(&reauth), MissingReason::ReauthRequired);
-    // A date that was read completely is still known after the connection ended.
+    // If a date was read completely, this remains known after the connection ended.
     let settings = DaySettings {
         coverage: DaySettings::all_read().coverage,
         ..reauth
@@ -129,14 +131,14 @@ fn a_record_that_another_names_is_not_synced_until_its_type_is_read_again() {
     assert_eq!(missing(&records, 6, "cycle"), MissingReason::NotSynced);
     assert_eq!(missing(&records, 4, "cycle"), MissingReason::NotRecorded);
 
-    // The same holds for a recovery without its night.
+    // The same applies to a recovery that names a sleep that is not stored.
     let mut records = complete_day();
     records.sleeps.clear();
     records.recoveries[0].stored_at = now() - chrono::TimeDelta::minutes(5);
     assert_eq!(missing(&records, 6, "sleep"), MissingReason::NotSynced);
     assert_eq!(missing(&records, 4, "sleep"), MissingReason::NotRecorded);
 
-    // A time in the future proves nothing.
+    // A time in the future was written by a process with a wrong clock and is ignored.
     records.recoveries[0].stored_at = now() + chrono::TimeDelta::minutes(5);
     assert_eq!(missing(&records, 6, "sleep"), MissingReason::NotRecorded);
 }

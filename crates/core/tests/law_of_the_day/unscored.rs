@@ -1,4 +1,5 @@
-//! Law 10: a record that is not SCORED shows no figures, even if it contains some.
+//! Part of law 10 (no figure is a guess): the figures of a record that is not `SCORED` are null,
+//! even if WHOOP sent some.
 
 use serde_json::json;
 use whoop_core::record::ScoreState;
@@ -33,7 +34,7 @@ fn figures_of_a_record_that_is_not_scored_are_null() {
             }
         }
         assert_eq!(day["workouts"][0]["strain"], json!(null));
-        // Ids and times are not figures; they are shown.
+        // Ids and times are included, because they are not figures.
         assert_eq!(day["sleep"]["id"], "night");
         assert_eq!(day["cycle"]["id"], json!(NIGHT));
     }
@@ -49,7 +50,7 @@ fn the_running_strain_of_an_open_cycle_is_shown_with_its_state() {
     assert_eq!(running["cycle"]["state"], "PENDING_SCORE");
     assert_eq!(running["missing"]["cycle"], "pending_score");
 
-    // Zeros are no measurement.
+    // A running cycle with zero energy has no measurement yet.
     records.cycles[0].strain = Some(0.0);
     records.cycles[0].kilojoule = Some(0.0);
     let zeros = serde_json::to_value(day(&records)).unwrap();

@@ -1,4 +1,4 @@
-//! Parsing of arbitrary JSON that WHOOP would not send.
+//! Tests that parsing handles arbitrary JSON, which WHOOP would not send.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Lenient parsing: every value with an unambiguous meaning is read without loss of digits.
+//! Tests of lenient parsing: every value with an unambiguous meaning is parsed without loss of
+//! digits.
 
 use serde_json::{Value, json, value::RawValue};
 use whoop_core::{
@@ -32,7 +33,7 @@ fn optional_values_may_be_null_or_absent() {
                 assert!(absent.is_err(), "{pointer} may not be absent");
                 assert!(null.is_err(), "{pointer} may not be null");
             } else {
-                // Absent and null both become `None`, and never zero.
+                // An absent field and a null field both become `None`, and never zero.
                 let expected = with(complete, &pointer, Value::Null);
                 assert_eq!(to_json(&absent.unwrap()), expected, "{pointer} absent");
                 assert_eq!(to_json(&null.unwrap()), expected, "{pointer} null");
@@ -136,7 +137,7 @@ fn an_unknown_score_state_is_kept_as_sent() {
     assert!(record.score_state.is_pending());
     assert_eq!(to_json(&record), sent);
     assert!(!ScoreState::Unscorable.is_pending());
-    // Only the documented spelling is read as the documented state.
+    // A score state is recognized only in the spelling that WHOOP documents.
     assert_eq!(
         ScoreState::from("scored".to_owned()),
         ScoreState::Other("scored".to_owned())
@@ -155,7 +156,7 @@ fn ids_keep_every_digit_and_every_letter() {
         Record::id(&read_json::<Workout>(&sent).unwrap()),
         "0B7E6A3C-74b4-not-quite-a-uuid"
     );
-    // An id that exceeds the range of its column is an error; it is not rounded.
+    // An id that exceeds the range of its column is an error and is not rounded.
     let text = cycle()
         .to_string()
         .replace("2400000017", "9223372036854775808");

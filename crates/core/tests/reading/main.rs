@@ -1,4 +1,5 @@
-//! Parsing of WHOOP's JSON: lenient about its deviations, and strict if an error would be stored.
+//! Tests of parsing WHOOP's JSON: lenient where WHOOP deviates from its documentation, and strict
+//! if a wrong value would otherwise be stored.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
@@ -84,7 +85,7 @@ fn workout() -> Value {
     })
 }
 
-/// Returns the JSON pointers of all values within a JSON value, without the root.
+/// Returns the JSON pointers of all values within a JSON value, except of the JSON value itself.
 fn pointers(json: &Value) -> Vec<String> {
     let Value::Object(map) = json else {
         return Vec::new();

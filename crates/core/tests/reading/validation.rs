@@ -1,5 +1,5 @@
-//! A record is set aside only if it has no identity, no times or no readable structure. A figure
-//! outside its usual range is kept.
+//! Tests of validation: a record is rejected only if it has no id, no times or no readable
+//! structure. A figure outside its usual range is stored.
 
 use serde_json::{Value, json};
 use whoop_core::record::{Cycle, Record, Recovery, Sleep, Workout, parse_record};
@@ -12,7 +12,7 @@ fn common(start: &str) -> Value {
     })
 }
 
-/// A record with only the required fields and one more field.
+/// Creates a record with the required fields and one additional field.
 fn record(data_type: &str, field: &str, value: Value) -> Value {
     let mut record = common("2026-01-01T22:00:00.000Z");
     let identity = match data_type {

@@ -1,6 +1,6 @@
 use clap::Parser;
 
-/// Runs the whole system on one machine: PostgreSQL, simulator, API, one member.
+/// Runs the whole system on one machine: PostgreSQL, simulator, API and one member.
 #[derive(Debug, Parser)]
 #[command(name = "cargo demo", bin_name = "cargo demo", version)]
 pub(crate) struct DemoCli {
@@ -12,15 +12,16 @@ pub(crate) struct DemoCli {
     #[arg(long, requires = "check")]
     pub(crate) json: bool,
 
-    /// Connect no member, and print addresses and keys as one JSON object; for tests of the page.
+    /// Connect no member, and print the addresses and keys as one JSON object; for tests of the
+    /// page.
     #[arg(long = "nobody", conflicts_with = "check")]
     pub(crate) without_members: bool,
 
-    /// Port of the API; if it is taken, the next free one.
+    /// Port of the API. If it is taken, the next free port is used.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     pub(crate) api_port: u16,
 
-    /// Port of the simulator; if it is taken, the next free one.
+    /// Port of the simulator. If it is taken, the next free port is used.
     #[arg(long, default_value_t = 8090, value_name = "PORT")]
     pub(crate) sim_port: u16,
 

@@ -15,7 +15,8 @@ use whoop_sim::{SimConfig, SimError, SimServer};
 
 use super::{cli::DemoCli, report::DemoReport};
 
-/// Maximum number of ports tried above the requested one, before any free port is taken.
+/// Number of ports that are tried, from the requested port upwards. If all are taken, any free port
+/// is used.
 const MAX_PORT_TRIES: u16 = 20;
 
 /// All components that run during a demo.
@@ -24,9 +25,10 @@ pub(crate) struct DemoEnv {
     pub(crate) sim: SimServer,
     pub(crate) api_url: String,
     pub(crate) jwt_secret: String,
-    /// Service key with access to every route; the API has its digest.
+    /// Service key with access to every route. The API is configured with the key's digest.
     pub(crate) service_key: String,
-    /// Flags that the API and the worker share; the first names the database.
+    /// Command-line flags that the API and the worker have in common. The first flag is the
+    /// database's address.
     pub(crate) flags: Vec<String>,
     api: RunningApplication,
 }
@@ -74,7 +76,8 @@ impl DemoEnv {
         })
     }
 
-    /// Stops the API first, so that it does not call components that have stopped already.
+    /// Stops all components. The API is stopped first, so that it cannot call a component that has
+    /// already stopped.
     pub(crate) async fn stop(self) {
         if let Err(error) = self.api.stop().await {
             eprintln!("demo: the API ended with an error: {error}");
@@ -105,8 +108,10 @@ fn report_moved_port(report: &DemoReport, program: &str, requested: u16, actual:
     }
 }
 
-/// Returns the requested port and those above it, then port 0, for which the system picks a free
-/// one.
+/// Returns the addresses to try, one after the other: the requested port and the ports above it,
+/// then port 0.
+///
+/// For port 0, the operating system picks a free port.
 fn candidate_addresses(requested: u16) -> impl Iterator<Item = SocketAddr> {
     (0..MAX_PORT_TRIES)
         .filter_map(move |offset| requested.checked_add(offset))
@@ -120,10 +125,11 @@ async fn start_simulator(cli: &DemoCli) -> anyhow::Result<SimServer> {
             listen,
             people: cli.people.into(),
             days: cli.days(),
-            // Tests of the page go through the consent page as well.
+            // Tests of the page start the demo without members and use the simulator's consent
+            // page.
             auto_consent: !cli.without_members,
-            // The acceptance steps compare with records that do not change. In the demo for people,
-            // they change.
+            // The acceptance steps compare stored records with WHOOP's, so the records must not
+            // change meanwhile. In the demo for people, the records do change.
             freeze_records: cli.check,
             ..SimConfig::default()
         };
@@ -142,7 +148,8 @@ fn build_api(
     service_key: &str,
 ) -> anyhow::Result<(Application, Vec<String>)> {
     for listen in candidate_addresses(cli.api_port) {
-        // WHOOP needs the callback address in advance, so the port is chosen first.
+        // The callback's address contains the port, and WHOOP must know the address before the API
+        // starts. The port is therefore chosen first.
         let listen = if listen.port() == 0 {
             free_address()?
         } else {
@@ -184,7 +191,8 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// Returns 32 random bytes in Base64, as `TOKEN_KEYS` needs them; also used for other secrets.
+/// Returns 32 random bytes in Base64, the format of a key in `TOKEN_KEYS`. The demo uses such bytes
+/// for its other secrets too.
 fn random_secret() -> String {
     STANDARD.encode(random::bytes::<32>())
 }

@@ -1,4 +1,4 @@
-//! Acceptance steps for changes that arrive without a request of the app.
+//! Acceptance steps for changes that reach the app through webhooks, events and the change feed.
 
 use std::{
     collections::BTreeSet,
@@ -16,10 +16,10 @@ use super::{
     steps::{api_call_count, simulator_records, whoop_user_id},
 };
 
-/// Maximum time for a webhook's change to arrive.
+/// Maximum time from a change at WHOOP until the app receives the event.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A night with a recovery that got another score at WHOOP.
+/// A night with a recovery to which the simulated WHOOP gave a new score.
 pub(crate) struct RescoredNight {
     pub(crate) cycle: String,
     pub(crate) was: f64,
@@ -27,7 +27,8 @@ pub(crate) struct RescoredNight {
 }
 
 impl RescoredNight {
-    /// Rescores a scored night with the one of two scores that is farther from its own.
+    /// Changes the score of a recovery in the simulator to one of two scores: the one that differs
+    /// more from the current score.
     pub(crate) fn rescore(env: &DemoEnv, [low, high]: [f64; 2]) -> anyhow::Result<Self> {
         let truth = simulator_records(env)?;
         let recovery = truth["recoveries"]
@@ -51,7 +52,7 @@ impl RescoredNight {
     }
 }
 
-/// Asserts that the day shows this recovery, from the database.
+/// Asserts that the stored day of this date shows a recovery with this score.
 pub(crate) async fn assert_recovery_shown(
     member: &DemoMember,
     date: &str,
@@ -68,7 +69,8 @@ pub(crate) async fn assert_recovery_shown(
     Ok(())
 }
 
-/// Rescores a night at WHOOP, and asserts that the member's event stream reports it.
+/// Changes the score of a night at WHOOP, and asserts that the member's event stream reports the
+/// change.
 pub(crate) async fn webhook_event(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let mut events = member.open_event_stream().await?;
     let before = api_call_count(env);
@@ -87,7 +89,7 @@ pub(crate) async fn webhook_event(env: &DemoEnv, member: &DemoMember) -> anyhow:
     ))
 }
 
-/// Reads the change feed like an app without any data, and asserts that the result has every
+/// Reads the change feed as an app without any data does, and asserts that the app then has every
 /// record.
 pub(crate) async fn offline_app(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let mut records: BTreeSet<(String, String)> = BTreeSet::new();
@@ -129,14 +131,14 @@ pub(crate) async fn offline_app(env: &DemoEnv, member: &DemoMember) -> anyhow::R
     ))
 }
 
-/// An open event stream, with the text that was read but not parsed yet.
+/// An open event stream of a member, with the text that was received but not parsed yet.
 pub(crate) struct MemberEventStream {
     pub(crate) response: reqwest::Response,
     pub(crate) text: String,
 }
 
 impl MemberEventStream {
-    /// Returns the data of the next `day` event.
+    /// Waits for the next `day` event and returns its data.
     async fn next_day(&mut self) -> anyhow::Result<Value> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {

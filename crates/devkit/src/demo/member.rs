@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{environment::DemoEnv, live::MemberEventStream};
 
-/// Maximum duration of a first sync; the quota may make it wait for a minute.
+/// Maximum duration of a first sync. The sync may have to wait a minute for the quota.
 const FIRST_SYNC_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// The member of the demo, with the requests that their app sends.
+/// The demo's member, with methods that send the requests of the member's app.
 pub(crate) struct DemoMember {
     pub(crate) user_id: &'static str,
     pub(crate) token: String,
@@ -32,7 +32,8 @@ impl DemoMember {
             token: encode(&Header::default(), &claims, &key)
                 .context("cannot sign the member's token")?,
             base: format!("{}/api/v1/whoop", env.api_url),
-            // The client follows redirects, as a browser does on WHOOP's pages.
+            // The client follows redirects, as a browser does on the way through WHOOP's consent
+            // page.
             http: Client::builder()
                 .timeout(Duration::from_secs(30))
                 .no_proxy()
@@ -65,7 +66,9 @@ impl DemoMember {
         Ok((status, body))
     }
 
-    /// Returns the body of a 200, or an error with the status and body of another response.
+    /// Sends a GET request and returns the body of the response.
+    ///
+    /// Returns an error with status and body if the status is not 200.
     pub(crate) async fn get(&self, route: &str, query: &str) -> anyhow::Result<Value> {
         let (status, body) = self
             .send_request(Method::GET, &self.route_url(route, query), None)
@@ -77,15 +80,16 @@ impl DemoMember {
         Ok(body)
     }
 
-    /// Opens the member's event stream.
+    /// Opens the member's event stream, and waits for its first event.
     pub(crate) async fn open_event_stream(&self) -> anyhow::Result<MemberEventStream> {
-        // A stream has no end, so the request has no timeout.
+        // An event stream does not end, so this client has no timeout.
         let http = Client::builder().no_proxy().build()?;
         let request = http.get(self.route_url("events", ""));
         let mut response = request.bearer_auth(&self.token).send().await?;
         let status = response.status();
         ensure!(status == StatusCode::OK, "events returned {status}");
-        // The stream begins with the state of the connection; no later event is missed.
+        // The stream begins with the state of the connection. After this event, no later event is
+        // missed.
         let mut text = String::new();
         while !text.contains("event: connection") {
             let chunk = response.chunk().await?.context("the event stream ended")?;
@@ -94,7 +98,8 @@ impl DemoMember {
         Ok(MemberEventStream { response, text })
     }
 
-    /// Returns the response to a POST with this body, or an error.
+    /// Sends a POST request with this body and returns the body of the response, or an error if the
+    /// status is not 2xx.
     pub(crate) async fn post(&self, route: &str, request: Value) -> anyhow::Result<Value> {
         let (status, body) = self
             .send_request(Method::POST, &self.route_url(route, ""), Some(request))
@@ -113,8 +118,9 @@ impl DemoMember {
         Ok(page.parse()?)
     }
 
-    /// Connects the given person of the simulator. The consent page, which proposes the first
-    /// person who is not connected, is not used.
+    /// Connects the member to the given person of the simulator, without the consent page.
+    ///
+    /// The consent page would propose the first person who is not connected.
     pub(crate) async fn connect_as(&self, env: &DemoEnv, whoop_user_id: i64) -> anyhow::Result<()> {
         let page = self.consent_page().await?;
         let parameter = |name: &str| {
@@ -132,14 +138,16 @@ impl DemoMember {
         self.follow_redirects(callback).await
     }
 
-    /// Connects as a person does: the app requests the address of WHOOP's consent page, and the
-    /// browser follows the redirects to WHOOP and back.
+    /// Connects the member as a person does.
+    ///
+    /// The app requests the address of WHOOP's consent page, and the browser follows the redirects
+    /// to WHOOP and back to the API.
     pub(crate) async fn connect(&self) -> anyhow::Result<()> {
         let page = self.consent_page().await?;
         self.follow_redirects(page).await
     }
 
-    /// Waits until the first sync after a connect has ended.
+    /// Waits until the first sync, which begins when a member has connected, has ended.
     pub(crate) async fn wait_for_first_sync(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + FIRST_SYNC_TIMEOUT;
         while self.get("sync-status", "").await?["syncing"] != false {

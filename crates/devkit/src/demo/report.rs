@@ -17,7 +17,7 @@ struct DemoStep {
     name: &'static str,
     ok: bool,
     seconds: f64,
-    /// Observation, or the error.
+    /// The step's result in words, or the error if the step failed.
     detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! The acceptance steps. Each uses only interfaces that users have.
+//! The acceptance steps. Each step uses only interfaces that callers or operators have too.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use super::{
 
 const MEMBER: &str = "demo-member";
 
-/// Maximum duration of a request for a stored day.
+/// Maximum duration of a request for a day that is already stored.
 const MAX_RELOAD_TIME: Duration = Duration::from_millis(100);
 
 macro_rules! step {
@@ -34,7 +34,10 @@ macro_rules! step {
     }};
 }
 
-/// Prepares the demo that stays up: migrates, connects a member, shows a day, and backfills.
+/// Prepares the demo that runs until Ctrl-C.
+///
+/// It migrates the database, connects a member, prints the member's newest day with a sleep, and
+/// reads the older history with a night run.
 pub(crate) async fn run_demo(env: &DemoEnv, report: &mut DemoReport) -> anyhow::Result<()> {
     let started = Instant::now();
     migrate(env).await?;
@@ -42,7 +45,8 @@ pub(crate) async fn run_demo(env: &DemoEnv, report: &mut DemoReport) -> anyhow::
     member.connect().await?;
     let (day, is_today) = newest_day_with_sleep(&member).await?;
     let date = day["date"].as_str().unwrap_or_default();
-    // Until today's night has ended, today has little to show.
+    // The page opens at the newest day with a sleep. Until today's night has ended, the page of
+    // today would be almost empty.
     let query = if is_today {
         String::new()
     } else {
@@ -77,7 +81,7 @@ pub(crate) async fn run_demo(env: &DemoEnv, report: &mut DemoReport) -> anyhow::
     report.print_line(&format!(
         "  curl -s -H 'Authorization: Bearer {}' {}",
         member.token,
-        // A shell would interpret the `?` of the address.
+        // A shell would interpret the `?` in the address, so such an address is put in quotes.
         match query.as_str() {
             "" => member.route_url("daily-data", ""),
             query => format!("'{}'", member.route_url("daily-data", query)),
@@ -92,7 +96,7 @@ pub(crate) async fn run_demo(env: &DemoEnv, report: &mut DemoReport) -> anyhow::
     Ok(())
 }
 
-/// Prepares the demo without members, with which tests of the page begin.
+/// Prepares a demo without members. Tests of the page start from this state.
 pub(crate) async fn run_without_members(env: &DemoEnv) -> anyhow::Result<()> {
     migrate(env).await?;
     let addresses = json!({
@@ -105,8 +109,9 @@ pub(crate) async fn run_without_members(env: &DemoEnv) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns today, or the newest of the previous days on which the member slept, and whether it is
-/// today.
+/// Returns the newest day with a sleep, and whether this day is today.
+///
+/// Looks at today and the six days before. If none has a sleep, returns today.
 async fn newest_day_with_sleep(member: &DemoMember) -> anyhow::Result<(Value, bool)> {
     let today = member.get("daily-data", "").await?;
     let mut date: NaiveDate = today["date"].as_str().unwrap_or_default().parse()?;
@@ -122,12 +127,14 @@ async fn newest_day_with_sleep(member: &DemoMember) -> anyhow::Result<(Value, bo
     Ok((today, true))
 }
 
-/// Encodes a value for the fragment of an address.
+/// Encodes a value so that it can be part of a URL's fragment.
 fn encode_fragment(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 
-/// Returns a value of the day with at most one decimal, or the reason why there is no value.
+/// Returns the text for a field of the day, with at most one decimal.
+///
+/// If the field is null, returns the reason why the data is missing.
 fn part_text(day: &Value, part: &str, field: &str, unit: &str) -> String {
     match &day[part][field] {
         Value::Null => match day["missing"][part].as_str() {
@@ -142,7 +149,7 @@ fn part_text(day: &Value, part: &str, field: &str, unit: &str) -> String {
     }
 }
 
-/// Runs the acceptance steps. Each one is tried even if others have failed.
+/// Runs the acceptance steps. Each step is run even if earlier steps have failed.
 pub(crate) async fn run_acceptance_steps(env: &DemoEnv, report: &mut DemoReport) {
     report.print_line("");
     let member = match DemoMember::new(env, MEMBER) {
@@ -169,9 +176,9 @@ pub(crate) async fn run_acceptance_steps(env: &DemoEnv, report: &mut DemoReport)
     step!(report, "disconnect", disconnect(env, &member));
 }
 
-/// Runs a command of the worker in this process, and parses its JSON output.
+/// Runs a command of the worker in this process, and returns its JSON output.
 async fn run_worker(env: &DemoEnv, arguments: &[&str]) -> anyhow::Result<Value> {
-    // Migrating needs no settings for WHOOP.
+    // `migrate` needs no settings for WHOOP, only the first flag, which is the database's address.
     let flags = if arguments.first() == Some(&"migrate") {
         &env.flags[..1]
     } else {
@@ -217,7 +224,8 @@ async fn first_load(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String
     let day = member.get("daily-data", "").await?;
     member.wait_for_first_sync().await?;
     let truth = simulator_records(env)?;
-    // The newest cycle is today's, unless today's night has not begun it yet.
+    // WHOOP's newest cycle is today's cycle. If today's cycle has not begun yet, the day shows no
+    // cycle.
     let newest = &truth["cycles"][0];
     let shown = &day["cycle"];
     ensure!(
@@ -270,10 +278,11 @@ async fn fast_reload(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<Strin
     ))
 }
 
-/// Rescores a night at WHOOP, and asserts that the morning run stores the new score.
+/// Changes the score of a night at WHOOP, and asserts that the morning run stores the new score.
 async fn scheduled_slot(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<String> {
     let RescoredNight { cycle, was, now } = RescoredNight::rescore(env, [12.5, 91.5])?;
-    // The member is named, because a run skips members who were read a moment ago.
+    // The run names the member, because a run over all members skips those who were read a moment
+    // ago.
     let report = run_worker(env, &["run", "--slot=morning", "--user", MEMBER, "--json"]).await?;
     let client = env.database.client().await;
     let row = client
@@ -303,7 +312,7 @@ async fn night_run(env: &DemoEnv) -> anyhow::Result<String> {
     ))
 }
 
-/// Asserts that all of WHOOP's records are stored, and returns their number.
+/// Asserts that the database has as many records of the member as WHOOP, and returns their number.
 pub(crate) async fn assert_all_stored(
     env: &DemoEnv,
     user_id: &str,
@@ -336,8 +345,8 @@ async fn second_night(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<Stri
         "nothing was due, but the run made {} calls",
         repeated["calls"]
     );
-    // Dates the observed end of WHOOP's lists to yesterday, because an end is accepted only on a
-    // second day.
+    // Sets the observed end of WHOOP's lists back to yesterday. The engine accepts the end of a
+    // list only when it sees it again on another day.
     let client = env.database.client().await;
     client
         .batch_execute(
@@ -352,7 +361,7 @@ async fn second_night(env: &DemoEnv, member: &DemoMember) -> anyhow::Result<Stri
         status["backfill"]
     );
     let written = [&report["inserted"], &report["updated"]];
-    // The running cycle may have changed meanwhile.
+    // The running cycle may have changed between the runs, so one changed record is allowed.
     ensure!(
         written[0] == 0 && written[1].as_u64().is_some_and(|updated| updated <= 1),
         "the run wrote {} new and {} changed records",
@@ -502,12 +511,12 @@ pub(crate) fn whoop_user_id(env: &DemoEnv) -> anyhow::Result<i64> {
     Ok(grant.whoop_user_id)
 }
 
-/// Returns the simulator's records of the connected person.
+/// Returns all data that the simulator has of the connected person.
 pub(crate) fn simulator_records(env: &DemoEnv) -> anyhow::Result<Value> {
     Ok(env.sim.world().records().truth(whoop_user_id(env)?))
 }
 
-/// Returns the number of calls to WHOOP's data API that the simulator counted.
+/// Returns the number of calls to WHOOP's data API, as counted by the simulator.
 pub(crate) fn api_call_count(env: &DemoEnv) -> usize {
     env.sim
         .world()

@@ -1,4 +1,5 @@
-//! Members with the record shapes of real exports: gaps, split nights, evening sleeps, unscored days.
+//! Acceptance step for members with the unusual records that real exports contain: gaps, split
+//! nights, short evening sleeps, unscored days.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -6,7 +7,8 @@ use whoop_sim::LifePattern;
 
 use super::{environment::DemoEnv, member::DemoMember, steps::assert_all_stored};
 
-/// Each life pattern with the user id of its member.
+/// Life patterns of the simulated people, each with the user id of the member who is connected to
+/// such a person.
 const LIVES: [(LifePattern, &str); 4] = [
     (LifePattern::Weekdays, "demo-weekdays"),
     (LifePattern::EveningDozer, "demo-evening-dozer"),
@@ -14,12 +16,14 @@ const LIVES: [(LifePattern, &str); 4] = [
     (LifePattern::OddReadings, "demo-odd-readings"),
 ];
 
-/// Days of history per person. They fit on one page of each data type, so that four members and the
-/// other steps stay within WHOOP's 100 calls a minute.
+/// Days of history of each person.
+///
+/// The records of 18 days fit on one page of each data type. The calls for four members, together
+/// with those of the other steps, then stay within WHOOP's 100 calls a minute.
 const DAYS: u32 = 18;
 
-/// Connects one person of each life pattern, and compares the stored and shown records with
-/// WHOOP's.
+/// Connects one person of each life pattern, and asserts that all of WHOOP's records are stored and
+/// all main sleeps are shown.
 pub(crate) async fn check_unusual_lives(env: &DemoEnv) -> anyhow::Result<String> {
     let (mut stored, mut shown) = (0, 0);
     for (life, user_id) in LIVES {
@@ -44,7 +48,8 @@ pub(crate) async fn check_unusual_lives(env: &DemoEnv) -> anyhow::Result<String>
     ))
 }
 
-/// Asserts that each of WHOOP's main sleeps is in the day of one date, and returns their number.
+/// Asserts that each main sleep of WHOOP is shown on exactly one date, and returns the number of
+/// main sleeps.
 async fn assert_sleeps_shown(member: &DemoMember, truth: &Value) -> anyhow::Result<usize> {
     let today = member.get("daily-data", "?refresh=never").await?;
     let today: chrono::NaiveDate = today["date"].as_str().unwrap_or_default().parse()?;

@@ -1,4 +1,5 @@
-//! Environment of a soak: two API processes, workers, a PostgreSQL, a simulated WHOOP.
+//! Environment of a soak test: two API processes, workers, a PostgreSQL server and a simulated
+//! WHOOP.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 
@@ -18,13 +19,13 @@ use whoop_sync::{
     config::{DatabaseArgs, WhoopArgs},
 };
 
-/// Timeout of a request, long enough for a slow machine.
+/// Timeout of an HTTP request. It is long enough for a slow machine.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Quota for soaks that do not test the quota.
+/// Limit of calls per minute and per day for soak tests that must not use up the quota.
 const UNLIMITED_CALLS: u32 = 10_000_000;
 
-/// Number of members who connect at the same time.
+/// Maximum number of members that are being connected at the same time.
 const CONCURRENT_CONNECTS: usize = 4;
 
 pub(crate) struct SoakMember {
@@ -37,14 +38,15 @@ pub(crate) struct SoakEnv {
     pub(crate) http: Client,
     apis: [ApiProcess; 2],
     sim: SimServer,
-    /// Engine in this process, with which the soak checks the members.
+    /// Engine in this process, which soak tests use directly, for example to check a member's
+    /// connection.
     engine: Engine,
     worker_flags: Vec<String>,
     service_key: String,
     database: TestDb,
 }
 
-/// One API process, with what is needed to start it again at the same address.
+/// One API process, with the flags that are needed to start it again at the same address.
 struct ApiProcess {
     address: SocketAddr,
     flags: Vec<String>,
@@ -116,7 +118,8 @@ impl SoakEnv {
         };
         let mut env = Self {
             members: Vec::new(),
-            // Shorter than the five seconds after which the simulator closes idle connections.
+            // The client must close an idle connection before the simulator does, which happens
+            // after five seconds.
             http: Client::builder()
                 .no_proxy()
                 .timeout(REQUEST_TIMEOUT)
@@ -151,12 +154,12 @@ impl SoakEnv {
         self.sim.world()
     }
 
-    /// Returns the engine of this process.
+    /// Returns the engine that runs in this process.
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Returns the address of a member's route at one of the two APIs.
+    /// Returns the URL of a route for this member at one of the two APIs.
     pub(crate) fn route_url(
         &self,
         api: usize,
@@ -173,7 +176,7 @@ impl SoakEnv {
         format!("http://{}/webhooks/whoop", self.apis[api].address)
     }
 
-    /// Returns the resident memory of an API process, in kilobytes.
+    /// Returns the resident memory that an API process uses, in kilobytes.
     pub(crate) fn api_memory_kb(&self, api: usize) -> anyhow::Result<u64> {
         let pid = self.apis[api].child.id().context("the API has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -188,7 +191,7 @@ impl SoakEnv {
         &self.service_key
     }
 
-    /// Connects a member as a person does, through WHOOP's consent.
+    /// Connects a member as a person does, through WHOOP's consent page.
     pub(crate) async fn connect(&self, member: &SoakMember) -> anyhow::Result<()> {
         let response: Value = self
             .http
@@ -214,7 +217,7 @@ impl SoakEnv {
         Ok(())
     }
 
-    /// Starts a run of the worker in a separate process.
+    /// Starts a worker run in a separate process, without logs or a report.
     pub(crate) fn spawn_worker(&self, run_flags: &[&str]) -> anyhow::Result<Child> {
         let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=off"]
             .iter()
@@ -225,7 +228,7 @@ impl SoakEnv {
         spawn_self(&flags, Stdio::null())
     }
 
-    /// Starts a run of the worker with a JSON report that can be read.
+    /// Starts a worker run in a separate process that prints a JSON report to a pipe.
     pub(crate) fn spawn_reporting_worker(&self, run_flags: &[&str]) -> anyhow::Result<Child> {
         let mut flags: Vec<String> = ["sync-worker", "run", "--rust-log=error", "--json"]
             .iter()
@@ -236,7 +239,8 @@ impl SoakEnv {
         spawn_self(&flags, Stdio::piped())
     }
 
-    /// Sets the quota at WHOOP and in all processes, and begins to count at zero.
+    /// Sets the limits of the quota in the simulator, in the APIs and for later workers, and resets
+    /// all counts to zero.
     pub(crate) async fn set_quota(&mut self, per_minute: u32, per_day: u32) -> anyhow::Result<()> {
         for api in &mut self.apis {
             api.child.kill().await?;
@@ -281,7 +285,7 @@ impl SoakEnv {
         Ok(client.query_one(sql, &[]).await?.get(0))
     }
 
-    /// Kills an API with SIGKILL and starts it again at the same address.
+    /// Kills an API process with SIGKILL, and starts it again at the same address.
     pub(crate) async fn kill_and_restart_api(&mut self, nth: usize) -> anyhow::Result<()> {
         self.apis[nth].child.kill().await?;
         self.release_leases().await?;
@@ -289,12 +293,15 @@ impl SoakEnv {
         self.wait_until_serving(nth).await
     }
 
-    /// Releases the leases and claims of killed processes. They would expire within a minute, but a
-    /// thousand rounds cannot wait for that.
+    /// Releases the member leases and refresh claims of killed processes.
+    ///
+    /// Leases and claims would expire within a minute, but a soak test with a thousand rounds
+    /// cannot wait for this.
     pub(crate) async fn release_leases(&self) -> anyhow::Result<()> {
         self.execute_sql("UPDATE whoop_users SET lease_until = NULL")
             .await?;
-        // Refreshes of processes that are still running end on their own.
+        // Processes that are still running release their claims when their refreshes end. This
+        // waits for them for up to three seconds.
         let claimed = "SELECT max(user_id) FROM whoop_refresh WHERE claimed_until > now()";
         for _ in 0..30 {
             if self.query_text(claimed).await?.is_none() {
@@ -306,7 +313,8 @@ impl SoakEnv {
             .await
     }
 
-    /// Whether a call to WHOOP works for this member now. The error is the reason why not.
+    /// Checks that a call to WHOOP works for this member now. The error describes why the call
+    /// failed.
     pub(crate) async fn check_connection(&self, member: &SoakMember) -> Result<(), String> {
         let context = SyncContext::interactive();
         let user_id = &member.user_id;
@@ -323,8 +331,8 @@ impl SoakEnv {
             .fetch_profile(&token)
             .await;
         if profile.is_err() {
-            // The token may have been refused. Like every caller, this one gets a new token and
-            // tries once more.
+            // WHOOP may have refused the token. Like every caller of the engine, this function gets
+            // a new token and repeats the call once.
             let new_token = self
                 .engine
                 .calls
@@ -341,7 +349,8 @@ impl SoakEnv {
         profile.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Returns the connection as the app sees it: the status, and the reason for people.
+    /// Returns the state of the member's connection as the app receives it: the status, and the
+    /// reason as text for people.
     pub(crate) async fn connection_status(
         &self,
         member: &SoakMember,
@@ -372,7 +381,7 @@ impl SoakEnv {
 
     pub(crate) async fn stop(mut self) {
         for api in &mut self.apis {
-            // The process may have ended already.
+            // An error is ignored, because the process may already have ended.
             let _ = api.child.kill().await;
         }
         self.sim.stop();
@@ -412,7 +421,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// Returns the body with which an app requests a sync.
+/// Returns the body of an app's request for a sync of the cycles.
 pub(crate) fn sync_request_body() -> Value {
     json!({ "data_types": ["cycle"] })
 }

@@ -1,4 +1,5 @@
-//! Measures how fast a change arrives, from webhook to event, and the cost of open streams.
+//! Soak test of live updates: the time from a change at WHOOP to the event in the app, and the
+//! memory that open event streams use.
 
 use std::{
     collections::HashMap,
@@ -23,10 +24,10 @@ use whoop_sim::{SimConfig, SimDataType};
 
 use crate::environment::SoakEnv;
 
-/// Maximum time until a change arrives; after that it counts as lost.
+/// Maximum time from a change at WHOOP to the event in the app. A later event counts as lost.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Number of streams that are opened at the same time.
+/// Maximum number of event streams that are being opened at the same time.
 const CONCURRENT_OPENS: usize = 16;
 
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(crate) struct LiveSoakArgs {
     #[arg(long, default_value_t = 150, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     members: u16,
 
-    /// Number of event streams that are open meanwhile; a member has at most 8.
+    /// Number of event streams that are open during the measurement; a member has at most 8.
     #[arg(long, default_value_t = 1000, value_name = "N")]
     streams: usize,
 
@@ -43,11 +44,11 @@ pub(crate) struct LiveSoakArgs {
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     webhooks_per_second: u32,
 
-    /// Duration of the webhooks, in seconds.
+    /// Time for which webhooks are sent, in seconds.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
 
-    /// Number of changes at WHOOP that are timed until they arrive at the app, one after another.
+    /// Number of changes at WHOOP for which the time until the app receives the event is measured.
     #[arg(long, default_value_t = 200, value_name = "N")]
     changes: usize,
 }
@@ -76,7 +77,8 @@ pub(crate) async fn measure(args: &LiveSoakArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Readers of event streams, and the times at which members' changes arrived.
+/// Tasks that read the event streams, and a channel with the member and the time of each `day`
+/// event.
 struct EventReaders {
     arrivals: mpsc::UnboundedReceiver<(usize, Instant)>,
     readers: Vec<tokio::task::JoinHandle<()>>,
@@ -90,7 +92,7 @@ impl Drop for EventReaders {
     }
 }
 
-/// Opens streams at the second API, spread over the members.
+/// Opens event streams at the second API, spread over the members.
 async fn open_streams(env: &SoakEnv, count: usize) -> anyhow::Result<EventReaders> {
     let before = env.api_memory_kb(1)?;
     let (sender, arrivals) = mpsc::unbounded_channel();
@@ -105,7 +107,7 @@ async fn open_streams(env: &SoakEnv, count: usize) -> anyhow::Result<EventReader
                 let mut response = request.send().await?.error_for_status()?;
                 let first = response.chunk().await?;
                 ensure!(first.is_some(), "an event stream ended immediately");
-                // Only the first stream of each member reports arrivals.
+                // Only the first stream of each member reports its events.
                 let reports = nth < env.members.len();
                 Ok(tokio::spawn(async move {
                     while let Ok(Some(chunk)) = response.chunk().await {
@@ -129,7 +131,8 @@ async fn open_streams(env: &SoakEnv, count: usize) -> anyhow::Result<EventReader
     Ok(EventReaders { arrivals, readers })
 }
 
-/// Makes one change at WHOOP after another, and times each until the app receives its event.
+/// Makes one change after another in the simulator, and returns the time from each change to the
+/// event in the app.
 async fn time_changes(
     env: &SoakEnv,
     readers: &mut EventReaders,
@@ -145,7 +148,7 @@ async fn time_changes(
         let is_scored = |recovery: &&Value| recovery["score_state"] == "SCORED";
         Some(recoveries.iter().find(is_scored)?["cycle_id"].clone())
     };
-    // A member who never wears the strap has no scored night.
+    // A person who never wears the strap has no scored night.
     let nights: Vec<(usize, Value)> = (0..env.members.len())
         .filter_map(|index| Some((index, scored_cycle(index)?)))
         .collect();
@@ -190,8 +193,10 @@ async fn time_changes(
     Ok(times)
 }
 
-/// Sends webhooks at a fixed rate, about members' real records and about strangers. Each is sent on
-/// time, even if earlier ones have no response yet.
+/// Sends webhooks at a fixed rate and returns their response times.
+///
+/// Every second webhook is about a WHOOP user who is not a member. Each webhook is sent on time,
+/// even if earlier ones have no response yet.
 async fn send_webhooks(env: &SoakEnv, args: &LiveSoakArgs) -> anyhow::Result<Vec<Duration>> {
     let events: Vec<(i64, String)> = env
         .members

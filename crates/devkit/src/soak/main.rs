@@ -1,12 +1,14 @@
-//! `just soak`: the real programs, several processes of each, for a long time.
+//! `just soak`: runs the real programs for a long time, several processes of each.
 //!
-//! Two API processes and workers use one PostgreSQL and a simulated WHOOP. This binary contains all
-//! of them: it starts itself with the name of the program to run.
+//! Two API processes and several workers use one PostgreSQL server and a simulated WHOOP. This
+//! binary contains all of these programs: it starts itself with the name of the program to run.
 //!
-//! - [`tokens`]: several callers request a member's tokens at once and a process is killed;
-//! - [`live`]: the time until a change arrives, and the cost of open streams;
+//! - [`tokens`]: several callers request a member's tokens at the same time, and a process is
+//!   killed;
+//! - [`live`]: measures the time until a change arrives in the app, and the memory of open event
+//!   streams;
 //! - [`quota`]: all processes share one quota;
-//! - [`speed`]: the duration of the engine's work, with a WHOOP that responds at once.
+//! - [`speed`]: measures the duration of the engine's work, with a WHOOP that responds at once.
 
 mod environment;
 mod live;
@@ -27,13 +29,14 @@ struct SoakCli {
 
 #[derive(Debug, Subcommand)]
 enum SoakCommand {
-    /// Test members' connections under load: refreshes, latency and kill -9.
+    /// Test members' connections under load: token refreshes and kill -9.
     Tokens(tokens::TokenSoakArgs),
     /// Test two workers and two APIs that share one quota, while members open the app.
     Quota(quota::QuotaSoakArgs),
-    /// Measure webhooks and events: the time each takes, and the cost of open streams.
+    /// Measure webhooks and events: the time that each takes, and the memory of open streams.
     Live(live::LiveSoakArgs),
-    /// Measure the engine: the time for a member's year, and for a plan of thousands of members.
+    /// Measure the engine: the time to read a member's year, and to plan a run over thousands of
+    /// members.
     Speed(speed::SpeedSoakArgs),
 }
 

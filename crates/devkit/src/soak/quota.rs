@@ -1,8 +1,8 @@
-//! Two workers and two APIs that share one quota, while members open the app.
+//! Soak test of the quota: two workers and two APIs share it, while members open the app.
 //!
-//! The result is judged by the calls that the simulator counted, not by the quota ledger. With
-//! WHOOP's own limits the soak takes as long as it would with WHOOP; larger limits only make it
-//! shorter.
+//! The test counts the calls that arrived at the simulator, and does not rely on the quota ledger.
+//! With WHOOP's own limits, the test takes as long as the same work would take with WHOOP. Larger
+//! limits only make the test shorter.
 
 use std::{
     collections::HashMap,
@@ -23,12 +23,12 @@ use whoop_sim::{CallSide, LoggedCall};
 
 use crate::environment::SoakEnv;
 
-/// Freshness interval: data that was read within it must not be read again.
+/// The engine's freshness interval: data that was read within this time must not be read again.
 const FRESHNESS_INTERVAL: TimeDelta = TimeDelta::minutes(15);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct QuotaSoakArgs {
-    /// Number of calls after which the soak ends.
+    /// Number of calls to WHOOP after which the soak ends.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     calls: usize,
 
@@ -48,7 +48,7 @@ pub(crate) struct QuotaSoakArgs {
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=8))]
     workers: u16,
 
-    /// Slot that the workers run.
+    /// Scheduled run (slot) that the workers execute: morning, afternoon, evening or night.
     #[arg(long, default_value = "evening", value_name = "SLOT")]
     slot: String,
 
@@ -61,24 +61,24 @@ pub(crate) struct QuotaSoakArgs {
     seed: Option<u64>,
 }
 
-/// Responses to members who opened the app.
+/// Counts of the requests that the apps of members sent.
 #[derive(Debug, Default)]
 struct AppRequestCounters {
     sent: AtomicU64,
     deferred: AtomicU64,
-    /// Requests without a response of status 200.
+    /// Requests whose response had another status than 200, or whose sync failed.
     failed: AtomicU64,
 }
 
-/// Results of all runs.
+/// Results of the whole soak test.
 #[derive(Debug, Default)]
 struct QuotaTally {
     waves: u32,
-    /// Time during which workers ran.
+    /// Total time during which workers were running.
     work_time: Duration,
-    /// Number of calls in that time.
+    /// Number of calls to WHOOP during `work_time`.
     calls: usize,
-    /// Fewest calls in a full minute in which both workers had work.
+    /// Lowest number of calls in a full minute of a run, not counting the run's last minute.
     min_calls_in_a_minute: Option<usize>,
     /// Maximum resident memory of a worker, in kilobytes.
     max_memory_kb: u64,
@@ -139,7 +139,7 @@ pub(crate) async fn soak(args: &QuotaSoakArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Connects all members, waits for their first syncs, and sets the quota.
+/// Connects all members, waits for their first syncs, and then sets the limits of the quota.
 async fn connected_env(args: &QuotaSoakArgs) -> anyhow::Result<SoakEnv> {
     let started = Instant::now();
     let mut env = SoakEnv::build(args.members.into(), 20).await?;
@@ -164,8 +164,9 @@ async fn connected_env(args: &QuotaSoakArgs) -> anyhow::Result<SoakEnv> {
     Ok(env)
 }
 
-/// Makes all data stale, so that every member is due, and runs the workers once. Returns whether
-/// quota remains.
+/// Makes all data stale, so that every member is due, and lets the workers execute one run.
+///
+/// Returns whether quota is left, which is the case if no member was deferred.
 async fn run_wave(
     env: &SoakEnv,
     args: &QuotaSoakArgs,
@@ -215,7 +216,7 @@ async fn run_wave(
     }
     let is_spent = sum("deferred") > 0;
     let reads = reads_since(&calls, began_at);
-    // Only the slot's lists count, because app requests read other data types as well.
+    // Only the lists that the slot reads are checked, because app requests read other lists too.
     for list in slot_lists(&args.slot) {
         let read = reads
             .keys()
@@ -241,7 +242,7 @@ async fn run_wave(
     Ok(!is_spent)
 }
 
-/// Returns the lists that a slot reads.
+/// Returns the ends of the API paths that this scheduled run (slot) reads.
 fn slot_lists(slot: &str) -> &'static [&'static str] {
     match slot {
         "morning" => &["/recovery", "/activity/sleep"],
@@ -255,7 +256,8 @@ fn slot_lists(slot: &str) -> &'static [&'static str] {
     }
 }
 
-/// Returns the times at which each list of each member was read up to the present.
+/// Returns, for each member and API path, the times since `began_at` at which the list was read up
+/// to the present.
 fn reads_since(
     calls: &[LoggedCall],
     began_at: DateTime<Utc>,
@@ -272,15 +274,16 @@ fn reads_since(
     reads
 }
 
-/// Returns the end of the window that a call requests.
+/// Returns the end of the time span that a call requests.
 fn window_end(call: &LoggedCall) -> Option<DateTime<Utc>> {
     let mut parameters = call.query.split('&');
     let end = parameters.find_map(|parameter| parameter.strip_prefix("end="))?;
     end.replace("%3A", ":").parse().ok()
 }
 
-/// Returns the maximum resident memory of these processes, in kilobytes, or 0 if the system does
-/// not report it.
+/// Returns the maximum resident memory of any of these processes, in kilobytes.
+///
+/// Waits until all processes have ended. Returns 0 if the system does not report the memory.
 async fn peak_memory_kb(processes: Vec<u32>) -> u64 {
     let mut max_kb = 0;
     loop {
@@ -323,7 +326,7 @@ async fn send_app_requests(
     }
     let mut requests = tokio::task::JoinSet::new();
     while !is_over.load(Ordering::Relaxed) {
-        // Random pauses as between independent people: most are short, some are long.
+        // The pauses are random, as between independent people: most are short, some are long.
         let pause = -rng.random::<f64>().max(1e-9).ln() * 60.0 / per_minute;
         let next_at = Instant::now() + Duration::from_secs_f64(pause);
         while Instant::now() < next_at && !is_over.load(Ordering::Relaxed) {
@@ -399,7 +402,7 @@ fn evaluate(
     }
 }
 
-/// Returns the calls to the data API since the quota was set.
+/// Returns the calls to the data API that the simulator has logged since the quota was set.
 fn api_calls(env: &SoakEnv) -> Vec<LoggedCall> {
     let mut calls = env.world().calls();
     calls.retain(|call| call.side == CallSide::Api);
@@ -410,8 +413,9 @@ fn sim_now(env: &SoakEnv) -> DateTime<Utc> {
     env.world().now()
 }
 
-/// Returns the calls in each full minute between two instants, without the last minute, in which
-/// the work ends.
+/// Returns the number of calls in each full minute between two instants.
+///
+/// The last minute is not included, because the work ends in it.
 fn full_minutes(
     calls: &[LoggedCall],
     began_at: DateTime<Utc>,

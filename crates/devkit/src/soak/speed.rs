@@ -1,4 +1,5 @@
-//! Measures the engine alone: the simulator responds at once, and there is no quota.
+//! Measures the speed of the engine alone: the simulator responds at once, and the quota is never
+//! used up.
 
 use std::{
     process::ExitCode,
@@ -17,11 +18,11 @@ use crate::environment::SoakEnv;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SpeedSoakArgs {
-    /// Number of times that a member's year is read.
+    /// Number of times that one member's year is read and measured.
     #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
 
-    /// Number of members in the run that is planned.
+    /// Number of members in the run whose planning is measured.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     members: u32,
 }
@@ -34,12 +35,12 @@ pub(crate) async fn measure(args: &SpeedSoakArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Times the backfill of a year of a member without stored records.
+/// Measures the time that the backfill of one year takes, for a member without stored records.
 async fn measure_member_year(env: &SoakEnv, rounds: u32) -> anyhow::Result<()> {
     let member = &env.members[0];
     let mut times = Vec::new();
     let (mut records, mut calls) = (0, 0);
-    // The first round is a warm-up that is not timed. The other members are added after it.
+    // The first round is a warm-up and is not measured. The other members are added at its end.
     for round in 0..=rounds {
         for table in ["recovery", "sleep", "workout", "cycle", "sync_log"] {
             let user_id = &member.user_id;
@@ -74,8 +75,9 @@ async fn measure_member_year(env: &SoakEnv, rounds: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds many members with as much data. With only one member, PostgreSQL would choose other query
-/// plans than in production.
+/// Adds 100 members with as much data as the measured member.
+///
+/// With only one member, PostgreSQL would choose other query plans than in production.
 async fn insert_other_members(env: &SoakEnv) -> anyhow::Result<()> {
     env
         .execute_sql(
@@ -96,7 +98,7 @@ async fn insert_other_members(env: &SoakEnv) -> anyhow::Result<()> {
         .await
 }
 
-/// Times the plan of a run over thousands of members.
+/// Measures the time that the plan of a run over thousands of members takes.
 async fn measure_planning(env: &SoakEnv, args: &SpeedSoakArgs) -> anyhow::Result<()> {
     env
         .execute_sql(&format!(

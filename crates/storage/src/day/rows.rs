@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct DayParts {
     pub(super) member: Option<DayMember>,
     pub(super) coverage: Vec<Coverage>,
-    /// The data types with an open webhook signal.
+    /// Data types with an open webhook signal: WHOOP announced a change that was not read yet.
     pub(super) signals: Vec<DataType>,
     pub(super) records: DayRecords,
 }
@@ -78,14 +78,16 @@ impl DayRow {
         }
     }
 
-    /// Returns `None` for a data type that only a later version knows.
+    /// Converts a coverage row. Returns `None` if the row has a data type that only a later version
+    /// of this service knows.
     fn into_coverage(self) -> Option<Coverage> {
         let coverage = Coverage {
             last_sync_at: self.start,
             covered_from: self.end,
             covered_until: self.stored_at,
             whole_history: self.flag.unwrap_or_default(),
-            // A day shows only that the list ended, so the oldest record is not read.
+            // A day displays only that WHOOP's list contained nothing older, and not the oldest
+            // record of the list. The time of that record is therefore not read.
             list_end: self.list_end_seen_at.map(|seen_at| ListEnd {
                 oldest: None,
                 seen_at,

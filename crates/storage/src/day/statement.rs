@@ -13,8 +13,9 @@ pub(super) const SLEEP: i32 = 3;
 pub(super) const CYCLE: i32 = 4;
 pub(super) const WORKOUT: i32 = 5;
 
-/// The statement. `$1` is the member and `$2` the date. Columns that a kind of row does not have
-/// are null.
+/// SQL statement for one day. `$1` is the id of the member and `$2` is the date.
+///
+/// A column is null in the kinds of rows that have no value for it.
 pub(super) const DAY: &str = "
 SELECT 0, status, timezone_offset, NULL::TEXT, NULL::TEXT, NULL::BOOLEAN, NULL::BOOLEAN,
        last_seen_at, (SELECT max(signal_at) FROM whoop_sync_log WHERE user_id = $1),
@@ -98,20 +99,23 @@ type OptionalInteger = Option<i64>;
 #[derive(Queryable)]
 pub(super) struct DayRow {
     pub(super) kind: i32,
-    /// The record's id; the status in a member row; the data type in a coverage row.
+    /// The id of a record. In a member row it is the connection status, and in a coverage row the
+    /// data type.
     pub(super) id: String,
     pub(super) timezone_offset: Option<String>,
-    /// The score state; the outcome of the last sync in a coverage row.
+    /// The score state of a record. In a coverage row it is the status of the last sync.
     pub(super) score_state: Option<String>,
-    /// Another text: the id of the sleep or of the cycle, or the name of the sport.
+    /// The id of the sleep in a recovery row, the id of the cycle in a sleep row, and the name of
+    /// the sport in a workout row.
     pub(super) other: Option<String>,
     pub(super) flag: Option<bool>,
-    /// Whether the date shows another cycle than the one of this record; in a coverage row, whether
-    /// a webhook signal is open.
+    /// Whether another cycle than the one of this record is displayed for the date. In a coverage
+    /// row: whether a webhook signal is open.
     pub(super) in_others: Option<bool>,
     pub(super) start: OptionalInstant,
     pub(super) end: OptionalInstant,
-    /// The time at which a record was stored; the end of the covered span in a coverage row.
+    /// The time at which a record was stored. In a coverage row it is the end of the covered time
+    /// span.
     pub(super) stored_at: OptionalInstant,
     pub(super) list_end_seen_at: OptionalInstant,
     pub(super) earlier_from: OptionalInstant,

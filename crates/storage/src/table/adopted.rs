@@ -1,4 +1,5 @@
-//! Members that `sync-worker adopt` has imported, identified by a digest of their id.
+//! Members that `sync-worker adopt` must not import again, identified by a digest of their id:
+//! imported and erased members.
 
 use chrono::{DateTime, Utc};
 use diesel::{prelude::*, sql_types::Text};
@@ -8,15 +9,18 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_adopted};
 
-/// Returns the SHA-256 of a member's id in hexadecimal. The rows are kept after a member is erased,
-/// so that a second `adopt` does not import the member again. The digest is not secret: it can be
-/// computed from the list of ids.
+/// Returns the SHA-256 of a member's id in hexadecimal digits.
+///
+/// The rows with these digests are kept after a member is erased, so that a second `adopt` does not
+/// import the member again. The digest does not hide the member, because it can be computed for
+/// every id in a list of ids.
 fn digest(user_id: &UserId) -> String {
     let digest = Sha256::digest(user_id.as_str());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether a member was imported before.
+/// Returns whether a member was imported before, or was erased, so that `adopt` must not import the
+/// member.
 ///
 /// # Errors
 ///
@@ -28,7 +32,7 @@ pub async fn is_adopted(conn: &mut PgConnection, user_id: &UserId) -> Result<boo
     Ok(query.first::<String>(conn).await.optional()?.is_some())
 }
 
-/// Marks a member as erased, so that the member is not imported later.
+/// Marks a member as erased, so that `adopt` does not import the member later.
 ///
 /// # Errors
 ///
@@ -44,8 +48,8 @@ pub async fn note_erased(conn: &mut PgConnection, user_id: &UserId) -> Result<()
     Ok(())
 }
 
-/// Marks a member as imported and stores the number of records. Does nothing if the member is
-/// marked already.
+/// Marks a member as imported and stores the number of imported records. Does nothing if the member
+/// is marked already.
 ///
 /// # Errors
 ///

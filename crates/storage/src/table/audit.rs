@@ -1,5 +1,5 @@
-//! The audit trail. The service only inserts and reads rows; two functions of the database change
-//! and delete them.
+//! The audit trail. The service only inserts and reads rows. Two SQL functions in the database
+//! change and delete rows.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -13,13 +13,15 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_audit};
 
-/// Maximum length of a stored detail, in characters.
+/// Maximum length of the detail of an entry, in characters. Longer details are cut.
 const LONGEST_DETAIL: usize = 500;
 
-/// Maximum length of a stored caller's name, in characters.
+/// Maximum length of the name of a service key or user in an entry, in characters. Longer names are
+/// cut.
 const LONGEST_NAME: usize = 80;
 
-/// Caller that performs an action, and the request that it belongs to.
+/// The caller that performs an action, and the id of the HTTP request that causes it, if there is
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     caller: String,
@@ -32,7 +34,7 @@ impl Actor {
         Self::of("member".to_owned())
     }
 
-    /// Returns the actor for WHOOP's callbacks.
+    /// Returns the actor for actions that a callback from WHOOP completes.
     pub fn whoop() -> Self {
         Self::of("whoop".to_owned())
     }
@@ -54,7 +56,7 @@ impl Actor {
         }
     }
 
-    /// Sets the id of the request.
+    /// Sets the id of the HTTP request. An empty id is ignored.
     pub fn in_request(mut self, id: &str) -> Self {
         self.request_id = Some(id.to_owned()).filter(|id| !id.is_empty());
         self
@@ -65,7 +67,7 @@ impl Actor {
         &self.caller
     }
 
-    /// Creates an entry for an action of this actor.
+    /// Creates an audit entry for an action of this actor.
     pub fn entry(&self, action: &'static str, at: DateTime<Utc>) -> AuditEntry {
         AuditEntry {
             at,
@@ -104,7 +106,7 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// Sets the member's id or pseudonym.
+    /// Sets the id or the pseudonym of the member whom the action concerns.
     pub fn about(mut self, user_id: &str) -> Self {
         self.user_id = Some(user_id.to_owned());
         self
@@ -165,7 +167,7 @@ pub struct AuditFilter {
     pub caller: Option<String>,
 }
 
-/// Returns rows, the newest first.
+/// Returns at most `limit` rows that meet the filter, the newest first.
 ///
 /// # Errors
 ///
@@ -203,7 +205,8 @@ struct AuditRowCount {
     rows: i64,
 }
 
-/// Deletes rows from before a time, except those of the last 30 days. Returns their number.
+/// Deletes the rows from before the time `before`, and returns the number of deleted rows. Rows of
+/// the last 30 days are never deleted.
 ///
 /// # Errors
 ///
@@ -217,11 +220,11 @@ pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<i64
     Ok(purged.rows)
 }
 
-/// Replaces the id of an erased member by a pseudonym. Returns the number of rows.
+/// Replaces the id of an erased member by a pseudonym, and returns the number of changed rows.
 ///
 /// # Errors
 ///
-/// The member is still stored. PostgreSQL is unavailable or rejects a query.
+/// The member is still stored, or PostgreSQL is unavailable or rejects a query.
 pub async fn pseudonymise(
     conn: &mut PgConnection,
     user_id: &str,
@@ -241,8 +244,11 @@ struct UserIdRow {
     user_id: String,
 }
 
-/// Returns ids from rows before a time that belong to no stored member. The rows were written by
-/// connects that were never finished, by requests about unknown ids, and during an erasure.
+/// Returns at most `limit` member ids that belong to no stored member, from rows before the time
+/// `before`.
+///
+/// Such rows are from attempts to connect a WHOOP account that were never completed, from requests
+/// about unknown ids, and from erasures.
 ///
 /// # Errors
 ///
@@ -264,7 +270,8 @@ pub async fn list_unknown_member_ids(
     Ok(found.into_iter().map(|one| one.user_id).collect())
 }
 
-/// Returns the rows of a member after a position, the oldest first, for the export.
+/// Returns at most `limit` rows about a member after a position, the oldest first. The export uses
+/// this function.
 ///
 /// # Errors
 ///

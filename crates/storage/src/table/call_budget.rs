@@ -1,4 +1,5 @@
-//! The quota ledger, shared by all processes: one row, which is replaced as a whole.
+//! The quota ledger, in which all processes count their calls to WHOOP. It is one row, which is
+//! always replaced as a whole.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -11,7 +12,8 @@ use whoop_core::quota::QuotaLedger;
 
 use crate::{PgConnection, StorageError, prepared::prepared};
 
-/// The quota ledger at a moment of the database's clock, which all processes use.
+/// The quota ledger as it was read, and the time of the read. The time is from the database's
+/// clock, which all processes use.
 #[derive(Debug, Clone)]
 pub struct LedgerSnapshot {
     pub ledger: QuotaLedger,
@@ -29,8 +31,8 @@ struct LedgerRow {
     ledger: Option<Value>,
 }
 
-/// Reads the ledger. Returns an empty one if no call was ever counted, or if the row cannot be
-/// parsed.
+/// Reads the quota ledger. Returns an empty ledger if no call was ever counted, or if the row
+/// cannot be parsed.
 ///
 /// # Errors
 ///
@@ -46,8 +48,8 @@ pub async fn read(conn: &mut PgConnection) -> Result<LedgerSnapshot, StorageErro
     Ok(LedgerSnapshot {
         ledger: ledger
             .unwrap_or_else(|error| {
-                // Calls that are no longer counted here are corrected by the rate limit headers of
-                // WHOOP's responses.
+                // The empty ledger lacks the calls that were counted before. The rate limit headers
+                // of WHOOP's next responses correct this.
                 tracing::error!(
                     %error,
                     "whoop_call_budget cannot be parsed; starting with an empty quota ledger"
@@ -61,8 +63,10 @@ pub async fn read(conn: &mut PgConnection) -> Result<LedgerSnapshot, StorageErro
     })
 }
 
-/// Replaces the ledger that was read. Returns `false` and writes nothing if another process has
-/// replaced it in the meantime.
+/// Replaces the stored ledger by `current`, which was read before and then changed.
+///
+/// Returns `false` and writes nothing if another process has replaced the stored ledger since the
+/// read.
 ///
 /// # Errors
 ///

@@ -15,12 +15,15 @@ use crate::{
     table::users::parse_status,
 };
 
-/// PostgreSQL notification channel for changed members. The payload is the member's
+/// PostgreSQL notification channel for members with changes. The payload identifies the member; see
 /// [`notify_payload`].
 pub const NOTIFY_CHANNEL: &str = "whoop_change";
 
-/// Returns the digest that represents a member in notifications. Any role of the database can
-/// listen to them, so they must not contain ids. The digest can be computed from the list of ids.
+/// Returns the digest that identifies a member in notifications.
+///
+/// Every role of the database can listen to the notifications, so they must not contain ids. The
+/// digest does not hide the member from a listener with a list of ids, because it can be computed
+/// for every id.
 pub fn notify_payload(user_id: &str) -> String {
     let digest = Sha256::digest(user_id.as_bytes());
     digest
@@ -29,7 +32,7 @@ pub fn notify_payload(user_id: &str) -> String {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Notifies listeners about a member when the caller's transaction commits.
+/// Notifies listeners about a change of a member when the caller's transaction commits.
 pub(crate) async fn notify_change(
     conn: &mut PgConnection,
     user_id: &str,
@@ -41,7 +44,7 @@ pub(crate) async fn notify_change(
     Ok(())
 }
 
-/// One change of a record.
+/// One stored change of a record, without the record itself.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_change, check_for_backend(diesel::pg::Pg))]
 pub struct ChangeRow {
@@ -54,7 +57,8 @@ pub struct ChangeRow {
     pub changed_at: DateTime<Utc>,
 }
 
-/// Returns the changes of a member after a sequence number, in ascending order.
+/// Returns at most `limit` changes of a member after the sequence number `since`, in ascending
+/// order.
 ///
 /// # Errors
 ///
@@ -75,7 +79,7 @@ pub async fn list_after(
         .await?)
 }
 
-/// Range of a member's stored sequence numbers.
+/// The latest and the oldest sequence number of a member's changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct SequenceNumbers {
     /// Number of the latest change, even if that change is no longer stored.
@@ -84,13 +88,15 @@ pub struct SequenceNumbers {
     /// Number of the oldest stored change; `None` if none is stored.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub oldest: Option<i64>,
-    /// Start of the numbering. It restarts if a member is erased and connects again.
+    /// Time at which the numbering started. It starts again if the member is erased and connects
+    /// again, or if the operator restarts it.
     #[diesel(sql_type = Timestamptz)]
     pub counted_since: DateTime<Utc>,
 }
 
 impl SequenceNumbers {
-    /// Whether all changes after a sequence number are still stored.
+    /// Returns whether all changes after the sequence number `since` are still stored. Returns
+    /// `false` for a number that was never assigned.
     pub fn retains_all_after(&self, since: i64) -> bool {
         let oldest_stored = self.oldest.unwrap_or(self.latest + 1);
         (oldest_stored - 1..=self.latest).contains(&since)
@@ -117,17 +123,22 @@ pub async fn sequence_numbers(
     .optional()?)
 }
 
-/// Gap in the numbering, larger than any sequence number that an app may have received.
+/// Amount by which a restart increases the sequence number of every member.
+///
+/// After the database was restored from a backup, an app may have received higher numbers than the
+/// database contains. The amount is larger than any such difference.
 const RESTART_GAP: i64 = 1_000_000;
 
-/// Restarts the numbering of all members, so that every app has to read all records again. Returns
-/// the number of members.
+/// Restarts the numbering of all members, so that every app has to read all records again.
+///
+/// Returns the number of members.
 ///
 /// # Errors
 ///
 /// PostgreSQL is unavailable or rejects a query.
 pub async fn restart_sequences(conn: &mut PgConnection) -> Result<u64, StorageError> {
-    // The members are locked first, in the same order as when a change is written.
+    // The rows of the members are locked before their changes are deleted. Code that writes a
+    // change takes the locks in the same order.
     let members = prepared(
         "UPDATE whoop_users SET change_seq = change_seq + $1, created_at = clock_timestamp()",
     )
@@ -173,7 +184,8 @@ pub async fn list_feed_states(
     .await?)
 }
 
-/// Delays between a change at WHOOP and the time at which it could be read here, in seconds.
+/// Delays in seconds between a change at WHOOP and the time at which the change could be read from
+/// this service.
 #[derive(Debug, Clone, Copy, PartialEq, QueryableByName)]
 pub struct DelayPercentiles {
     #[diesel(sql_type = BigInt)]
@@ -184,8 +196,10 @@ pub struct DelayPercentiles {
     pub p95: Option<f64>,
 }
 
-/// Computes the delays of changes after an instant, of one member or of all. Changes that WHOOP
-/// made before the connection are excluded, because their age is not a delay of this service.
+/// Computes the delays of the changes since the time `since`, of one member or of all members.
+///
+/// Changes that WHOOP made before the member connected are excluded, because their age is not a
+/// delay of this service.
 ///
 /// # Errors
 ///
@@ -195,7 +209,8 @@ pub async fn delay_percentiles(
     user_id: Option<&UserId>,
     since: DateTime<Utc>,
 ) -> Result<DelayPercentiles, StorageError> {
-    // There is one statement for each case, because each uses another index.
+    // One member and all members need different statements, because the two cases use different
+    // indexes.
     let condition = match user_id {
         Some(_) => "c.user_id = $1 AND c.changed_at >= $2",
         None => "$1 IS NULL AND c.changed_at >= $2",
@@ -217,8 +232,10 @@ pub async fn delay_percentiles(
     .await?)
 }
 
-/// Deletes changes from before an instant, of all members. The remaining numbers of each member
-/// have no gaps.
+/// Deletes the changes of all members from before the time `before`, and returns the number of
+/// deleted changes.
+///
+/// The sequence numbers of the remaining changes of each member have no gaps.
 ///
 /// # Errors
 ///
@@ -252,7 +269,7 @@ mod tests {
         assert!(!numbers(Some(4), 5).retains_all_after(2));
         assert!(numbers(None, 5).retains_all_after(5));
         assert!(!numbers(None, 5).retains_all_after(4));
-        // The number is from before an erasure, or invented.
+        // The sequence number 6 was never assigned. It is from before an erasure, or invented.
         assert!(!numbers(Some(1), 5).retains_all_after(6));
         assert!(numbers(None, 0).retains_all_after(0));
     }

@@ -123,7 +123,7 @@ impl CycleRow {
     }
 }
 
-/// Parses a cycle's number, which is stored as text.
+/// Parses the number of a cycle, which is stored as text. `table` is the table that an error names.
 pub(crate) fn parse_id(table: &'static str, text: &str) -> Result<CycleId, StorageError> {
     text.parse()
         .map(CycleId)

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::{PgConnection, StorageError, schema::whoop_erasure};
 
-/// Receipt of an erasure: proves that a member's data was deleted at a time, without naming the
-/// member.
+/// Receipt of an erasure. It proves that the data of a member was deleted at a certain time,
+/// without naming the member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = whoop_erasure, check_for_backend(diesel::pg::Pg))]
 pub struct ErasureReceipt {

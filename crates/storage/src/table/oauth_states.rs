@@ -8,19 +8,22 @@ use sha2::{Digest, Sha256};
 
 use crate::{PgConnection, StorageError, schema::whoop_oauth_states};
 
-/// Time within which WHOOP's consent page has to be completed.
+/// Time within which a member has to complete WHOOP's consent page, after an attempt to connect a
+/// WHOOP account (connection attempt) begins.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-/// Time for which a used or expired state is kept, so that a late callback gets the right error.
+/// Time for which a state is kept after it expired, whether it was used or not. A late callback
+/// from WHOOP then gets the right error.
 pub const ENDED_RETENTION: TimeDelta = TimeDelta::days(1);
 
-/// Maximum number of open connects per member; a new one deletes the oldest.
+/// Maximum number of open connection attempts per member. A new attempt deletes the oldest one.
 const MAX_OPEN: i32 = 5;
 
-/// Maximum number of remembered used or expired connects per member.
+/// Limit of remembered connection attempts per member that were used or have expired. A new attempt
+/// deletes the fifteenth newest of them and all older ones.
 const MAX_ENDED: i32 = 15;
 
-/// A connect in progress.
+/// A connection attempt: a member was sent to WHOOP's consent page.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_oauth_states, check_for_backend(diesel::pg::Pg))]
 pub struct PendingConnect {
@@ -30,7 +33,7 @@ pub struct PendingConnect {
     pub created_at: DateTime<Utc>,
 }
 
-/// Result of consuming a state.
+/// Result of [`consume`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConsumeOutcome {
     /// The state was valid and is now used.
@@ -49,7 +52,7 @@ fn hash(state: &str) -> Vec<u8> {
     Sha256::digest(state.as_bytes()).to_vec()
 }
 
-/// Locks the connects of a member until the caller's transaction ends.
+/// Locks the connection attempts of a member until the caller's transaction ends.
 pub async fn lock_member(conn: &mut PgConnection, user_id: &str) -> Result<(), StorageError> {
     diesel::sql_query(
         "SELECT pg_advisory_xact_lock(hashtextextended('whoop_oauth_states ' || $1, 0))",
@@ -60,10 +63,10 @@ pub async fn lock_member(conn: &mut PgConnection, user_id: &str) -> Result<(), S
     Ok(())
 }
 
-/// Inserts a connect, and deletes the oldest ones of the member above the maximum.
+/// Stores a new connection attempt, and deletes the member's oldest attempts above the maximum.
 ///
-/// The caller's transaction has to hold [`lock_member`]; otherwise concurrent connects could exceed
-/// the maximum.
+/// The caller's transaction has to hold the lock of [`lock_member`]. Otherwise concurrent attempts
+/// could exceed the maximum.
 pub async fn insert(
     conn: &mut PgConnection,
     state: &str,
@@ -98,7 +101,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Deletes the connects of all members that expired before an instant.
+/// Deletes the connection attempts of all members that expired before the time `before`.
 pub async fn purge(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<(), StorageError> {
     diesel::delete(whoop_oauth_states::table.filter(whoop_oauth_states::expires_at.lt(before)))
         .execute(conn)
@@ -120,7 +123,9 @@ pub async fn lock_used(conn: &mut PgConnection, state: &str) -> Result<bool, Sto
     Ok(found.is_some())
 }
 
-/// Marks a state as used. If two calls use the same state, only one of them gets
+/// Marks a state as used and returns its connection attempt, if the state is valid.
+///
+/// If the same state is consumed twice at the same time, only one of the two calls gets
 /// [`ConsumeOutcome::Valid`].
 pub async fn consume(
     conn: &mut PgConnection,
@@ -155,7 +160,7 @@ pub async fn consume(
     })
 }
 
-/// Deletes all connects of a member and returns their number.
+/// Deletes all connection attempts of a member and returns the number of deleted attempts.
 pub async fn delete_for_member(
     conn: &mut PgConnection,
     user_id: &str,

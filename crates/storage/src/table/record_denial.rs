@@ -11,11 +11,11 @@ use whoop_core::{DataType, UserId};
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_record_denial};
 
-/// Minimum time between two 404s that count as independent. WHOOP may briefly answer 404 for
-/// records that exist.
+/// Minimum time between two 404 answers for a record that count as independent. WHOOP sometimes
+/// answers 404 for a short time although the record exists.
 pub const INDEPENDENT_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// Age after which a 404 is ignored, because the record was not requested again.
+/// Age after which a stored 404 answer is ignored. A later 404 then counts as the first one.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::days(30);
 
 #[derive(QueryableByName)]
@@ -24,7 +24,8 @@ struct DenialRow {
     denied_at: DateTime<Utc>,
 }
 
-/// Stores a 404 for a record. Returns whether an earlier, independent 404 is stored.
+/// Records that WHOOP answered 404 for a record. Returns whether an independent 404, at least an
+/// hour earlier, is stored for the record.
 ///
 /// # Errors
 ///
@@ -36,7 +37,7 @@ pub async fn note(
     record_id: &str,
     now: DateTime<Utc>,
 ) -> Result<bool, StorageError> {
-    // A stored time in the future comes from a wrong clock and is replaced.
+    // A stored time in the future was written with a wrong clock and is replaced.
     let first: DenialRow = prepared(
         "INSERT INTO whoop_record_denial AS known (user_id, data_type, record_id, denied_at) \
          VALUES ($1, $2, $3, $4) \
@@ -54,7 +55,7 @@ pub async fn note(
     Ok(now - first.denied_at >= INDEPENDENT_AFTER)
 }
 
-/// Deletes the 404s that are too old to count.
+/// Deletes the stored 404s that are more than 30 days old and therefore ignored.
 ///
 /// # Errors
 ///
@@ -68,7 +69,8 @@ pub async fn purge(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<(), St
     Ok(())
 }
 
-/// Deletes the 404s of records that WHOOP has returned since then, or that were deleted.
+/// Deletes the stored 404s of these records, because WHOOP has returned the records since then or
+/// they were deleted.
 pub(crate) async fn forget(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -77,7 +77,8 @@ impl RecordTable for Recovery {
         local_date(self.created_at, None)
     }
 
-    /// A recovery has no start and end; WHOOP creates it some hours after the night.
+    /// Returns the creation time, because a recovery has no start and end. WHOOP creates a recovery
+    /// some hours after the night.
     fn happened_at(&self) -> DateTime<Utc> {
         self.created_at
     }

@@ -1,8 +1,9 @@
-//! Refresh claims: one refresh of a member's tokens at a time, across processes, and the results of
-//! earlier refreshes.
+//! Refresh claims: one process at a time refreshes the tokens of a member. The results of earlier
+//! refreshes are stored too.
 //!
-//! Like the member lease, the claim is a column that expires by the database's clock. It works
-//! through every pooler and needs no connection while WHOOP answers.
+//! Like the member lease, a claim is stored in columns and expires by the database's clock. It
+//! works through every pooler, and no database connection is held while the process waits for
+//! WHOOP's answer.
 
 use std::time::Duration;
 
@@ -16,26 +17,28 @@ use whoop_core::UserId;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_refresh};
 
-/// Earlier refreshes of a member, as found when the refresh is claimed.
+/// Results of the earlier refreshes of a member, as stored when a new refresh is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct RefreshHistory {
-    /// Start of a refresh for which no result was stored.
+    /// Start of an earlier refresh for which no result was stored.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub cut_off_at: Option<DateTime<Utc>>,
-    /// Time of the first `invalid_request` since the last successful refresh.
+    /// Time of WHOOP's first `invalid_request` answer since the last successful refresh.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub invalid_request_since: Option<DateTime<Utc>>,
 }
 
-/// Claims the refresh of a member. Returns `None` if another process holds the claim, or if the
-/// member has no tokens.
+/// Claims the refresh of a member's tokens for `holder`, until `duration` from now.
+///
+/// Returns `None` if another process holds the claim, or if the member has no tokens.
 pub async fn claim(
     conn: &mut PgConnection,
     user_id: &UserId,
     holder: &str,
     duration: Duration,
 ) -> Result<Option<RefreshHistory>, StorageError> {
-    // Two statements are needed, because Citus does not allow `now()` in `ON CONFLICT DO UPDATE`.
+    // Two statements are needed here, because Citus does not allow `now()` in `ON CONFLICT DO
+    // UPDATE`.
     prepared(
         "INSERT INTO whoop_refresh (user_id) SELECT user_id FROM whoop_tokens WHERE user_id = $1 \
          ON CONFLICT DO NOTHING",
@@ -56,7 +59,8 @@ pub async fn claim(
     .optional()?)
 }
 
-/// Extends a claim, even if it has expired, unless another process holds it.
+/// Extends the claim of `holder`, even if it has expired. Does nothing if another process holds the
+/// claim now.
 pub async fn extend(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -75,7 +79,7 @@ pub async fn extend(
     Ok(())
 }
 
-/// Whether any process is refreshing the tokens of this member.
+/// Returns whether any process is refreshing the tokens of this member.
 pub async fn is_claimed(conn: &mut PgConnection, user_id: &UserId) -> Result<bool, StorageError> {
     let claimed =
         prepared("SELECT 1 FROM whoop_refresh WHERE user_id = $1 AND claimed_until > now()")
@@ -85,8 +89,11 @@ pub async fn is_claimed(conn: &mut PgConnection, user_id: &UserId) -> Result<boo
     Ok(claimed > 0)
 }
 
-/// Stores that a refresh is about to be sent to WHOOP. If the process dies before it stores the
-/// answer, the next process knows why the stored pair is invalid. An earlier stored time is kept.
+/// Records that a refresh is about to be sent to WHOOP. An earlier start time without a result is
+/// kept.
+///
+/// If the process dies before it stores WHOOP's answer, the next process can see why the stored
+/// token pair is invalid.
 pub async fn note_started(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -100,7 +107,8 @@ pub async fn note_started(
     Ok(())
 }
 
-/// Deletes the start of a refresh that WHOOP rejected, because the stored pair is unchanged.
+/// Deletes the start time of a refresh that WHOOP rejected, because WHOOP has not replaced the
+/// stored token pair.
 pub async fn clear_started(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::update(whoop_refresh::table.find(user_id.as_str()))
         .set(whoop_refresh::begun_at.eq(None::<DateTime<Utc>>))
@@ -109,7 +117,8 @@ pub async fn clear_started(conn: &mut PgConnection, user_id: &UserId) -> Result<
     Ok(())
 }
 
-/// Stores the time of an `invalid_request` of the token endpoint, unless an earlier one is stored.
+/// Stores the time at which WHOOP's token endpoint answered `invalid_request`, unless an earlier
+/// time is stored.
 pub async fn note_invalid_request(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -123,8 +132,8 @@ pub async fn note_invalid_request(
     Ok(())
 }
 
-/// Deletes the results of earlier refreshes. Called in the transaction that stores a new pair or
-/// ends the connection.
+/// Deletes the results of earlier refreshes. Called in the transaction that stores a new token pair
+/// or ends the connection.
 pub async fn clear(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     let none = None::<DateTime<Utc>>;
     diesel::update(whoop_refresh::table.find(user_id.as_str()))
@@ -137,7 +146,7 @@ pub async fn clear(conn: &mut PgConnection, user_id: &UserId) -> Result<(), Stor
     Ok(())
 }
 
-/// Releases the claim; does nothing if another process holds it.
+/// Releases the claim of `holder`. Does nothing if another process holds the claim.
 pub async fn release(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -154,7 +163,8 @@ pub async fn release(
     Ok(())
 }
 
-/// Deletes the row, because the member has a new token pair or none.
+/// Deletes the claim and the stored results of a member, because the member has a new token pair or
+/// none.
 pub async fn delete(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     diesel::delete(whoop_refresh::table.find(user_id.as_str()))
         .execute(conn)

@@ -6,7 +6,7 @@ use whoop_core::{DataType, UserId, record::RejectedRecord};
 
 use crate::{PgConnection, StorageError, schema::whoop_rejected_record};
 
-/// Stores rejected records: one row per record, with its latest text.
+/// Stores rejected records. Each record has one row, with its latest text and the latest reason.
 pub async fn upsert(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -44,7 +44,8 @@ pub async fn upsert(
     Ok(())
 }
 
-/// Deletes rejected versions of records that were stored since then, or that WHOOP deleted.
+/// Deletes the rejected versions of these records, because the records were stored since then or
+/// WHOOP deleted them.
 pub async fn forget(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -74,7 +75,7 @@ pub async fn count(conn: &mut PgConnection, user_id: &UserId) -> Result<i64, Sto
         .await?)
 }
 
-/// A rejected record.
+/// A rejected record with the text that WHOOP sent.
 #[derive(Debug, Clone, Queryable)]
 pub struct RejectedRow {
     pub user_id: String,
@@ -82,7 +83,7 @@ pub struct RejectedRow {
     pub raw: String,
 }
 
-/// Returns a random sample of the rejected records.
+/// Returns at most `limit` rejected records of all members, selected at random.
 ///
 /// # Errors
 ///

@@ -10,16 +10,16 @@ use crate::{
     tokens::OAuthTokens,
 };
 
-/// Time for which a claim excludes other attempts. It is longer than all calls of one attempt can
-/// take.
+/// Time for which a claim prevents other attempts to revoke the same permission. All calls of one
+/// attempt together take less time.
 const CLAIM_DURATION: TimeDelta = TimeDelta::minutes(5);
 
-/// A permission that one process may revoke now.
+/// A member's permission at WHOOP that the process with the claim may revoke now.
 #[derive(Debug)]
 pub struct ClaimedRevocation {
     pub id: Uuid,
     pub tokens: OAuthTokens,
-    /// Number of attempts, including this one.
+    /// Number of attempts, including the claimed one.
     pub attempts: i32,
     pub created_at: DateTime<Utc>,
 }
@@ -35,7 +35,8 @@ struct RevocationRow {
     created_at: DateTime<Utc>,
 }
 
-/// Stores a permission to revoke, under an id that does not identify the member.
+/// Schedules the revocation of a member's permission at WHOOP for the time `now`. The stored row
+/// does not identify the member.
 pub async fn insert(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -46,7 +47,7 @@ pub async fn insert(
     insert_row(conn, keys, id, tokens, now, now, None).await
 }
 
-/// Stores a permission that must not be revoked before an instant.
+/// Schedules the revocation of a permission that must not be revoked before `due_at`.
 pub async fn insert_for_later(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -58,8 +59,11 @@ pub async fn insert_for_later(
     insert_row(conn, keys, id, tokens, now, due_at, None).await
 }
 
-/// Stores the token pair of a connect in progress. The permission is revoked unless the pair is
-/// released before an instant.
+/// Stores the token pair of an attempt to connect a WHOOP account (connection attempt) that is in
+/// progress.
+///
+/// The permission is revoked at `until`, unless [`release_held`] removes the token pair before that
+/// time.
 pub async fn insert_held(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -92,15 +96,17 @@ async fn insert_row(
             whoop_revocation::created_at.eq(now),
             whoop_revocation::held_until.eq(held_until),
         ))
-        // The insert may be a repetition, if PostgreSQL's answer was lost.
+        // The row exists already if PostgreSQL's answer to an earlier attempt was lost.
         .on_conflict_do_nothing()
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Deletes a held pair, so that the caller can store it for its member. Returns `false` if the pair
-/// is gone, or if an attempt to revoke the permission was made.
+/// Deletes a held token pair (see [`insert_held`]), so that the caller can store it for its member.
+///
+/// Returns `false` if the token pair is no longer held, or if an attempt to revoke its permission
+/// was made.
 pub async fn release_held(conn: &mut PgConnection, id: Uuid) -> Result<bool, StorageError> {
     let held = whoop_revocation::table
         .find(id)
@@ -109,7 +115,8 @@ pub async fn release_held(conn: &mut PgConnection, id: Uuid) -> Result<bool, Sto
     Ok(diesel::delete(held).execute(conn).await? > 0)
 }
 
-/// Makes the permission of a held pair due for revocation now.
+/// Makes the permission of a held token pair (see [`insert_held`]) due for revocation at the time
+/// `now`.
 pub async fn revoke_held(
     conn: &mut PgConnection,
     id: Uuid,
@@ -125,7 +132,8 @@ pub async fn revoke_held(
     Ok(())
 }
 
-/// Whether the token pair of any connect in progress is held.
+/// Returns whether the token pair of any connection attempt in progress is held (see
+/// [`insert_held`]).
 pub async fn is_any_held(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -139,8 +147,10 @@ pub async fn is_any_held(
     .await?)
 }
 
-/// Returns the permissions created before an instant that are due; those with failed attempts are
-/// last.
+/// Returns the ids of the permissions that are due for revocation and were stored at or before
+/// `created_before`.
+///
+/// Permissions with the fewest attempts are first, and among these the oldest.
 pub async fn list_due(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -155,12 +165,14 @@ pub async fn list_due(
         .await?)
 }
 
-/// Claims an attempt to revoke a permission. Returns `None` if the permission is revoked already,
-/// not due, or claimed by another process.
+/// Claims one attempt to revoke a permission.
+///
+/// Returns `None` if the permission was already revoked, is not due, or is claimed by another
+/// process.
 ///
 /// # Errors
 ///
-/// [`StorageError::Seal`] if none of the keys opens the pair; the claim remains.
+/// [`StorageError::Seal`] if no key opens the token pair. The claim remains until it expires.
 pub async fn claim(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -195,7 +207,8 @@ pub async fn claim(
     }))
 }
 
-/// Stores the new pair of a refresh, which has made the earlier pair invalid.
+/// Replaces the token pair of a revocation after a refresh, which has made the earlier pair
+/// invalid.
 pub async fn replace_tokens(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -214,7 +227,7 @@ pub async fn replace_tokens(
     Ok(())
 }
 
-/// Postpones the next attempt, and stores the reason for the operator.
+/// Postpones the next attempt until the time `until`, and stores the error for the operator.
 pub async fn postpone(
     conn: &mut PgConnection,
     id: Uuid,

@@ -1,4 +1,4 @@
-//! Service keys for backends of the team.
+//! Service keys, with which backends of the team call this service.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -14,7 +14,8 @@ use crate::{
     service_key::{KeyDigest, KeyName, ScopeSet},
 };
 
-/// Minimum time between two recorded uses of a key.
+/// Minimum time between two recorded uses of a key, so that not every request writes to the
+/// database.
 pub const USE_RECORDED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// A new key to store.
@@ -39,7 +40,7 @@ pub struct KeyRow {
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// Validity of a key.
+/// State of a key: whether it is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
     Active,
@@ -72,14 +73,14 @@ impl KeyRow {
         }
     }
 
-    /// Whether a use at this moment has to be recorded.
+    /// Returns whether a use of the key at the time `now` has to be recorded.
     pub fn use_is_due(&self, now: DateTime<Utc>) -> bool {
         self.last_used_at
             .is_none_or(|at| now - at >= USE_RECORDED_EVERY)
     }
 }
 
-/// Stores a key. Returns `false` if a key with this name exists that was not revoked.
+/// Stores a key. Returns `false` if a key with the same name exists and was not revoked.
 ///
 /// # Errors
 ///
@@ -132,7 +133,8 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<KeyRow>, StorageError> 
         .await?)
 }
 
-/// Revokes the key with this name. Returns `false` if there is no active key with this name.
+/// Revokes the key with this name. Returns `false` if there is no such key, or if it was already
+/// revoked.
 ///
 /// # Errors
 ///
@@ -152,7 +154,8 @@ pub async fn revoke(
     Ok(revoked > 0)
 }
 
-/// Records a use of a key, unless one was recorded within [`USE_RECORDED_EVERY`].
+/// Records that a key was used at the time `now`, unless a use within the last
+/// [`USE_RECORDED_EVERY`] is recorded.
 ///
 /// # Errors
 ///

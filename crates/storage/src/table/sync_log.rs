@@ -12,7 +12,8 @@ use whoop_core::{
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_log};
 
-/// Coverage of one data type of one member, and the outcome of its last sync.
+/// Coverage (the time span that was read completely) of one data type of one member, and the
+/// outcome of its last sync.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = whoop_sync_log, check_for_backend(diesel::pg::Pg))]
 pub struct SyncLogRow {
@@ -32,25 +33,26 @@ pub struct SyncLogRow {
     pub signal_at: Option<DateTime<Utc>>,
     /// Whether WHOOP announced a change that was not read yet.
     pub signal_open: bool,
-    /// Time of the oldest record that the read at `last_sync_at` showed.
+    /// Time of the oldest record that the read at `last_sync_at` returned.
     pub last_sync_from: Option<DateTime<Utc>>,
-    /// The older covered span before a gap; see [`Coverage::earlier`].
+    /// Start of an older covered time span, which a gap separates from `covered_from`; see
+    /// [`Coverage::earlier`].
     pub earlier_from: Option<DateTime<Utc>>,
     pub earlier_until: Option<DateTime<Utc>>,
 }
 
 impl SyncLogRow {
-    /// Whether this row belongs to a data type.
+    /// Returns whether this row belongs to the data type.
     pub fn is_of(&self, data_type: DataType) -> bool {
         self.data_type == data_type.as_str()
     }
 
-    /// Whether the member granted the data type at WHOOP.
+    /// Returns whether the member granted access to the data type at WHOOP.
     pub fn is_granted(&self) -> bool {
         self.sync_status != NOT_GRANTED
     }
 
-    /// Returns the coverage; `None` if the data type is unknown.
+    /// Returns the coverage; `None` if this version does not know the data type of the row.
     pub fn coverage(&self) -> Option<Coverage> {
         let coverage = Coverage {
             last_sync_at: self.last_sync_at,
@@ -71,7 +73,8 @@ impl SyncLogRow {
 /// Value of `sync_status` for a data type that the member did not grant at WHOOP.
 pub(crate) const NOT_GRANTED: &str = "not_granted";
 
-/// Returns the coverage of the granted data types, including those never read.
+/// Returns the coverage of the data types that a member granted, including data types that were
+/// never read. `rows` are the rows of the member.
 pub fn coverage_of(rows: &[SyncLogRow]) -> Vec<Coverage> {
     let is_granted = |data_type: &DataType| {
         !rows
@@ -108,7 +111,7 @@ struct ClockRow {
     now: DateTime<Utc>,
 }
 
-/// Time since the last sync of a data type, for the member with the oldest one.
+/// Time since the last sync of one data type, for the member who was synced longest ago.
 #[derive(Debug, Clone, Queryable, QueryableByName)]
 pub struct DataTypeAge {
     #[diesel(sql_type = Text)]
@@ -117,8 +120,10 @@ pub struct DataTypeAge {
     pub seconds: f64,
 }
 
-/// Returns the time since the last sync of each data type: the longest among the connected members
-/// with an app request after `seen_since`.
+/// Returns, for each data type, the longest time since the last sync among connected members with
+/// an app request after `seen_since`.
+///
+/// If a member's data type was never synced, the time since the member connected counts.
 ///
 /// # Errors
 ///
@@ -142,8 +147,10 @@ pub async fn oldest(
     .await?)
 }
 
-/// Stores which data types a member did not grant with a new connection. The granted ones can be
-/// read from now on, and their failures are deleted, because they belong to the earlier connection.
+/// Records which data types a member did not grant with a new connection.
+///
+/// The granted data types can be read from now on. Their stored failures are deleted, because the
+/// failures belong to the earlier connection.
 ///
 /// # Errors
 ///
@@ -183,7 +190,7 @@ pub async fn note_not_granted(
     Ok(())
 }
 
-/// Compares this machine's clock with the database's clock.
+/// Checks that this machine's clock is not ahead of the database's clock.
 ///
 /// # Errors
 ///
@@ -199,14 +206,17 @@ pub async fn check_clock(conn: &PgConnection, now: DateTime<Utc>) -> Result<(), 
     Ok(())
 }
 
-/// Stores that a sync of this data type begins. Fails if this machine's clock is ahead, so that no
-/// call is made.
+/// Records that a sync of this data type begins, and returns the state of the data type.
 ///
-/// Whether the data type is failing is derived from the stored status, because a process of the
-/// previous version may have written it during an upgrade. A data type that is not granted keeps
-/// that status, because the member may have connected again since the sync was planned.
+/// Returns the default state for a data type that the member did not grant. Such a data type keeps
+/// its status, because the member may have connected again, without granting it, since the sync was
+/// planned.
 ///
-/// Returns the state of the data type; the default for a data type that the member did not grant.
+/// Fails if this machine's clock is ahead of the database's clock, so that no call to WHOOP is
+/// made.
+///
+/// The stored status decides whether the data type is failing. During an upgrade, a process of the
+/// previous version may have written the status without updating `failing_since`.
 pub async fn begin(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -231,8 +241,8 @@ pub async fn begin(
     .get_result(conn)
     .await
     .optional()?;
-    // A coverage in the future was written with a wrong clock. It is deleted, so that the span is
-    // read again.
+    // A coverage that ends in the future was written with a wrong clock. It is deleted, so that its
+    // time span is read again.
     prepared(
         "UPDATE whoop_sync_log \
          SET last_sync_at = NULL, covered_from = NULL, covered_until = NULL, \
@@ -255,13 +265,17 @@ pub struct SyncStart {
     /// Time of the latest webhook about the data type, for [`CompletedWindow::signal_at`].
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub signal_at: Option<DateTime<Utc>>,
-    /// Time of the first failure since the last success.
+    /// Time of the first failure since the last successful sync; `None` if no sync has failed since
+    /// then.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub failing_since: Option<DateTime<Utc>>,
 }
 
-/// Resets rows with the status `running` that a killed process did not finish to the status before.
-/// A living process holds the member's lease, so its rows are not changed.
+/// Replaces the status `running` that a killed process did not update by the status from before the
+/// sync.
+///
+/// Rows of a member with a held lease are not changed, because a living process holds the lease of
+/// the member that it syncs.
 ///
 /// # Errors
 ///
@@ -280,7 +294,8 @@ pub async fn reset_interrupted(conn: &mut PgConnection) -> Result<(), StorageErr
     Ok(())
 }
 
-/// Returns the time of the first failure since the last successful read of a data type.
+/// Returns the time of the first failure since the last successful read of a data type; `None` if
+/// no read has failed since then.
 ///
 /// # Errors
 ///
@@ -299,7 +314,8 @@ pub async fn failing_since(
     Ok(since.flatten())
 }
 
-/// Adds the number of written records to the total, in the transaction that writes them.
+/// Adds `written` to the total number of records written for a data type, in the transaction that
+/// writes them.
 pub async fn add_written(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -318,15 +334,16 @@ pub async fn add_written(
     Ok(())
 }
 
-/// Adds a completely read window to the coverage, in the transaction of its last page.
+/// Adds a completely read window to the coverage, in the transaction that stores the last page of
+/// the window. Returns the row as it was before.
 ///
-/// The row is locked, so that two windows that end at the same time are both added. Returns the row
-/// as it was before.
+/// The row is locked. If two processes complete a window at the same time, the coverage therefore
+/// contains both windows.
 ///
 /// # Errors
 ///
-/// [`StorageError::ClockAhead`] if the window ends in the future by the database's clock. It is
-/// then unknown which span was read.
+/// [`StorageError::ClockAhead`] if the window ends in the future by the database's clock. In this
+/// case it is unknown which time span was read.
 pub async fn complete(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -397,25 +414,28 @@ pub async fn complete(
     Ok(row_before)
 }
 
-/// A window that was read completely.
+/// A window (time span) of one data type that was read completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompletedWindow {
     pub read: WindowRead,
-    /// Whether the window ended at the present, which sets `last_sync_at` and closes the webhook
-    /// signal.
+    /// Whether the window ended at the present. If so, `last_sync_at` is set and the webhook signal
+    /// (the mark that WHOOP announced a change) is closed.
     pub up_to_now: bool,
-    /// Time of the latest webhook about the data type when the read began. A signal that arrives
-    /// during the read is not closed by it.
+    /// Time of the latest webhook about the data type when the read began. A webhook that arrives
+    /// during the read is later, so its signal is not closed by this read.
     pub signal_at: Option<DateTime<Utc>>,
-    /// Number of rejected records in the window, which `last_error` mentions.
+    /// Number of rejected records in the window. If there are any, `last_error` contains the
+    /// number.
     pub rejected: u64,
-    /// Number of records written by the window's last page. Those of the pages before are counted
-    /// already.
+    /// Number of records that were written for the window's last page. The records of the earlier
+    /// pages are already part of the total; see [`add_written`].
     pub written: u64,
 }
 
-/// Stores that a sync was deferred. This is neither a failure nor a success: a failing data type
-/// keeps its status and error; for another one, the reason is stored as its last error.
+/// Records that a sync was deferred, which is neither a failure nor a success.
+///
+/// A failing data type keeps its status and its error. For a data type that is not failing,
+/// `reason` is stored as the last error.
 pub async fn note_deferred(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -440,7 +460,7 @@ pub async fn note_deferred(
     Ok(())
 }
 
-/// Stores that a sync failed. The coverage is kept.
+/// Records that a sync failed. The coverage is not changed.
 pub async fn fail(
     conn: &mut PgConnection,
     user_id: &UserId,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{PgConnection, StorageError, prepared::prepared, schema::whoop_sync_run};
 
-/// Result of a scheduled run.
+/// The columns that are written when a scheduled run ends.
 #[derive(Debug, Clone, AsChangeset)]
 #[diesel(table_name = whoop_sync_run, treat_none_as_null = true)]
 pub struct FinishedRunColumns {
@@ -23,11 +23,12 @@ pub struct FinishedRunColumns {
     pub detail: Option<String>,
 }
 
-/// Age after which an unfinished run of an older version counts as killed. Those versions did not
-/// store `alive_until`.
+/// Age after which an unfinished run without `alive_until` counts as killed. Older versions of the
+/// service did not store `alive_until`.
 const MAX_RUN_DURATION: TimeDelta = TimeDelta::hours(24);
 
-/// Stores the start of a run, and marks runs of killed processes as failed.
+/// Records the start of a run and returns its id. Marks unfinished runs of killed processes as
+/// failed.
 ///
 /// # Errors
 ///
@@ -60,7 +61,7 @@ pub async fn begin(
     Ok(id)
 }
 
-/// Extends the time until which the process of a run counts as alive, by the database's clock.
+/// Records that the process of a run is alive, until `duration` from now by the database's clock.
 ///
 /// # Errors
 ///

@@ -44,7 +44,7 @@ pub async fn find(
     row.map(|row| row.open(keys, user_id)).transpose()
 }
 
-/// Returns a member and their tokens, read in one round trip.
+/// Returns a member and the member's tokens, read in one round trip.
 pub async fn find_with_member(
     conn: &PgConnection,
     keys: &TokenKeys,
@@ -64,9 +64,10 @@ pub async fn find_with_member(
     Ok((members.into_iter().next(), tokens.transpose()?))
 }
 
-/// Returns the tokens and locks their row until the caller's transaction ends.
+/// Returns the tokens of a member, and locks their row until the caller's transaction ends.
 ///
-/// A refresh makes the old pair invalid at WHOOP, so only the holder of this lock may refresh.
+/// Meanwhile no other process can replace the token pair. The caller can therefore check that the
+/// stored pair is the expected one, and then change it.
 pub async fn find_for_update(
     conn: &mut PgConnection,
     keys: &TokenKeys,
@@ -82,11 +83,12 @@ pub async fn find_for_update(
     row.map(|row| row.open(keys, user_id)).transpose()
 }
 
-/// Locks the row of the tokens until the caller's transaction ends, so that no other process
-/// replaces them.
+/// Locks the row of a member's tokens until the caller's transaction ends, so that no other process
+/// replaces the tokens.
 ///
 /// A transaction that writes both the member and the tokens has to take this lock first. A refresh
-/// locks the tokens before the member, and the opposite order could deadlock.
+/// locks the tokens before the member, so a transaction with the opposite order could deadlock with
+/// it.
 pub async fn lock_row(conn: &mut PgConnection, user_id: &UserId) -> Result<(), StorageError> {
     whoop_tokens::table
         .find(user_id.as_str())
@@ -98,7 +100,7 @@ pub async fn lock_row(conn: &mut PgConnection, user_id: &UserId) -> Result<(), S
     Ok(())
 }
 
-/// Seals and stores a member's tokens, replacing earlier ones.
+/// Seals a member's tokens and stores them. Earlier tokens of the member are replaced.
 pub async fn upsert(
     conn: &mut PgConnection,
     keys: &TokenKeys,

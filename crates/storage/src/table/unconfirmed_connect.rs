@@ -1,4 +1,5 @@
-//! Connects that the app has to confirm with the member's JWT.
+//! Attempts to connect a WHOOP account (connection attempts) that the app has to confirm with the
+//! member's JWT before the member is connected.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -13,21 +14,21 @@ use crate::{
     tokens::OAuthTokens,
 };
 
-/// Time within which a connect has to be confirmed.
+/// Time within which the app has to confirm a connection attempt.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-/// A connect to store until it is confirmed.
+/// A connection attempt to store until the app confirms it.
 #[derive(Debug)]
 pub struct NewUnconfirmedConnect<'a> {
     pub user_id: &'a UserId,
-    /// One-time code of the connect; only its hash is stored.
+    /// One-time code of the connection attempt; only its hash is stored.
     pub word: &'a str,
     pub tokens: &'a OAuthTokens,
     pub consent: Option<&'a str>,
     pub created_at: DateTime<Utc>,
 }
 
-/// A stored connect with sealed tokens.
+/// A stored connection attempt with sealed tokens.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = whoop_unconfirmed_connect, check_for_backend(diesel::pg::Pg))]
 pub struct UnconfirmedConnectRow {
@@ -45,7 +46,7 @@ impl UnconfirmedConnectRow {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Seal`] if none of the keys opens it.
+    /// [`StorageError::Seal`] if no key opens the token pair.
     pub fn open(self, keys: &TokenKeys) -> Result<OAuthTokens, StorageError> {
         let sealed = SealedText {
             key_id: self.key_id,
@@ -82,7 +83,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Returns the connect with this one-time code, of any member.
+/// Returns the connection attempt with this one-time code, whichever member it belongs to.
 pub async fn find(
     conn: &mut PgConnection,
     code: &str,
@@ -95,8 +96,8 @@ pub async fn find(
         .optional()?)
 }
 
-/// Deletes and returns the connect with this one-time code. If there are two concurrent calls, only
-/// one gets it.
+/// Deletes the connection attempt with this one-time code and returns it. If two calls do this at
+/// the same time, only one of them gets the attempt.
 pub async fn take(
     conn: &mut PgConnection,
     code: &str,
@@ -111,7 +112,7 @@ pub async fn take(
     .optional()?)
 }
 
-/// Deletes and returns the connect of a member.
+/// Deletes the connection attempt of a member and returns it.
 pub async fn take_of(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -125,7 +126,7 @@ pub async fn take_of(
     )
 }
 
-/// Deletes and returns the connects that were not confirmed in time.
+/// Deletes the connection attempts that were not confirmed in time and returns them.
 pub async fn take_expired(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -138,7 +139,8 @@ pub async fn take_expired(
     .await?)
 }
 
-/// Whether a connect was stored after an instant and is not confirmed yet.
+/// Returns whether any connection attempt that was stored after the time `since` still waits for
+/// its confirmation.
 pub async fn is_any_since(
     conn: &mut PgConnection,
     since: DateTime<Utc>,

@@ -29,9 +29,10 @@ pub struct UserRow {
     pub last_seen_at: Option<DateTime<Utc>>,
     pub timezone_offset: Option<String>,
     pub lease_until: Option<DateTime<Utc>>,
-    /// Id of the stored token pair until WHOOP's profile has confirmed its account.
+    /// Id of the stored token pair, if WHOOP's profile has not confirmed yet to which WHOOP account
+    /// the pair belongs; otherwise `None`.
     pub unidentified_pair: Option<Uuid>,
-    /// Whether the first sync after a connect has not ended yet.
+    /// Whether the first sync after the member connected has not ended yet.
     pub first_sync_pending: bool,
 }
 
@@ -41,7 +42,7 @@ impl UserRow {
     }
 }
 
-/// Parses the column `status`.
+/// Parses the value of the column `status`. Any unknown value counts as disconnected.
 pub(crate) fn parse_status(status: &str) -> ConnectionStatus {
     match status {
         "connected" => ConnectionStatus::Connected,
@@ -50,7 +51,7 @@ pub(crate) fn parse_status(status: &str) -> ConnectionStatus {
     }
 }
 
-/// New row for a member of the legacy service.
+/// New row for a member who is imported from the legacy service.
 #[derive(Debug, Clone, Insertable)]
 #[diesel(table_name = whoop_users)]
 pub struct NewUser {
@@ -77,7 +78,7 @@ pub async fn find(
         .optional()?)
 }
 
-/// Returns the members of a list who never connected.
+/// Returns those of the given members who never connected.
 pub async fn list_unknown(
     conn: &mut PgConnection,
     user_ids: &[UserId],
@@ -93,7 +94,8 @@ pub async fn list_unknown(
     Ok(unknown.cloned().collect())
 }
 
-/// Returns every member, in any connection status, with the UTC offset of their latest record.
+/// Returns the ids of all members, in any connection status, each with the UTC offset of the
+/// member's latest record.
 pub async fn list_offsets(
     conn: &mut PgConnection,
 ) -> Result<Vec<(String, Option<String>)>, StorageError> {
@@ -104,7 +106,7 @@ pub async fn list_offsets(
         .await?)
 }
 
-/// Value of `whoop_user_id` until WHOOP's profile names the account.
+/// Value of `whoop_user_id` until WHOOP's profile names the account of the member.
 pub const UNKNOWN_ACCOUNT: i64 = 0;
 
 /// Inserts a member. Returns `false` and changes nothing if the member exists already.
@@ -124,19 +126,21 @@ pub async fn insert(conn: &mut PgConnection, member: &NewUser) -> Result<bool, S
     Ok(written > 0)
 }
 
-/// A new connection, which is stored before WHOOP has confirmed its account.
+/// A new connection of a member. It is stored before WHOOP has confirmed to which account its token
+/// pair belongs.
 #[derive(Debug, Clone)]
 pub struct NewMemberConnection<'a> {
     /// Id of the new token pair.
     pub pair: Uuid,
-    /// The consent recorded by the app. `None` keeps an earlier consent, unless the member had
-    /// disconnected.
+    /// The consent that the app recorded. If it is `None`, an earlier consent is kept, unless the
+    /// member had disconnected.
     pub consent: Option<&'a str>,
     pub connected_at: DateTime<Utc>,
 }
 
-/// Stores a new connection of a member. [`identify`] has to follow. The account and the records of
-/// an earlier connection are kept.
+/// Stores a new connection of a member. The caller has to call [`identify`] afterwards.
+///
+/// The account and the records of an earlier connection are kept.
 ///
 /// # Errors
 ///
@@ -170,7 +174,7 @@ pub async fn connect(
     notify_change(conn, user_id.as_str()).await
 }
 
-/// The account that WHOOP's profile names.
+/// The WHOOP account that WHOOP's profile names for a token pair.
 #[derive(Debug, Clone, AsChangeset)]
 #[diesel(table_name = whoop_users, treat_none_as_null = true)]
 pub struct ProfileAccount {
@@ -180,8 +184,10 @@ pub struct ProfileAccount {
     pub last_name: Option<String>,
 }
 
-/// Stores the account of a token pair. Returns `false` and changes nothing if the member has
-/// another pair now, or if the member's records belong to another account.
+/// Stores the WHOOP account to which a token pair belongs.
+///
+/// Returns `false` and changes nothing if the member's `unidentified_pair` is no longer this pair,
+/// or if the member's records belong to another account.
 ///
 /// # Errors
 ///
@@ -208,8 +214,11 @@ pub async fn identify(
     Ok(identified > 0)
 }
 
-/// Stops the wait for the account of a token pair, because the stored account is accepted for it or
-/// the pair is gone.
+/// Sets the member's `unidentified_pair` to null, if it is this token pair, without storing an
+/// account.
+///
+/// Called if the stored account is accepted for the token pair, or if the token pair is deleted.
+/// Returns `false` if `unidentified_pair` is no longer this pair.
 ///
 /// # Errors
 ///
@@ -229,7 +238,8 @@ pub async fn end_identification(
     Ok(ended > 0)
 }
 
-/// Whether any connected member has an account that WHOOP has not confirmed yet.
+/// Returns whether there is a connected member with a token pair for which WHOOP has not confirmed
+/// the account yet.
 ///
 /// # Errors
 ///
@@ -244,7 +254,8 @@ pub async fn is_any_unidentified(conn: &mut PgConnection) -> Result<bool, Storag
     .await?)
 }
 
-/// Returns the members with a pending first sync who connected after an instant, the latest first.
+/// Returns the ids of connected members with an unfinished first sync who connected at or after
+/// `connected_since`. The latest connection is first.
 ///
 /// # Errors
 ///
@@ -263,7 +274,7 @@ pub async fn with_first_sync_pending(
         .await?)
 }
 
-/// Body measurements of the member, as WHOOP sends them.
+/// Body measurements of a member, as WHOOP sends them.
 #[derive(Debug, Clone, Default, AsChangeset)]
 #[diesel(table_name = whoop_users, treat_none_as_null = true)]
 pub struct BodyColumns {
@@ -272,7 +283,8 @@ pub struct BodyColumns {
     pub max_heart_rate: Option<f64>,
 }
 
-/// Stores that a member's first sync has ended, and the body measurements if WHOOP sent any.
+/// Records that a member's first sync has ended, and stores the body measurements if WHOOP sent
+/// any.
 ///
 /// # Errors
 ///
@@ -294,7 +306,7 @@ pub async fn end_first_sync(
 
 /// Sets the connection status of a member, with a reason for the operator.
 ///
-/// Returns whether anything changed.
+/// Returns whether the status changed. If the member already has this status, nothing is written.
 pub async fn set_status(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -322,8 +334,10 @@ pub async fn set_status(
     Ok(changed > 0)
 }
 
-/// Takes the member's row lock and holds it until the caller's transaction ends, so that no other
-/// transaction writes this member. Returns WHOOP's id of the member.
+/// Takes the member's row lock and returns WHOOP's id of the member.
+///
+/// The lock is held until the caller's transaction ends, so that no other transaction writes this
+/// member meanwhile.
 ///
 /// # Errors
 ///
@@ -340,7 +354,7 @@ pub async fn lock_member(conn: &mut PgConnection, user_id: &UserId) -> Result<i6
         .ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
 }
 
-/// The columns of a locked member that are needed to store a page.
+/// The values of a locked member's row that are needed to store a page of records.
 #[derive(QueryableByName)]
 pub(crate) struct LockedMember {
     #[diesel(sql_type = BigInt)]
@@ -348,15 +362,15 @@ pub(crate) struct LockedMember {
     /// Time of the record that determined the member's stored UTC offset.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(crate) timezone_offset_at: Option<DateTime<Utc>>,
-    /// Whether any record of the data type was set aside.
+    /// Whether a rejected record of the data type is stored for this member.
     #[diesel(sql_type = Bool)]
     pub(crate) has_rejected: bool,
     #[diesel(sql_type = Bool)]
     pub(crate) has_denied: bool,
 }
 
-/// Takes the row lock like [`lock_member`], and returns the columns that are needed to store a
-/// page.
+/// Takes the row lock like [`lock_member`], and returns the values that are needed to store a page
+/// of records.
 pub(crate) async fn lock_member_for_page(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -378,7 +392,8 @@ pub(crate) async fn lock_member_for_page(
     member.ok_or_else(|| StorageError::MemberGone(user_id.to_string()))
 }
 
-/// Stores the UTC offset of the member's latest record.
+/// Stores the UTC offset of the member's latest record. `at` is the time of this record; the offset
+/// of a later record is not replaced.
 pub(crate) async fn set_timezone_offset(
     conn: &mut PgConnection,
     user_id: &UserId,
@@ -401,15 +416,15 @@ pub(crate) async fn set_timezone_offset(
     Ok(())
 }
 
-/// Stores the time of an app request for this member, at most once per `min_interval`.
+/// Records the time of an app request for this member, at most once per `min_interval`.
 pub async fn mark_seen(
     conn: &mut PgConnection,
     user_id: &UserId,
     now: DateTime<Utc>,
     min_interval: TimeDelta,
 ) -> Result<(), StorageError> {
-    // `visit_days` is a bit mask of the last 28 days, as read by `core::plan::app_opens`. It is
-    // shifted by the days since the last app request.
+    // `visit_days` is a bit mask of the last 28 days, which `core::plan::app_opens` reads. It is
+    // shifted by the number of days since the last app request, and the bit for today is set.
     prepared(
         "UPDATE whoop_users SET last_seen_at = $2, visit_days = \
              (((visit_days::bigint << least(28, greatest(0, coalesce( \
@@ -425,9 +440,9 @@ pub async fn mark_seen(
     Ok(())
 }
 
-/// Whether a WHOOP account belongs to a connected member.
+/// Returns whether a WHOOP account belongs to a connected member.
 ///
-/// The look-up has no `user_id`, because only WHOOP's id is known.
+/// The query searches the rows of all members, because the caller knows only WHOOP's id.
 pub async fn is_connected_account(
     conn: &mut PgConnection,
     whoop_user_id: i64,
@@ -443,7 +458,7 @@ pub async fn is_connected_account(
 
 /// Returns the members that use a WHOOP account, in any connection status.
 ///
-/// The look-up has no `user_id`, because a webhook event has only WHOOP's id.
+/// The query searches the rows of all members, because a webhook event contains only WHOOP's id.
 pub async fn of_account(
     conn: &mut PgConnection,
     whoop_user_id: i64,

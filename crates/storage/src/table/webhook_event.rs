@@ -48,7 +48,7 @@ impl WebhookEventState {
     }
 }
 
-/// A new event from WHOOP.
+/// An event that WHOOP has just sent.
 #[derive(Debug, Clone)]
 pub struct NewWebhookEvent<'a> {
     pub trace_id: &'a str,
@@ -56,7 +56,7 @@ pub struct NewWebhookEvent<'a> {
     pub record_id: &'a str,
     pub whoop_user_id: i64,
     pub signed_at: DateTime<Utc>,
-    /// Initial state: pending, or one of the unknown states, which are final.
+    /// Initial state of the event: pending, or one of the two unknown states, which are final.
     pub state: WebhookEventState,
 }
 
@@ -97,12 +97,12 @@ pub struct WebhookEventRow {
 }
 
 impl WebhookEventRow {
-    /// Returns the data type of the event's record, if it is a known one.
+    /// Returns the data type of the event's record; `None` if this version does not know it.
     pub fn data_type(&self) -> Option<DataType> {
         self.event_type.split('.').next()?.parse().ok()
     }
 
-    /// Whether the event announces a deletion of the record.
+    /// Returns whether the event announces that the record was deleted.
     pub fn is_deletion(&self) -> bool {
         self.event_type.ends_with(".deleted")
     }
@@ -114,7 +114,7 @@ struct InsertedEventRow {
     is_new: bool,
 }
 
-/// Stores an event. Returns `false` if it is stored already.
+/// Stores an event. If the event is stored already, only counts the repetition and returns `false`.
 ///
 /// # Errors
 ///
@@ -153,11 +153,13 @@ struct EventAccountRow {
     whoop_user_id: i64,
 }
 
-/// Returns WHOOP's ids of connected members with due events, except those in `except`.
+/// Returns WHOOP's ids of connected members with due events, without the ids in `except`.
 ///
-/// Members with an app request after `seen_since` are first, followed by those with the newest
-/// event. With `only_seen`, other members are returned only if the data type of one of their events
-/// was read after the event arrived.
+/// Members with an app request after `seen_since` are before members without one. Within each of
+/// these two groups, members with newer events are first.
+///
+/// If `only_seen` is set, a member without such an app request is returned only if the data type of
+/// a due event was read after the event arrived.
 ///
 /// # Errors
 ///
@@ -191,7 +193,8 @@ pub async fn due_accounts(
     Ok(rows.into_iter().map(|row| row.whoop_user_id).collect())
 }
 
-/// Returns the due events of one WHOOP account.
+/// Returns the pending events of one WHOOP account that are due, in the order in which they
+/// arrived.
 ///
 /// # Errors
 ///
@@ -211,8 +214,8 @@ pub async fn list_due(
         .await?)
 }
 
-/// Marks the pending events of WHOOP accounts without a member, or with disconnected members only,
-/// as [`WebhookEventState::UnknownMember`]. Returns their number.
+/// Marks pending events as [`WebhookEventState::UnknownMember`] if their WHOOP account belongs to
+/// no member or only to disconnected members. Returns the number of marked events.
 ///
 /// # Errors
 ///
@@ -244,10 +247,11 @@ pub async fn finish_unknown(
     Ok(ids.len() as u64)
 }
 
-/// Marks the pending update events of a WHOOP account as done when a member connects again.
+/// Marks the pending `*.updated` events of a WHOOP account as done when a member connects with this
+/// account.
 ///
-/// The first sync reads the announced changes. The signals of other members with the same account
-/// stay open.
+/// The first sync of the member reads the announced changes. The webhook signals of other members
+/// with the same account remain open.
 ///
 /// # Errors
 ///
@@ -272,7 +276,8 @@ pub async fn finish_updates(
     Ok(())
 }
 
-/// Sets the final state of pending events, with an optional note for the operator.
+/// Sets the final state of pending events, with an optional note for the operator. Other events are
+/// not changed.
 ///
 /// # Errors
 ///
@@ -299,7 +304,8 @@ pub async fn finish(
     Ok(())
 }
 
-/// Counts a failed attempt for pending events and makes them due again at `due_at`.
+/// Counts a failed attempt for pending events, stores its reason, and makes the events due again at
+/// `due_at`.
 ///
 /// # Errors
 ///
@@ -339,7 +345,8 @@ pub async fn count_pending(conn: &mut PgConnection) -> Result<u64, StorageError>
     Ok(events.unsigned_abs())
 }
 
-/// Returns the time of the first event of any member that was received after an instant.
+/// Returns the time of the earliest event of any member that was received at or after `since`;
+/// `None` if there is none.
 ///
 /// # Errors
 ///
@@ -355,7 +362,8 @@ pub async fn first_since(
         .await?)
 }
 
-/// Conditions that select events.
+/// Conditions that select events. An event has to meet all of them; an empty list or `None` is no
+/// condition.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookEventFilter {
     pub ids: Vec<i64>,
@@ -419,8 +427,10 @@ pub async fn list(
         .await?)
 }
 
-/// Makes the matching events pending again, with no attempts counted. Events of an unknown type are
-/// not changed. Returns their number.
+/// Makes the matching events pending again, sets their number of attempts to zero, and returns the
+/// number of these events.
+///
+/// Events of an unknown type are not changed.
 ///
 /// # Errors
 ///
@@ -467,10 +477,13 @@ pub async fn count_by_state(conn: &mut PgConnection) -> Result<Vec<EventStateCou
 
 /// Deletes events by their age.
 ///
-/// Events received before `before` are deleted in any state. Pending events are deleted if received
-/// before `pending_before`, and events in the state [`WebhookEventState::UnknownMember`] if
-/// received before `unknown_before`. The webhook signal of a deleted pending event remains open,
-/// so the next read of the data type still finds the change.
+/// - Events in any state are deleted if they were received before `before`.
+/// - Pending events are deleted if they were received before `pending_before`.
+/// - Events in the state [`WebhookEventState::UnknownMember`] are deleted if they were received
+///   before `unknown_before`.
+///
+/// When a pending event is deleted, its webhook signal remains open, so the next read of the data
+/// type still finds the change.
 ///
 /// # Errors
 ///

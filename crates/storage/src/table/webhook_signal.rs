@@ -1,4 +1,5 @@
-//! Webhook signals, stored in the sync log: WHOOP announced a change of a data type of a member.
+//! Webhook signals: marks in the sync log that WHOOP announced a change of a data type of a member,
+//! and that the change was not read yet.
 
 use chrono::{DateTime, Utc};
 use diesel::sql_types::{BigInt, Text, Timestamptz};
@@ -9,8 +10,9 @@ use crate::{PgConnection, StorageError, prepared::prepared};
 
 /// Opens the signal of a data type for every connected member of a WHOOP account.
 ///
-/// Each signal gets a later time than the one before, even if the clock of the receiving machine is
-/// wrong. A signal that arrives while the data type is read therefore stays open.
+/// Each signal gets a later time than the signal before, even if the clock of the receiving machine
+/// is wrong. A read closes only signals from before its start, so a signal that arrives during the
+/// read stays open.
 ///
 /// # Errors
 ///
@@ -36,8 +38,8 @@ pub async fn open(
     Ok(())
 }
 
-/// Opens the signals for pending events of an account that an older version of the service stored
-/// without opening a signal.
+/// Opens the missing signals for pending events of a WHOOP account. An older version of the service
+/// stored such events without opening a signal.
 ///
 /// # Errors
 ///
@@ -58,8 +60,11 @@ pub async fn open_missing(conn: &mut PgConnection, whoop_user_id: i64) -> Result
     Ok(())
 }
 
-/// Opens the signals of all data types that were last read before `read_before`, for members with a
-/// webhook after `webhooks_since`, because webhooks were missed. Returns their number.
+/// Opens the signals of data types that may have changed while webhooks were missed, and returns
+/// the number of opened signals.
+///
+/// These are the data types that were last read before `read_before`, of members with a webhook
+/// after `webhooks_since`. Cycles are excluded, because WHOOP sends no webhooks about them.
 ///
 /// # Errors
 ///
@@ -82,8 +87,10 @@ pub async fn open_read_before(
     Ok(opened as u64)
 }
 
-/// Deletes the signals of a member who connects again. The first sync reads all listed changes, and
-/// webhooks of the earlier connection do not show that the new one receives webhooks.
+/// Deletes the webhook signals of a member who connects again.
+///
+/// The first sync reads all changes, so open signals are not needed. The webhooks of the earlier
+/// connection also do not show that webhooks arrive for the new connection.
 ///
 /// # Errors
 ///

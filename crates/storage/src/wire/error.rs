@@ -3,7 +3,7 @@ use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::sqlstate;
 
-/// Converts an error of the connection or of PostgreSQL into Diesel's type.
+/// Converts an error of the connection or of PostgreSQL into Diesel's error type.
 pub(super) fn to_diesel_error(error: tokio_postgres::Error) -> Error {
     let Some(db_error) = error.as_db_error() else {
         return Error::DatabaseError(
@@ -20,7 +20,7 @@ pub(super) fn to_diesel_error(error: tokio_postgres::Error) -> Error {
 }
 
 fn kind_of(code: &SqlState) -> DatabaseErrorKind {
-    // Poolers report with these codes that they have no server connection or lost it.
+    // Poolers use these codes to report that they have no server connection or lost it.
     if code.code().starts_with("08") {
         return DatabaseErrorKind::ClosedConnection;
     }
@@ -29,7 +29,7 @@ fn kind_of(code: &SqlState) -> DatabaseErrorKind {
         SqlState::FOREIGN_KEY_VIOLATION => DatabaseErrorKind::ForeignKeyViolation,
         SqlState::NOT_NULL_VIOLATION => DatabaseErrorKind::NotNullViolation,
         SqlState::CHECK_VIOLATION => DatabaseErrorKind::CheckViolation,
-        // Diesel has only this kind for a transaction that conflicted with another and can be
+        // Diesel has only this kind for transactions that conflicted with another one and can be
         // repeated.
         _ if sqlstate::is_lock_conflict(code.code()) => DatabaseErrorKind::SerializationFailure,
         SqlState::READ_ONLY_SQL_TRANSACTION => DatabaseErrorKind::ReadOnlyTransaction,

@@ -1,9 +1,9 @@
 //! Executes Diesel's statements on a PostgreSQL connection.
 //!
-//! The connection of `diesel-async` names every statement and sends it separately from its values.
-//! A pooler in transaction mode may send the two to different servers, of which the second does not
-//! know the name. Here, a statement is either prepared and cached, or sent together with its
-//! values.
+//! The connection type of `diesel-async` prepares every statement under a name and sends the values
+//! separately. A pooler in transaction mode may send the two parts to different server connections,
+//! and the second one does not know the name. The connection type of this module either caches a
+//! prepared statement, if the pooler allows this, or sends the statement together with its values.
 
 mod error;
 mod row;
@@ -84,7 +84,8 @@ impl PgConnection {
             driver,
             instrumentation: NoInstrumentation,
         };
-        // Poolers track this setting and apply it to each server connection that they assign.
+        // Poolers remember this setting of a client and apply it to each server connection that
+        // they assign to the client.
         conn.client
             .batch_execute("SET TIME ZONE 'UTC'")
             .await
@@ -216,13 +217,13 @@ async fn drive<S, T>(
 
 impl Drop for PgConnection {
     fn drop(&mut self) {
-        // The task has to be aborted: otherwise a statement that waits for a lock would continue to
-        // wait after the client is dropped, with its transaction open.
+        // The task has to be aborted. Otherwise a statement that waits for a lock would continue to
+        // wait after the client is dropped, and its transaction would stay open.
         self.driver.abort();
     }
 }
 
-/// Diesel reports each statement to an instrumentation; this one ignores the reports.
+/// Instrumentation that ignores Diesel's reports about statements.
 struct NoInstrumentation;
 
 impl Instrumentation for NoInstrumentation {
@@ -273,8 +274,8 @@ impl AsyncConnectionCore for PgConnection {
     }
 }
 
-/// Runs several statements concurrently on a shared connection; they are pipelined in one round
-/// trip.
+/// Runs several statements concurrently on a shared connection. The statements are sent together in
+/// one round trip.
 impl<'a> AsyncConnectionCore for &'a PgConnection {
     type ExecuteFuture<'conn, 'query> = BoxFuture<'a, QueryResult<usize>>;
     type LoadFuture<'conn, 'query> = BoxFuture<'a, QueryResult<Self::Stream<'conn, 'query>>>;

@@ -6,7 +6,7 @@ use diesel::{
 };
 use tokio_postgres::types::{FromSql, Type};
 
-/// Builds the rows of one result, which all have the same columns.
+/// Builds the rows of one query result. All rows of a result have the same columns.
 #[derive(Default)]
 pub(super) struct RowBuilder {
     types: Option<Arc<[NonZeroU32]>>,
@@ -16,7 +16,7 @@ impl RowBuilder {
     pub(super) fn build(&mut self, row: tokio_postgres::Row) -> PgRow {
         let types = self.types.get_or_insert_with(|| {
             let oids = row.columns().iter().map(|column| column.type_().oid());
-            // PostgreSQL gives every column a type, so the identifier is never zero.
+            // PostgreSQL gives every column a type, so the type's identifier is never zero.
             oids.map(|oid| NonZeroU32::new(oid).unwrap_or(NonZeroU32::MIN))
                 .collect()
         });

@@ -12,8 +12,8 @@ pub(super) struct BoundStatement {
     pub(super) sql: String,
     pub(super) types: Vec<Type>,
     pub(super) values: Vec<BoundValue>,
-    /// Whether the text is one of a limited number, so that the prepared statement should be
-    /// cached.
+    /// Whether the prepared statement should be cached, because the number of different texts is
+    /// limited.
     pub(super) is_cacheable: bool,
 }
 
@@ -44,7 +44,8 @@ fn type_of(metadata: &PgTypeMetadata) -> QueryResult<Type> {
         .unwrap_or_else(|| Type::new(String::new(), oid, Kind::Simple, String::new())))
 }
 
-/// Type lookup without a query. The schema defines no types, so only built-in types occur.
+/// Type lookup for Diesel that needs no query. The schema defines no types, so only built-in types
+/// occur.
 struct BuiltInTypes;
 
 impl PgMetadataLookup for BuiltInTypes {

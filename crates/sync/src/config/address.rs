@@ -1,14 +1,15 @@
-//! Value parsers for the URLs among the settings.
+//! clap value parsers for settings that are URLs.
 
 use std::net::Ipv4Addr;
 
 use url::{Host, Url};
 
-/// Parses a URL with a host, `http://` or `https://`, without credentials.
+/// Parses an `http://` or `https://` URL that has a host, and neither credentials nor a fragment.
 ///
 /// # Errors
 ///
-/// The reason, without the text, which may contain a password.
+/// The reason for which the URL is refused. It does not contain the URL, which may contain a
+/// password.
 pub fn web_address(text: &str) -> Result<Url, String> {
     let example = "example: https://health.example";
     let url = Url::parse(text).map_err(|error| format!("it is not a URL ({error}); {example}"))?;
@@ -28,12 +29,14 @@ pub fn web_address(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Parses one of WHOOP's URLs, to which the client secret and tokens are sent: plain `http://` is
-/// accepted only for this machine and private networks, for example for a simulator.
+/// Parses one of WHOOP's base URLs, to which the client secret and tokens are sent.
+///
+/// Plain `http://` is accepted only for this machine and private networks, for example for a
+/// simulator.
 ///
 /// # Errors
 ///
-/// The reason, without the text.
+/// The reason for which the URL is refused, without the URL.
 pub(super) fn whoop_address(text: &str) -> Result<Url, String> {
     let url = web_address(text)?;
     if url.scheme() == "http" && !url.host().is_some_and(|host| is_private(&host)) {
@@ -49,11 +52,11 @@ pub(super) fn whoop_address(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Parses the callback URL, to which WHOOP sends members with a code.
+/// Parses the callback URL, to which WHOOP sends members' browsers with an authorization code.
 ///
 /// # Errors
 ///
-/// The reason, without the text.
+/// The reason for which the URL is refused, without the URL.
 pub(super) fn callback_address(text: &str) -> Result<Url, String> {
     web_address(text).map_err(|reason| {
         let (reason, _) = reason.split_once("; ").unwrap_or((&reason, ""));
@@ -64,13 +67,13 @@ pub(super) fn callback_address(text: &str) -> Result<Url, String> {
     })
 }
 
-/// Whether a host is this machine or in a network that the internet cannot reach.
+/// Whether a host is this machine, or is in a network that cannot be reached from the internet.
 fn is_private(host: &Host<&str>) -> bool {
     let is_private_v4 = |address: &Ipv4Addr| {
         address.is_loopback() || address.is_private() || address.is_link_local()
     };
     match host {
-        // A name without a dot is that of a container or of a machine in the local network.
+        // A name without a dot belongs to a container or to a machine in the local network.
         Host::Domain(name) => {
             !name.contains('.')
                 || [".localhost", ".local", ".internal", ".svc"]

@@ -1,12 +1,12 @@
-//! Reads flags and environment variables, in the same way for both programs:
+//! Reads flags and environment variables, in the same way for the API and the worker:
 //!
 //! - an empty variable counts as absent;
-//! - a secret (an argument with `hide_env_values`) is also read from the file that
+//! - a secret (an argument with `hide_env_values`) is also read from the file that the variable
 //!   `NAME_FILE` names;
 //! - all settings that are wrong are reported together, by the names of their variables.
 //!
-//! clap alone handles flags without a variable: it ends the program at the first wrong flag and
-//! prints the usage.
+//! Flags without a variable are handled by clap alone, which ends the program at the first wrong
+//! flag and prints the usage.
 
 use std::{
     collections::BTreeMap,
@@ -27,31 +27,35 @@ use super::{
     secret_file,
 };
 
-/// A command line that was read.
+/// Result of reading the command line and the environment.
 #[derive(Debug)]
 pub struct CommandLine {
-    /// Parsed arguments, for clap's derived types.
+    /// The parsed arguments, from which clap's derived types are created.
     pub matches: ArgMatches,
-    /// Unusable settings of the chosen command. `matches` has their defaults.
+    /// The unusable settings of the chosen command. `matches` contains the default values of these
+    /// settings.
     pub faults: SettingFaults,
 }
 
-/// Reads the command line and the environment of this process.
+/// Reads the command line and the environment variables of this process. Unusable variables are no
+/// error here; they are listed in [`CommandLine::faults`].
 ///
 /// # Errors
 ///
-/// Wrong usage or a request for help or for the version, which [`clap::Error::exit`] prints; or a
-/// flag with an unusable value of a setting.
+/// [`CommandLineError::Usage`] for wrong usage, and for a request for help or the version;
+/// [`clap::Error::exit`] prints it. [`CommandLineError::Settings`] if a flag has an unusable value.
 pub fn read_command_line(command: Command) -> Result<CommandLine, CommandLineError> {
     read_command_line_from(command, env::args_os(), &|name| env::var_os(name))
 }
 
-/// Reason for refusing the command line.
+/// Reason for which the command line is refused.
 #[derive(Debug)]
 pub enum CommandLineError {
-    /// Wrong usage, or help and version, which clap's `exit` does not treat as errors.
+    /// Wrong usage, or a request for help or the version. clap's `exit` prints help and version as
+    /// normal output, and ends the process successfully.
     Usage(Box<Error>),
-    /// A flag holds an unusable value of a setting.
+    /// A flag has an unusable value. All unusable settings of the command are listed, including
+    /// variables.
     Settings(SettingFaults),
 }
 
@@ -77,12 +81,12 @@ fn read_command_line_from(
         let Some(invalid) = wrong_setting(&command, &error) else {
             return Err(CommandLineError::Usage(Box::new(error)));
         };
-        // The variable is no longer read, so it is the flag that is wrong.
+        // If the argument no longer reads its variable, the wrong value is that of the flag.
         let is_flag = !invalid.reads_environment;
         if is_flag {
             if invalid_flags.contains(&invalid.name) {
-                // The flag already accepts every value, so its value is not the reason; it may be
-                // missing.
+                // The flag already accepts every value, so its value cannot be the reason for the
+                // error. The value may be missing.
                 return Err(CommandLineError::Usage(Box::new(error)));
             }
             invalid_flags.push(invalid.name.clone());
@@ -113,15 +117,17 @@ fn read_command_line_from(
     Ok(CommandLine { matches, faults })
 }
 
-/// Changes the arguments of a command and of its subcommands.
+/// Applies a change to all arguments of a command and of its subcommands.
 fn map_args(command: Command, change: &mut dyn FnMut(Arg) -> Arg) -> Command {
     command
         .mut_args(&mut *change)
         .mut_subcommands(|subcommand| map_args(subcommand, &mut *change))
 }
 
-/// Returns the name of an argument's variable. If the variable is not read, the name is in the
-/// argument's last help text, see [`without_environment`].
+/// Returns the name of an argument's environment variable; `None` if the argument has none.
+///
+/// If [`without_environment`] has removed the variable from the argument, its name is taken from
+/// the end of the argument's help text.
 fn variable_name(arg: &Arg) -> Option<String> {
     if let Some(name) = arg.get_env() {
         return name.to_str().map(str::to_owned);
@@ -141,7 +147,7 @@ fn append_help(arg: Arg, more: &str) -> Arg {
     }
 }
 
-/// Returns the argument without its variable, which the help still names.
+/// Returns the argument without its environment variable. The help text still names the variable.
 fn without_environment(arg: Arg) -> Arg {
     match variable_name(&arg) {
         Some(name) if arg.get_env().is_some() => {
@@ -151,8 +157,8 @@ fn without_environment(arg: Arg) -> Arg {
     }
 }
 
-/// Contents of the secret files, by the name of the variable. Several commands have the same
-/// secret, and its file is read once.
+/// Contents of the secret files, by the name of the setting's variable; `None` if no file is used.
+/// Several commands can have the same secret, but its file is read only once.
 #[derive(Default)]
 struct SecretFiles(BTreeMap<String, Option<String>>);
 
@@ -195,7 +201,10 @@ fn apply_environment(
     }
 }
 
-/// Reads the secret from the file that `NAME_FILE` names, if that variable is set.
+/// Reads a secret from the file that the variable `NAME_FILE` names. Returns `None` if that
+/// variable is not set.
+///
+/// Fails if the variable `NAME` itself is set as well (`has_value`).
 fn secret_from_file(
     arg: &Arg,
     name: &str,
@@ -213,7 +222,8 @@ fn secret_from_file(
     }
     let secret = secret_file::read_secret(Path::new(&path))
         .map_err(|reason| format!("{file_variable} is not usable: {reason}"))?;
-    // A default must be valid: clap panics in a debug build if it is not.
+    // The secret is checked before it becomes a default value, because clap panics in a debug build
+    // if a default value is invalid.
     let command = Command::new("setting")
         .no_binary_name(true)
         .arg(arg.clone().env(Resettable::Reset));
@@ -224,16 +234,18 @@ fn secret_from_file(
     }
 }
 
-/// A setting with a value that clap rejected.
+/// A setting whose value clap rejected.
 struct WrongSetting {
-    /// Name of the setting's variable.
+    /// Name of the setting's environment variable.
     name: String,
     reason: String,
-    /// Whether the argument still reads its variable.
+    /// Whether the argument still reads its variable. If not, the rejected value is that of the
+    /// flag.
     reads_environment: bool,
 }
 
-/// Returns the setting that an error concerns; `None` if the error concerns the usage.
+/// Returns the setting whose value caused the error; `None` if the error does not concern the value
+/// of a setting.
 fn wrong_setting(command: &Command, error: &Error) -> Option<WrongSetting> {
     if !matches!(
         error.kind(),
@@ -263,7 +275,7 @@ fn wrong_setting(command: &Command, error: &Error) -> Option<WrongSetting> {
     })
 }
 
-/// Returns the reason for rejecting a value, without the value.
+/// Returns the reason for which clap rejected a value. The reason does not contain the value.
 fn rejection_reason(error: &Error) -> String {
     match (
         std::error::Error::source(error),
@@ -286,7 +298,7 @@ fn find_arg<'c>(command: &'c Command, is_wanted: &dyn Fn(&Arg) -> bool) -> Optio
         })
 }
 
-/// Returns the chosen subcommand, without its parent commands, and its matches.
+/// Returns the innermost subcommand that was chosen, and its matches.
 fn chosen_subcommand<'c, 'm>(
     command: &'c Command,
     matches: &'m ArgMatches,
@@ -300,7 +312,7 @@ fn chosen_subcommand<'c, 'm>(
     }
 }
 
-/// Returns a flag that was given with an empty value.
+/// Returns the name of a flag that was given with an empty value; `None` if there is none.
 fn find_empty_flag(command: &Command, matches: &ArgMatches) -> Option<String> {
     let is_empty = |arg: &&Arg| {
         let id = arg.get_id().as_str();
@@ -352,8 +364,8 @@ mod tests {
         keys: Vec<String>,
     }
 
-    // clap reads variables when the command is created, so these tests cover the error loop and the
-    // files; tests of the programs set variables.
+    // clap reads the variables of the process when the command is created. Therefore these tests
+    // cover only the error loop and the secret files; the tests of the programs cover variables.
     fn read(
         arguments: &[&str],
         variables: &[(&str, &str)],

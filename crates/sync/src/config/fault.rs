@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// A setting that is missing or not usable. The message contains no secret.
+/// A missing or unusable setting, with a message for the operator. The message contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingFault {
     name: String,
@@ -15,8 +15,8 @@ impl SettingFault {
         }
     }
 
-    /// Creates the fault of an unusable value. The reason should end with an example of a valid
-    /// value.
+    /// Creates the fault of a setting with an unusable value. `reason` should end with an example
+    /// of a valid value.
     pub fn unusable(name: &str, reason: &str) -> Self {
         let message = if reason.starts_with(name) {
             reason.to_owned()
@@ -29,7 +29,7 @@ impl SettingFault {
         }
     }
 
-    /// The name of the setting's variable.
+    /// Returns the name of the setting's environment variable.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -41,13 +41,13 @@ impl fmt::Display for SettingFault {
     }
 }
 
-/// All settings that prevent a program from starting, with at most one fault for each.
+/// All settings that prevent a program from starting, with at most one fault per setting.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SettingFaults(Vec<SettingFault>);
 
 impl SettingFaults {
-    /// Adds a fault, unless the setting already has one: a variable that could not be read is not
-    /// also reported as missing.
+    /// Adds a fault, unless the setting already has one. For example, a variable that could not be
+    /// read is not also reported as missing.
     pub fn add(&mut self, fault: SettingFault) {
         if !self.has(fault.name()) {
             self.0.push(fault);
@@ -66,7 +66,7 @@ impl SettingFaults {
         self.0.iter()
     }
 
-    /// Removes the fault of a setting.
+    /// Removes the fault of the setting with this name.
     pub(super) fn remove(&mut self, name: &str) {
         self.0.retain(|fault| fault.name() != name);
     }

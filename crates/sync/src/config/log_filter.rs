@@ -1,6 +1,7 @@
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Crates that a filter may name without a level, which enables all their log lines.
+/// Crates that a log filter may name without a level. Such a filter enables all log lines of the
+/// crate.
 const KNOWN_CRATES: [&str; 22] = [
     "whoop_core",
     "whoop_client",
@@ -28,14 +29,14 @@ const KNOWN_CRATES: [&str; 22] = [
 
 const EXAMPLE: &str = "example: RUST_LOG=info,whoop_sync=debug";
 
-/// Checks a log filter.
+/// Checks a log filter, and returns it unchanged.
 ///
-/// A word by itself is a level or one of [`KNOWN_CRATES`]. tracing treats every other word as the
-/// name of a module, so that a mistyped level would disable the log.
+/// A word without `=` has to be a level, or one of [`KNOWN_CRATES`] or a module in it. `tracing`
+/// treats every other word as the name of a module, so that a mistyped level would disable the log.
 ///
 /// # Errors
 ///
-/// The wrong word, and an example.
+/// The wrong word, and an example of a valid filter.
 pub(super) fn parse(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map_err(|error| format!("{error}; {EXAMPLE}"))?;
     let is_bare = |word: &&str| !word.is_empty() && !word.contains(['=', '[']);

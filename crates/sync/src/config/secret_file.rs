@@ -1,15 +1,15 @@
-//! Secrets in files, as Docker, Kubernetes and systemd provide them.
+//! Reads secrets from files, as Docker, Kubernetes and systemd provide them.
 
 use std::{fs::File, io::Read, path::Path};
 
-/// Maximum size of a secret file, in bytes; a list of hundreds of keys is smaller.
+/// Maximum size of a secret file, in bytes. Even a list of hundreds of keys is smaller.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
-/// Reads a secret, without the newline that editors and `echo` add at the end.
+/// Reads a secret from a file. Removes the newline that editors and `echo` add at the end.
 ///
 /// # Errors
 ///
-/// The reason, with the path but without the content.
+/// The reason for which the file is refused, with its path but without its content.
 pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let path_text = path.display();
     let unreadable = |error: std::io::Error| {
@@ -18,7 +18,7 @@ pub(super) fn read_secret(path: &Path) -> Result<String, String> {
         )
     };
     let mut bytes = Vec::new();
-    // One byte more than the limit shows that the file is too large.
+    // The read includes one byte more than the limit, to notice a file that is too large.
     File::open(path)
         .map_err(unreadable)?
         .take(MAX_FILE_BYTES + 1)
@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    /// A file in the temporary folder, removed at the end.
+    /// A secret file in the temporary folder. Dropping this value removes the file.
     struct TempSecretFile(PathBuf);
 
     impl TempSecretFile {

@@ -1,4 +1,5 @@
-//! The disposition of an event: done, waiting, retry or dead.
+//! Disposition of a webhook event: the outcome of processing it, which is done, waiting, retry or
+//! dead.
 
 use std::time::Duration;
 
@@ -8,26 +9,27 @@ use whoop_storage::table::{record_denial::INDEPENDENT_AFTER, webhook_event::Webh
 
 use crate::SyncError;
 
-/// Maximum number of attempts, which take about half a day; then the event is dead.
+/// Maximum number of attempts to process an event, which take about half a day together. After the
+/// last one, the event is a dead letter.
 const MAX_ATTEMPTS: i32 = 16;
 
-/// Pause before the second attempt; each further pause is twice as long.
+/// Pause before the second attempt to process an event. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
 const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 
-/// The outcome of processing an event. If two members have the same WHOOP account, the greater
-/// outcome counts.
+/// Outcome of processing a webhook event. If several members have the same WHOOP account, the
+/// greatest of their outcomes applies, in the order of these variants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Disposition {
     Done,
-    /// The event is a dead letter.
+    /// The event is a dead letter, which is not retried.
     Dead {
         reason: String,
     },
-    /// The data type was not read yet; the event does not change.
+    /// The announced data type was not read yet. The event does not change.
     Waiting,
-    /// The attempt failed; the event is due again later.
+    /// The attempt failed. The event is due again after the given time.
     Retry {
         after: TimeDelta,
         reason: String,
@@ -35,11 +37,12 @@ pub(super) enum Disposition {
 }
 
 impl Disposition {
-    /// Returns the disposition after the read that should have answered the event failed.
+    /// Returns the disposition of an event after the read of the announced change has failed.
     pub(super) fn after_error(event: &WebhookEventRow, error: &SyncError) -> Self {
         let reason = error.error_chain();
         match error {
-            // The data type cannot be read, so no record is missing.
+            // The member did not grant the data type. Its records cannot be read, so none is
+            // missing.
             SyncError::NotGranted { .. } => Self::Done,
             _ if blocks_all_events(error) => Self::Waiting,
             _ if event.attempts + 1 >= MAX_ATTEMPTS => Self::Dead { reason },
@@ -50,9 +53,12 @@ impl Disposition {
         }
     }
 
-    /// Returns the disposition after a 404 for a record that WHOOP announced. WHOOP's lists and
-    /// records can be behind its webhooks, so the record is requested again after a minute, ten
-    /// minutes and an hour; the last 404 is independent of the first, and ends the event.
+    /// Returns the disposition of an event after WHOOP answered 404 for the announced record.
+    ///
+    /// WHOOP's lists and records can lag behind its webhooks. Therefore the record is requested
+    /// again after one minute, then after ten minutes, then after one hour. The last 404 is at
+    /// least an hour later than the first one. It therefore counts as independent of the first, and
+    /// ends the event.
     pub(super) fn after_denial(event: &WebhookEventRow) -> Self {
         Self::Retry {
             after: match event.attempts {
@@ -65,8 +71,8 @@ impl Disposition {
     }
 }
 
-/// Whether the error does not concern this event: it would stop every other event of the member
-/// too.
+/// Whether the error does not concern a single event, because it would stop all other events of the
+/// member too.
 pub(super) fn blocks_all_events(error: &SyncError) -> bool {
     error.ends_run()
         || matches!(
@@ -78,8 +84,8 @@ pub(super) fn blocks_all_events(error: &SyncError) -> bool {
         )
 }
 
-/// Returns the pause after this number of failed attempts, with jitter, because many events may
-/// fail together.
+/// Returns the pause after this number of failed attempts. It contains random jitter, because many
+/// events may fail at the same time.
 fn retry_pause(attempts: i32) -> TimeDelta {
     let attempts = usize::try_from(attempts).unwrap_or(0);
     let pause = ExponentialBuilder::new()

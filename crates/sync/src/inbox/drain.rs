@@ -1,4 +1,4 @@
-//! Drains the webhook inbox, account by account.
+//! Drains the webhook inbox: processes its events, grouped by WHOOP account.
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -20,45 +20,47 @@ use whoop_storage::{
 use super::disposition::Disposition;
 use crate::{SyncContext, SyncError, WebhookInbox};
 
-/// Maximum number of accounts that are drained concurrently.
+/// Maximum number of WHOOP accounts whose events are processed concurrently.
 const MAX_CONCURRENT_ACCOUNTS: usize = 4;
 
-/// Maximum number of accounts per query.
+/// Maximum number of WHOOP accounts that one query returns.
 const ACCOUNTS_PER_QUERY: i64 = 64;
 
-/// Maximum pause after the quota refused a call. The quota may allow calls earlier than it
-/// announced.
+/// Maximum pause of the drain after the quota refused a call. It is limited because the quota may
+/// allow calls earlier than announced.
 const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-/// The result of a drain.
+/// Result of draining the webhook inbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct DrainReport {
     pub done: u64,
-    /// Events that are still pending.
+    /// Number of events that are still pending after the drain.
     pub put_off: u64,
-    /// Events that became dead letters.
+    /// Number of events that became dead letters.
     pub dead: u64,
-    /// Events of accounts without a connected member.
+    /// Number of events of WHOOP accounts that have no member, or only disconnected members.
     pub unknown_member: u64,
-    /// Calls that were sent to WHOOP.
+    /// Number of calls that the drain sent to WHOOP.
     pub calls: u64,
-    /// Time until the quota allows the next call, if it refused one.
+    /// Time until the quota allows the next call; `None` if the quota refused no call.
     #[serde(skip)]
     pub paused_for: Option<Duration>,
 }
 
-/// The time until the quota allows the next call. After the first refusal no other member is
-/// drained.
+/// Time until the quota allows the next call, set by the first refusal of the quota. After that
+/// refusal, the drain processes no further members.
 #[derive(Debug, Default)]
 pub(super) struct QuotaPause(OnceLock<Duration>);
 
 impl QuotaPause {
-    /// Notes a refusal by the quota, and returns the error unchanged.
+    /// Stores the time until the next call if the quota caused the error. Returns the error
+    /// unchanged.
     ///
     /// # Errors
     ///
-    /// The database can serve no member at the moment. An error about one member's rows, such as
-    /// tokens sealed with a lost key, is a failure of that member's events.
+    /// The same error, if it means that the database can serve no member at the moment. An error
+    /// that concerns the rows of one member, such as tokens that are sealed with a lost key, does
+    /// not end the drain: only the events of that member fail.
     pub(super) fn note_refusal(&self, error: SyncError) -> Result<SyncError, SyncError> {
         match &error {
             SyncError::Storage(
@@ -72,7 +74,7 @@ impl QuotaPause {
             _ => {}
         }
         if let Some(wait) = error.quota_wait() {
-            // The first refusal counts, and later ones are ignored.
+            // Only the first refusal is stored; later refusals are ignored.
             self.0.set(wait.min(MAX_PAUSE)).ok();
         }
         Ok(error)
@@ -80,14 +82,15 @@ impl QuotaPause {
 }
 
 impl WebhookInbox {
-    /// Reads the changes that WHOOP announced, and ends the events that a read has answered.
-    /// Members who are using the app are first. With `conserve_quota`, only they are read while
-    /// calls are scarce; the signals of the other members remain open until an app request or a run
-    /// reads the data type.
+    /// Reads the changes that WHOOP announced, and ends the events whose changes were read.
+    ///
+    /// Members who are using the app come first. If `conserve_quota` is true, only these members
+    /// are read while calls are scarce. The webhook signals of the other members remain open until
+    /// an app request or a run reads the data type.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is unavailable; unfinished events remain pending.
+    /// PostgreSQL is unavailable. Unfinished events remain pending.
     pub async fn drain_webhooks(
         &self,
         context: &SyncContext,
@@ -105,7 +108,8 @@ impl WebhookInbox {
             let now = self.clock.now();
             report.unknown_member = webhook_event::finish_unknown(&mut conn, now).await?;
         }
-        // Each account is drained once, so that a failed event is not retried immediately.
+        // One drain processes each account only once, so that a failed event is not retried
+        // immediately.
         let mut drained: Vec<i64> = Vec::new();
         while can_continue() {
             let is_scarce = conserve_quota && self.quota.pool.is_scarce().await?;
@@ -126,8 +130,8 @@ impl WebhookInbox {
                 break;
             }
             drained.extend(&accounts);
-            // All accounts are drained to their end, so that one failure does not cancel the
-            // others.
+            // All accounts are processed to their end, so that the failure of one account does not
+            // cancel the others.
             let reports: Vec<Result<DrainReport, SyncError>> = stream::iter(accounts)
                 .map(|account| async move {
                     match can_continue() {
@@ -151,7 +155,8 @@ impl WebhookInbox {
         Ok(report)
     }
 
-    /// Drains one WHOOP account. Several members may have it, and each of them is read.
+    /// Processes the due events of one WHOOP account. Several members may have the account, and
+    /// each of them is read.
     async fn drain_account(
         &self,
         account: i64,

@@ -1,4 +1,4 @@
-//! Requests the records of events by their ids, if no list contained them.
+//! Requests the records of webhook events by their ids, if no list contained the records.
 
 use crate::RecordReader;
 use std::collections::HashMap;
@@ -15,7 +15,8 @@ use crate::{
     window::ReadProgress,
 };
 
-/// Fetches the records of one member's events, each record once. The caller holds the lease.
+/// Requests the records that one member's events name, each record only once. The caller holds the
+/// member lease.
 pub(super) struct EventFetcher<'a> {
     reader: &'a RecordReader,
     user_id: &'a UserId,
@@ -39,7 +40,8 @@ impl<'a> EventFetcher<'a> {
         }
     }
 
-    /// Updates the stored record of an event to WHOOP's version.
+    /// Requests the record of an event from WHOOP, and updates or deletes the stored record
+    /// accordingly. Returns WHOOP's answer.
     pub(super) async fn fetch(
         &mut self,
         event: &WebhookEventRow,
@@ -56,15 +58,17 @@ impl<'a> EventFetcher<'a> {
         }
     }
 
-    /// Fetches a recovery. WHOOP finds it by the number of its cycle, which only its sleep
-    /// contains.
+    /// Requests the recovery of a sleep.
+    ///
+    /// WHOOP's API finds a recovery only by the id of its cycle, but the event contains the id of
+    /// the sleep. The id of the cycle is therefore taken from the sleep.
     async fn fetch_recovery(
         &mut self,
         sleep_id: String,
         first_denial: FirstDenial,
     ) -> Result<RecordAnswer, SyncError> {
         let mut answer = RecordAnswer::Gone;
-        // The stored records nearly always contain the cycle.
+        // In nearly all cases, the stored sleep contains the id of the cycle.
         let stored_cycle = self.stored_cycle_id(&sleep_id).await?;
         if let Some(cycle) = stored_cycle.clone() {
             answer = self
@@ -77,19 +81,21 @@ impl<'a> EventFetcher<'a> {
             {
                 return Ok(answer);
             }
-            // The recovery was deleted or is another night's; the sleep has the right cycle.
+            // The recovery was deleted, or it belongs to another night. WHOOP's version of the
+            // sleep contains the right cycle.
         }
         let sleep = self
             .fetch_once(DataType::Sleep, sleep_id.clone(), FirstDenial::NotFound)
             .await?;
         let sleeps = self.find_stored(DataType::Sleep, &sleep_id).await?;
-        // WHOOP may have the sleep in a moment; and it announces the recovery again when the sleep
-        // has its score.
+        // If WHOOP does not have the sleep yet, the event is tried again. If the sleep has no score
+        // yet, WHOOP announces the recovery again when it has one.
         if sleep == RecordAnswer::DeniedOnce || sleeps.iter().any(|one| one.is_open) {
             return Ok(sleep);
         }
         let cycle_of_sleep = sleeps.first().and_then(EventRecord::started_cycle);
-        // A recovery that is stored under another cycle may have been deleted with that cycle.
+        // A recovery that is stored under another cycle may have been deleted together with that
+        // cycle, so it is requested as well.
         let stored = self.find_stored(DataType::Recovery, &sleep_id).await?;
         let mut cycles: Vec<String> = stored.into_iter().map(|one| one.id).collect();
         cycles.extend(cycle_of_sleep.map(|id| id.to_string()));
@@ -103,8 +109,8 @@ impl<'a> EventFetcher<'a> {
         Ok(answer)
     }
 
-    /// Returns the cycle under which a night's recovery is stored, if its sleep names the same
-    /// cycle.
+    /// Returns the id of the cycle that the stored sleep names, if the sleep has its score and its
+    /// recovery is not stored under another cycle.
     async fn stored_cycle_id(&self, sleep_id: &str) -> Result<Option<String>, SyncError> {
         let sleeps = self.find_stored(DataType::Sleep, sleep_id).await?;
         let recoveries = self.find_stored(DataType::Recovery, sleep_id).await?;

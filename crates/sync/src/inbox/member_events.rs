@@ -1,5 +1,5 @@
-//! Processes the events of one member: the announced data types are read as lists, and single
-//! records only if no list can answer the event.
+//! Processes the webhook events of one member. The announced data types are read as lists. Single
+//! records are requested only if no list can answer the event.
 
 use std::collections::HashMap;
 
@@ -22,13 +22,17 @@ use crate::{
     SyncContext, SyncError, WebhookInbox, member_sync::SyncRequest, record_by_id::RecordAnswer,
 };
 
-/// An event, its data type and its disposition, if the record has to be requested by its id.
+/// An event that the list did not answer, so that its record has to be requested by id, with its
+/// data type and the place for its disposition.
 type UnansweredEvent<'a> = (DataType, &'a WebhookEventRow, &'a mut Disposition);
 
 impl WebhookInbox {
-    /// Returns the dispositions of events for one member. If `may_call` is false, the member's
-    /// signals wait for the next app request, and only events that a later read has already
-    /// answered are done.
+    /// Evaluates webhook events for one member. Returns one disposition per event, in the same
+    /// order.
+    ///
+    /// If `may_call` is false, WHOOP is not called. The member's webhook signals then stay open
+    /// until the next app request, and only events whose changes were read in the meantime are
+    /// done.
     pub(super) async fn evaluate_events(
         &self,
         user_id: &UserId,
@@ -57,14 +61,16 @@ impl WebhookInbox {
             let Some((data_type, row)) =
                 data_type.and_then(|one| Some((one, granted_row(&log, one)?)))
             else {
-                // The member did not grant the data type: nothing can be read, and nothing is missing.
+                // The member did not grant the data type. It cannot be read, and no record is
+                // missing.
                 *disposition = Disposition::Done;
                 continue;
             };
             if let Some(error) = failures.get(&data_type) {
                 *disposition = Disposition::after_error(event, error);
             } else if row.signal_open {
-                // Nothing was read, or another event arrived during the read.
+                // Nothing was read, or another event of the data type arrived during the read. The
+                // event keeps waiting.
             } else if self.is_answered(user_id, event, data_type, row).await? {
                 *disposition = Disposition::Done;
             } else {
@@ -83,7 +89,8 @@ impl WebhookInbox {
         Ok(sync_log::list(&mut conn, user_id).await?)
     }
 
-    /// Reads the lists of announced data types. Returns the errors of the lists that failed.
+    /// Reads the lists of the announced data types. Returns the errors of the data types whose
+    /// lists could not be read.
     async fn read_announced(
         &self,
         user_id: &UserId,
@@ -117,7 +124,8 @@ impl WebhookInbox {
         Ok(failures)
     }
 
-    /// Whether the list that was read after an event answers it.
+    /// Whether the list that was read after an event answers the event, so that its record does not
+    /// have to be requested by id.
     async fn is_answered(
         &self,
         user_id: &UserId,
@@ -132,8 +140,8 @@ impl WebhookInbox {
             let ids = [event.record_id.clone()];
             rejected_record::forget(&mut conn, user_id, data_type, &ids).await?;
         } else if data_type == DataType::Recovery && stored.is_empty() {
-            // A night without a score has no recovery; WHOOP announces the recovery when the night
-            // has its score.
+            // A night without a score has no recovery. WHOOP announces the recovery again when the
+            // night has its score.
             let sleep =
                 event_record::find_by_event(&mut conn, user_id, DataType::Sleep, id).await?;
             return Ok(sleep.iter().any(|one| one.is_open));
@@ -145,8 +153,10 @@ impl WebhookInbox {
         })
     }
 
-    /// Requests the records of events by their ids: deletions, and records that the list did not
-    /// show because they are older, or because WHOOP does not have them yet.
+    /// Requests the records of events by their ids.
+    ///
+    /// These are deletions, and records that the list did not show because they are older than the
+    /// list's window or because WHOOP does not have them yet.
     async fn fetch_records(
         &self,
         user_id: &UserId,
@@ -154,8 +164,9 @@ impl WebhookInbox {
         mut unanswered: Vec<UnansweredEvent<'_>>,
         pause: &QuotaPause,
     ) -> Result<(), SyncError> {
-        // Sleeps are first, because a recovery needs its sleep. A deletion is before an update of
-        // the same record, because it is a separate denial.
+        // Sleeps come first, because a recovery needs its sleep. A deletion comes before an update
+        // of the same record: the record is requested only once, and only the deletion event counts
+        // as a first denial.
         unanswered.sort_by_key(|(data_type, event, _)| {
             (
                 *data_type != DataType::Sleep,
@@ -185,7 +196,8 @@ impl WebhookInbox {
     }
 }
 
-/// Returns the row of a data type in the sync log, if the member granted the data type.
+/// Returns the row of a data type in the sync log; `None` if there is no row or the member did not
+/// grant the data type.
 fn granted_row(log: &[SyncLogRow], data_type: DataType) -> Option<&SyncLogRow> {
     log.iter()
         .find(|row| row.is_of(data_type) && row.is_granted())

@@ -14,9 +14,12 @@ use whoop_storage::{
 };
 
 impl RecordReader {
-    /// Opens the signals of all members if a list contained a change that WHOOP did not announce,
-    /// and no webhook of any member arrived after the change. `before` is the row of the sync log
-    /// before the read.
+    /// Opens the webhook signals of all members if webhooks were missed, so that the data types are
+    /// read once more.
+    ///
+    /// Webhooks were missed if a list contained a change that WHOOP did not announce, and no
+    /// webhook of any member arrived soon after the change. `change` is the time of the latest
+    /// change in the list. `before` is the row of the sync log before the read.
     pub(crate) async fn detect_missed_webhooks(
         &self,
         data_type: DataType,

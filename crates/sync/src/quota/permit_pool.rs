@@ -1,8 +1,8 @@
-//! WHOOP's quota in one process: permits from the shared ledger, one queue per priority class.
+//! Permits for calls to WHOOP in one process, taken from the quota ledger that all processes share.
 //!
-//! A permit is taken when a request is about to be sent. Callers of one class wait in one queue:
-//! the first of them asks the ledger for as many permits as there are callers, so that the row is
-//! changed once for all of them.
+//! A permit is taken when a request is about to be sent. The callers of one priority class wait in
+//! one queue. The first caller in a queue asks the ledger for as many permits as there are callers
+//! in the queue, so that the ledger's row is changed only once for all of them.
 
 use std::{
     sync::{
@@ -33,37 +33,40 @@ use whoop_storage::{
     table::call_budget::{self, LedgerSnapshot},
 };
 
-/// Maximum number of permits that one process takes at once.
+/// Maximum number of permits that a process takes from the quota ledger at once.
 const MAX_PERMITS_PER_REQUEST: u32 = 16;
 
-/// Extra time after a caller's deadline, in which the caller in front asks the ledger.
+/// Extra time for which a caller waits after its deadline, because the first caller in the queue
+/// may be asking the quota ledger.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Waits longer than this are logged at level `info`.
+/// Minimum duration of a wait for a permit that is logged at level `info`. Shorter waits are logged
+/// at level `debug`.
 const INFO_LOG_THRESHOLD: Duration = Duration::from_secs(10);
 
-/// Permits for calls to WHOOP.
+/// Permits for calls to WHOOP, with one queue of callers per priority class.
 #[derive(Debug)]
 pub(crate) struct PermitPool {
     database: Database,
     limits: QuotaLimits,
     queues: [ClassQueue; PriorityClass::ALL.len()],
-    /// Use of the quota when the ledger was last read.
+    /// Use of the quota when this process last read the ledger; `None` before the first read.
     usage: Mutex<Option<QuotaUsage>>,
     was_scarce: AtomicBool,
 }
 
-/// The queue of the callers of one class.
+/// Queue of the callers of one priority class that wait for a permit.
 #[derive(Debug)]
 struct ClassQueue {
     waiting: AtomicU32,
-    /// Permits that the first caller took for all of them.
+    /// Permits that the first caller in the queue took for all callers in it.
     permits: Semaphore,
-    /// Time at which the ledger granted the latest of these permits.
+    /// Time at which the quota ledger granted the latest of the permits in `permits`.
     taken_at: Mutex<DateTime<Utc>>,
-    /// Held by the caller that asks the ledger.
+    /// Lock that is held by the caller that asks the quota ledger.
     request_lock: AsyncMutex<()>,
-    /// The ledger's last answer, while it is valid.
+    /// The last wait that the quota ledger announced; `None` if the ledger last granted permits, or
+    /// if its wait must not be kept.
     wait: Mutex<Option<PermitWait>>,
 }
 
@@ -79,7 +82,7 @@ impl Default for ClassQueue {
     }
 }
 
-/// The ledger has no permit before `until`.
+/// Answer of the quota ledger that no permit is available before `until`.
 #[derive(Debug, Clone, Copy)]
 struct PermitWait {
     until: Instant,
@@ -87,7 +90,7 @@ struct PermitWait {
 }
 
 impl PermitWait {
-    /// The wait if the ledger does not answer in time.
+    /// Returns a wait of one second, for a caller to whom the ledger does not answer in time.
     fn one_second() -> Self {
         Self {
             until: Instant::now() + Duration::from_secs(1),
@@ -118,13 +121,14 @@ impl PermitPool {
         }
     }
 
-    /// Reads the ledger.
+    /// Reads the quota ledger from PostgreSQL.
     pub(crate) async fn read_ledger(&self) -> Result<LedgerSnapshot, StorageError> {
         let mut conn = self.database.get().await?;
         call_budget::read(&mut conn).await
     }
 
-    /// Stores the number of calls per day that each class needs.
+    /// Stores in the quota ledger how many calls per day the priority classes interactive and
+    /// inactive are expected to need.
     pub(crate) async fn store_expected_calls(
         &self,
         expected_calls: ExpectedCalls,
@@ -136,18 +140,21 @@ impl PermitPool {
         .await
     }
 
-    /// Whether calls are scarce, so that reads that are not necessary are skipped.
+    /// Reads the quota ledger. Returns whether calls are scarce, so that reads that are not
+    /// necessary should be skipped.
     pub(crate) async fn is_scarce(&self) -> Result<bool, StorageError> {
         let current = self.read_ledger().await?;
         Ok(self.note_usage(&current.ledger, current.now))
     }
 
-    /// Returns the result of [`PermitPool::is_scarce`] when the ledger was last read.
+    /// Whether calls were scarce when this process last read the quota ledger; see
+    /// [`PermitPool::is_scarce`].
     pub(crate) fn was_scarce(&self) -> bool {
         self.was_scarce.load(Ordering::Relaxed)
     }
 
-    /// Waits for a permit, for at most `patience`, and subtracts the time of the wait from it.
+    /// Waits for a permit, for at most `patience`. Subtracts the duration of the wait from
+    /// `patience`.
     async fn take_permit(
         self: &Arc<Self>,
         class: PriorityClass,
@@ -173,7 +180,7 @@ impl PermitPool {
             let permit_or_guard = async {
                 tokio::select! {
                     biased;
-                    // The semaphore is never closed.
+                    // `acquire` cannot fail, because the semaphore is never closed.
                     Ok(permit) = queue.permits.acquire() => {
                         permit.forget();
                         None
@@ -181,7 +188,8 @@ impl PermitPool {
                     request_guard = queue.request_lock.lock() => Some(request_guard),
                 }
             };
-            // The caller in front may have more patience, and wait longer than this caller can.
+            // The first caller in the queue may have more patience than this caller, and hold the
+            // lock longer than this caller can wait.
             let request_guard = match timeout_at(deadline + LEDGER_TIMEOUT, permit_or_guard).await {
                 Ok(Some(request_guard)) => request_guard,
                 Ok(None) => return Ok(()),
@@ -194,8 +202,8 @@ impl PermitPool {
             };
             let wait = match queue.current_wait() {
                 Some(wait) => wait,
-                // The task is separate so that no permits are lost if this caller is cancelled
-                // meanwhile.
+                // The quota ledger is asked in a separate task, so that no permits are lost if this
+                // caller is cancelled in the meantime.
                 None => match tokio::spawn(Arc::clone(self).request_permits(class)).await {
                     Ok(wait) => match wait? {
                         Some(wait) => wait,
@@ -213,7 +221,8 @@ impl PermitPool {
         }
     }
 
-    /// Asks the ledger for a permit for each caller in the queue.
+    /// Asks the quota ledger for one permit per caller in the queue. Returns the announced wait if
+    /// no permit is available; `None` if permits were granted.
     async fn request_permits(
         self: Arc<Self>,
         class: PriorityClass,
@@ -242,13 +251,14 @@ impl PermitPool {
                 reason,
             }),
         };
-        // The end of an outage cannot be predicted, so every caller asks.
+        // The end of an outage cannot be predicted. A wait because of an outage is therefore not
+        // kept, and every caller asks the ledger.
         let is_predictable = |wait: &PermitWait| matches!(wait.reason, WaitReason::Quota(_));
         *lock(&queue.wait) = wait.filter(is_predictable);
         Ok(wait)
     }
 
-    /// Gives back permits that were taken for callers that no longer wait.
+    /// Gives permits back to the quota ledger that were taken for callers that no longer wait.
     fn return_unused_permits(self: &Arc<Self>, class: PriorityClass) {
         let queue = &self.queues[class.index()];
         let waiting = queue.waiting.load(Ordering::Relaxed);
@@ -274,13 +284,16 @@ impl PermitPool {
         });
     }
 
-    /// Changes the ledger, and starts again if another process changed it first. `change` returns
-    /// whether there is anything to write.
+    /// Changes the quota ledger with `change`, and repeats this if another process changed the
+    /// ledger first.
+    ///
+    /// `change` returns whether the ledger has to be written, and the result of the change.
     async fn update_ledger<T>(
         &self,
         mut change: impl FnMut(&mut QuotaLedger, DateTime<Utc>) -> (bool, T) + Send,
     ) -> Result<T, StorageError> {
-        // One of the processes that compete always succeeds; jitter separates the others.
+        // One of the competing processes always succeeds. Random jitter separates the attempts of
+        // the others.
         let mut pauses = ExponentialBuilder::new()
             .with_min_delay(Duration::from_millis(1))
             .with_max_delay(Duration::from_millis(50))
@@ -306,7 +319,8 @@ impl PermitPool {
         is_scarce
     }
 
-    /// Corrects the ledger by WHOOP's count, if another program uses the WHOOP app.
+    /// Corrects the quota ledger if WHOOP counts more calls than the ledger, because another
+    /// program uses the same WHOOP app.
     async fn correct_count(&self, reported: &RateLimit) {
         let window = if reported.is_day_limit() {
             LimitWindow::Day
@@ -361,7 +375,8 @@ impl PermitPool {
         }
     }
 
-    /// Notes the outcome of a call, for the circuit breaker. `member` is a hash of the member's id.
+    /// Records the outcome of a call for the circuit breaker. `member` is a hash of the member's
+    /// id.
     async fn note_call_outcome(&self, member: u64, is_answered: bool) {
         let had_failures = lock(&self.usage).is_none_or(|usage| usage.has_failures);
         if is_answered && !had_failures {
@@ -392,12 +407,12 @@ impl PermitPool {
 }
 
 impl ClassQueue {
-    /// Returns the ledger's last answer, if it is still valid.
+    /// Returns the last wait that the quota ledger announced, if it is not over yet.
     fn current_wait(&self) -> Option<PermitWait> {
         lock(&self.wait).filter(|wait| wait.until > Instant::now())
     }
 
-    /// Returns the ledger's last answer, if it names a time after `deadline`.
+    /// Returns the last wait that the quota ledger announced, if it ends after `deadline`.
     fn wait_after(&self, deadline: Instant) -> Option<PermitWait> {
         self.current_wait().filter(|wait| wait.until > deadline)
     }
@@ -420,7 +435,8 @@ fn log_wait(class: PriorityClass, wait: PermitWait) {
     }
 }
 
-/// A caller's place in the queue, until it is dropped.
+/// A caller's place in the queue of a priority class. Dropping this value removes the caller from
+/// the queue.
 struct QueuePlace<'a> {
     quota: &'a Arc<PermitPool>,
     class: PriorityClass,
@@ -444,16 +460,17 @@ impl Drop for QueuePlace<'_> {
     }
 }
 
-/// The quota for the calls of one member in one priority class.
+/// Access to the quota for the calls of one member in one priority class.
 #[derive(Debug)]
 pub(crate) struct MemberQuota {
     pub(crate) quota: Arc<PermitPool>,
     pub(crate) class: PriorityClass,
-    /// Hash of the member's id.
+    /// Hash of the member's id, with which the circuit breaker distinguishes members.
     pub(crate) member_hash: u64,
-    /// Cancelled when an interactive caller waits for the member.
+    /// Cancellation token that is cancelled when an interactive caller waits for the member.
     pub(crate) lease_wanted: CancellationToken,
-    /// Whether a failed call is no evidence of an outage.
+    /// Whether the data type is known to fail for this member, so that another failed call is no
+    /// evidence of an outage of WHOOP.
     pub(crate) is_known_to_fail: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The stored access token, or a refreshed one if it is about to expire.
+//! Provides access tokens of members: the stored token, or a refreshed one if the stored token is
+//! about to expire.
 
 use std::time::Duration;
 
@@ -10,18 +11,19 @@ use whoop_storage::table::tokens::{self, OAuthTokens};
 use super::{call::PROFILE_SCOPE, exchange::RefreshReason};
 use crate::{MemberCalls, SyncContext, SyncError, identify::is_identified};
 
-/// Minimum remaining lifetime of a token that is used.
+/// Minimum remaining lifetime of an access token. A token that expires earlier is refreshed before
+/// it is used.
 const MIN_LIFETIME: TimeDelta = TimeDelta::minutes(1);
 
-/// Pause before an interactive caller's refresh is repeated.
+/// Pause before a failed token refresh is repeated for an interactive caller.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 impl MemberCalls {
-    /// Makes sure, before the member lease and any quota permit are taken, that the member's access
-    /// token is valid for another minute.
+    /// Makes sure that the member's access token is valid for at least another minute. Callers do
+    /// this before they take the member lease and quota permits.
     ///
-    /// Other errors than those of the refresh are ignored here, because the first call gets them
-    /// again.
+    /// Only errors of the token refresh are returned. Other errors are ignored here, because the
+    /// first call to WHOOP gets them again.
     pub(crate) async fn ensure_valid_token(
         &self,
         user_id: &UserId,
@@ -33,15 +35,16 @@ impl MemberCalls {
         }
     }
 
-    /// Returns an access token other than the refused one, outside the member lease.
+    /// Returns an access token of the member, refreshed if necessary. `refused` is a token that
+    /// WHOOP has refused and that is not returned again. The caller does not hold the member lease.
     ///
-    /// If the token endpoint names a wait, the caller waits for it, up to its own timeouts. An
-    /// interactive caller repeats the refresh after a temporary failure.
+    /// If the token endpoint demands a wait (429), this function waits, up to the timeouts of
+    /// `context`. For an interactive caller, it repeats the refresh after a temporary failure.
     ///
     /// # Errors
     ///
-    /// The member is not connected or has to connect again, or the refresh failed or is still
-    /// under way.
+    /// The member is not connected or has to connect again, or the token refresh failed or has not
+    /// ended yet.
     pub async fn access_token(
         &self,
         user_id: &UserId,
@@ -82,8 +85,8 @@ impl MemberCalls {
         }
     }
 
-    /// Does the same as [`MemberCalls::access_token`], with at most one attempt, for a call that needs
-    /// `scope`.
+    /// Does the same as [`MemberCalls::access_token`] for a call that needs `scope`, but attempts a
+    /// refresh at most once.
     pub(super) async fn token_for(
         &self,
         user_id: &UserId,
@@ -122,7 +125,8 @@ impl MemberCalls {
     }
 }
 
-/// Whether a stored access token can be used now.
+/// Whether a stored access token can be used now, because WHOOP has not refused it and it is not
+/// about to expire.
 pub(crate) fn is_usable(
     tokens: &OAuthTokens,
     refused: Option<&SecretString>,
@@ -130,7 +134,7 @@ pub(crate) fn is_usable(
 ) -> bool {
     let is_refused = refused
         .is_some_and(|refused| refused.expose_secret() == tokens.access_token.expose_secret());
-    // Without a refresh token, the access token is used until it expires.
+    // Without a refresh token, the access token cannot be renewed, so it is used until it expires.
     let margin = if tokens.refresh_token.is_some() {
         MIN_LIFETIME
     } else {

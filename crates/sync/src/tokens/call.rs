@@ -1,4 +1,4 @@
-//! One call to WHOOP's API.
+//! Makes one call to WHOOP's API for a member.
 
 use std::sync::Arc;
 use std::{future::Future, time::Duration};
@@ -14,14 +14,15 @@ use whoop_storage::{acceptance, member_calls, table::tokens};
 use super::{exchange::RefreshReason, token_verdict::is_dead_connection};
 use crate::{EngineSettings, Quota, SyncContext, SyncError, TokenRefresher};
 
-/// The scope of the profile, which names the WHOOP account.
+/// OAuth scope that is needed to read the profile, which names the WHOOP account.
 pub(crate) const PROFILE_SCOPE: &str = "read:profile";
 
-/// Divisor of the day limit for one member's app requests: one call in 20, which is 5 percent.
+/// Share of the day limit that app requests of one member may use: one call in 20, which is 5
+/// percent.
 const MEMBER_SHARE_DIVISOR: u32 = 20;
 
-/// Minimum share of a member, in calls: ten days of four lists, even with a quota of a few hundred
-/// calls.
+/// Minimum number of calls per day that app requests of one member may cause. It suffices for ten
+/// days with four lists each, even if the day limit is only a few hundred calls.
 const MIN_MEMBER_SHARE: u32 = 40;
 
 /// Makes calls to WHOOP's API with valid access tokens of members.
@@ -36,11 +37,12 @@ pub struct MemberCalls {
 }
 
 impl MemberCalls {
-    /// Makes one call to WHOOP's API with a valid access token.
+    /// Makes one call to WHOOP's API with a valid access token of the member.
     ///
-    /// After a 401, the token is refreshed and the call repeated, once. If the API refuses the new
-    /// token as well, the call fails as an outage of WHOOP until [`is_dead_connection`] decides
-    /// otherwise; the token is not refreshed again before that is possible.
+    /// After a 401, the token is refreshed and the call is repeated, both only once. If the API
+    /// refuses the new token as well, the call fails with [`SyncError::TokenRejected`], which
+    /// counts as an outage of WHOOP. The token is then not refreshed again until
+    /// [`is_dead_connection`] can decide that the member has to connect again.
     pub(crate) async fn call_whoop<T, F>(
         &self,
         user_id: &UserId,
@@ -64,7 +66,8 @@ impl MemberCalls {
             return Err(SyncError::TokenRejected);
         }
         if self.refresher.refreshes.is_replacement(user_id, &token) {
-            // A concurrent call refreshed the token.
+            // A concurrent call has already refreshed the token, and WHOOP refuses the new token as
+            // well.
             return Err(self.note_rejection(user_id, &token).await?);
         }
         let reason = RefreshReason::Refused(token);
@@ -78,7 +81,8 @@ impl MemberCalls {
         }
     }
 
-    /// Counts a call for an app request against the member's share of the day.
+    /// Counts a call for an app request against the member's share of the day limit. Fails if the
+    /// share is used up.
     async fn check_member_share(&self, user_id: &UserId) -> Result<(), SyncError> {
         let limit = (self.settings.limits.per_day / MEMBER_SHARE_DIVISOR).max(MIN_MEMBER_SHARE);
         let mut conn = self.database.get().await?;
@@ -90,7 +94,7 @@ impl MemberCalls {
         }
     }
 
-    /// Makes one call. It is counted together with every repetition by the client.
+    /// Makes one call, and counts it. Each repetition by the client is counted as well.
     pub(crate) async fn attempt<T, F>(
         &self,
         context: &SyncContext,
@@ -107,8 +111,8 @@ impl MemberCalls {
         answer
     }
 
-    /// Whether the API refused a fresh token of the member before, and [`is_dead_connection`]
-    /// cannot decide yet.
+    /// Whether the API has already refused a newly issued token of the member, and
+    /// [`is_dead_connection`] cannot decide yet that the connection is dead.
     async fn is_rejected(&self, user_id: &UserId) -> Result<bool, SyncError> {
         let mut conn = self.database.get().await?;
         let Some(since) = acceptance::rejected_since(&mut conn, user_id).await? else {
@@ -118,8 +122,8 @@ impl MemberCalls {
         Ok(!is_dead_connection(since, self.clock.now(), others))
     }
 
-    /// Notes that the API refused a token right after WHOOP issued it. Returns the error of the
-    /// call.
+    /// Stores that the API refused a token right after WHOOP issued it. Returns the error with
+    /// which the call fails.
     async fn note_rejection(
         &self,
         user_id: &UserId,
@@ -131,7 +135,7 @@ impl MemberCalls {
         let is_stored = stored
             .is_some_and(|stored| stored.access_token.expose_secret() == token.expose_secret());
         if !is_stored {
-            // The member has connected again meanwhile; the new pair may work.
+            // The member has connected again in the meantime, and the new token pair may work.
             locked.rollback().await?;
             return Ok(SyncError::TokenRejected);
         }

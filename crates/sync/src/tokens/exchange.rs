@@ -1,8 +1,8 @@
-//! One refresh of a member's tokens.
+//! One refresh of a member's tokens: exchanges the refresh token for a new token pair.
 //!
-//! A claim in the member's row prevents other processes from refreshing at the same time. The claim
-//! expires, so that no connection and no transaction is held while WHOOP answers, and it is
-//! extended during the refresh.
+//! A claim in the member's row of `whoop_refresh` prevents other processes from refreshing the
+//! tokens at the same time. The claim expires by itself, and is extended during the refresh.
+//! Therefore no connection and no transaction is held while WHOOP answers.
 
 use std::time::Duration;
 
@@ -18,34 +18,36 @@ use whoop_storage::table::{
 use super::access_token::is_usable;
 use crate::{SyncError, TokenRefresher, engine::random_text};
 
-/// Time for which the claim of a killed refresh blocks its member.
+/// Lifetime of a claim that is not extended. For this time, the claim of a killed process blocks
+/// its member.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
 
-/// Interval at which a claim is extended; it survives two lost extensions.
+/// Interval at which a claim is extended. The claim survives two lost extensions.
 const EXTEND_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Interval at which a refresh checks whether another process has finished its own.
+/// Interval at which a waiting process checks whether another process has finished its refresh.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Maximum wait for the refresh of another process.
+/// Maximum time to wait for the refresh of another process.
 const MAX_CLAIM_WAIT: Duration = Duration::from_secs(2 * 60);
 
 /// Reason for refreshing a member's tokens.
 #[derive(Debug, Clone)]
 pub(super) enum RefreshReason {
-    /// The access token has expired, or is about to.
+    /// The access token has expired, or is about to expire.
     Ended,
     /// WHOOP refused this access token.
     Refused(SecretString),
-    /// The operator retries the pair of a member in `reauth_required`.
+    /// The operator retries the token pair of a member with the status `reauth_required`.
     Retry,
 }
 
-/// The next step of a refresh after its claim.
+/// Next step of a token refresh, after an attempt to claim it.
 enum RefreshStep {
-    /// The pair has to be exchanged.
+    /// This process holds the claim, and has to exchange this stored token pair.
     Begin(OAuthTokens, RefreshHistory),
-    /// Another refresh has stored this access token.
+    /// No exchange is necessary: this stored access token, usually from another refresh, can be
+    /// used.
     Done(SecretString),
 }
 
@@ -78,6 +80,8 @@ impl TokenRefresher {
     }
 
     /// Waits until no other process refreshes this member's tokens, and claims the refresh.
+    ///
+    /// Claims nothing if a usable access token is stored in the meantime.
     async fn claim_refresh(
         &self,
         user_id: &UserId,
@@ -88,8 +92,8 @@ impl TokenRefresher {
         loop {
             let mut conn = self.database.get().await?;
             let claimed = refresh::claim(&mut conn, user_id, holder, CLAIM_TTL).await?;
-            // The pair is read after the claim, because the previous holder may have stored another
-            // one.
+            // The token pair is read after the claim, because the previous holder of the claim may
+            // have stored another pair.
             let (member, stored) = tokens::find_with_member(&conn, &self.keys, user_id).await?;
             drop(conn);
             let (Some(member), Some(stored)) = (member, stored) else {
@@ -103,7 +107,8 @@ impl TokenRefresher {
             if is_done {
                 return Ok(RefreshStep::Done(stored.access_token));
             }
-            // A dead token is sent to WHOOP only once, not by every caller.
+            // A dead refresh token is sent to WHOOP only once, not again by every caller. Only the
+            // operator's retry sends it again.
             if member.connection() == ConnectionStatus::ReauthRequired
                 && !matches!(reason, RefreshReason::Retry)
             {
@@ -119,7 +124,7 @@ impl TokenRefresher {
         }
     }
 
-    /// Sends the refresh token to WHOOP, and stores the answer.
+    /// Sends the refresh token to WHOOP, and stores WHOOP's answer. Returns the new access token.
     async fn exchange_pair(
         &self,
         user_id: &UserId,
@@ -162,7 +167,7 @@ impl TokenRefresher {
         Ok(refresh::release(&mut conn, user_id, holder).await?)
     }
 
-    /// Waits until no process refreshes this member's tokens, for at most `limit`.
+    /// Waits until no process refreshes this member's tokens, but for at most `limit`.
     pub(crate) async fn wait_for_refresh(
         &self,
         user_id: &UserId,

@@ -1,4 +1,4 @@
-//! Stores WHOOP's answer to a refresh.
+//! Stores WHOOP's answer to a token refresh: the new token pair, or the refusal.
 
 use std::time::Duration;
 
@@ -21,24 +21,26 @@ use whoop_storage::{
 use super::token_verdict::is_dead_refresh_token;
 use crate::{SyncError, TokenRefresher};
 
-/// Maximum pause between two attempts to store a pair.
+/// Maximum pause between two attempts to store a new token pair.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// Maximum number of attempts to store a pair, which take about five minutes.
+/// Maximum number of attempts to store a new token pair, which take about five minutes together.
 const MAX_ATTEMPTS: usize = 70;
 
-/// The pair in a member's row after an answer of WHOOP was handled.
+/// The token pair that is stored for the member after WHOOP's answer was handled.
 enum StoredPair {
     Ours,
-    /// The member has connected again meanwhile.
+    /// Another token pair, because the member has connected again in the meantime.
     Another(OAuthTokens),
-    /// The member has disconnected meanwhile.
+    /// No token pair, because the member has disconnected in the meantime.
     None,
 }
 
 impl TokenRefresher {
-    /// Stores a new pair, and returns its access token. The old pair is dead, so a lost database
-    /// connection must not lose the new one: each attempt has its own connection.
+    /// Stores the new token pair of a refresh, and returns its access token.
+    ///
+    /// WHOOP no longer accepts the old token pair, so the new one must not be lost if a database
+    /// connection fails. Therefore each attempt uses a new connection.
     pub(super) async fn store_pair(
         &self,
         user_id: &UserId,
@@ -94,12 +96,12 @@ impl TokenRefresher {
         if let Some(found) = &found
             && is_same_secret(Some(&found.access_token), Some(&renewed.access_token))
         {
-            // An earlier attempt was committed, and its confirmation was lost.
+            // An earlier attempt was committed, but its confirmation was lost.
             return Ok(StoredPair::Ours);
         }
         if !is_exchanged_pair(found.as_ref(), exchanged) {
-            // No member uses this pair, so it is revoked, unless a connected member has the same
-            // account.
+            // The member does not use this token pair, so its permission is revoked. The revocation
+            // will not take place if a connected member uses the same WHOOP account.
             revocation::insert(&mut locked, &self.keys, superseded, renewed, now).await?;
             locked.commit().await?;
             return Ok(found.map_or(StoredPair::None, StoredPair::Another));
@@ -108,8 +110,8 @@ impl TokenRefresher {
         refresh::clear(&mut locked, user_id).await?;
         let member = users::find(&mut locked, user_id).await?;
         if member.is_some_and(|member| member.connection() == ConnectionStatus::ReauthRequired) {
-            // The operator retried the pair; or WHOOP refused the old pair to another process while
-            // this one could not reach the database.
+            // The operator retried the token pair. Or WHOOP refused the old token pair to another
+            // process while this process could not reach the database.
             let status = ConnectionStatus::Connected;
             users::set_status(&mut locked, user_id, status, None, now).await?;
             tracing::info!(
@@ -121,8 +123,10 @@ impl TokenRefresher {
         Ok(StoredPair::Ours)
     }
 
-    /// Notes the reason that WHOOP issued no pair. Returns the error of the refresh, or the access
-    /// token of a pair that a new connect has stored meanwhile.
+    /// Stores the reason for which WHOOP issued no new token pair.
+    ///
+    /// Returns the error of the refresh. If the member has connected again in the meantime, returns
+    /// the access token of the new connection instead.
     pub(super) async fn handle_refusal(
         &self,
         user_id: &UserId,
@@ -157,8 +161,8 @@ impl TokenRefresher {
         Err(error.into())
     }
 
-    /// Sets the member to `reauth_required`. If another pair than the refused one is stored,
-    /// returns its access token instead.
+    /// Sets the member's status to `reauth_required`. If the stored token pair is not the refused
+    /// one, returns its access token instead.
     pub(super) async fn reject_stored_pair(
         &self,
         user_id: &UserId,
@@ -178,7 +182,7 @@ impl TokenRefresher {
         Err(SyncError::ReauthRequired)
     }
 
-    /// Sets the member to `reauth_required`, with the reason.
+    /// Sets the member's status to `reauth_required`, and stores the reason.
     pub(super) async fn require_reauth(
         &self,
         locked: &mut Transaction,
@@ -192,7 +196,8 @@ impl TokenRefresher {
     }
 }
 
-/// Returns the pair that replaces another.
+/// Returns the token pair that replaces `before`. Values that WHOOP's answer does not contain are
+/// taken from `before`.
 pub(crate) fn renewed_tokens(
     before: OAuthTokens,
     pair: TokenPair,
@@ -201,7 +206,7 @@ pub(crate) fn renewed_tokens(
     OAuthTokens {
         access_token: pair.access_token,
         refresh_token: pair.refresh_token.or(before.refresh_token),
-        // WHOOP may return fewer scopes; the granted scopes count.
+        // WHOOP may list fewer scopes after a refresh. The scopes that the member granted are kept.
         scope: before.scope,
         expires_at: now + pair.expires_in,
     }
@@ -211,12 +216,13 @@ fn is_same_secret(one: Option<&SecretString>, other: Option<&SecretString>) -> b
     one.map(ExposeSecret::expose_secret) == other.map(ExposeSecret::expose_secret)
 }
 
-/// Whether the stored pair is the one whose refresh token was shown to WHOOP.
+/// Whether the stored token pair is the one whose refresh token was sent to WHOOP.
 fn is_exchanged_pair(found: Option<&OAuthTokens>, shown: Option<&SecretString>) -> bool {
     found.is_some_and(|found| is_same_secret(found.refresh_token.as_ref(), shown))
 }
 
-/// Returns the reason, after a note about an earlier refresh if its answer was never stored.
+/// Returns the reason for a refusal. If an earlier refresh was interrupted before its answer was
+/// stored, the text begins with a note about it.
 fn with_interruption(detail: &str, cut_off_at: Option<DateTime<Utc>>) -> String {
     match cut_off_at {
         Some(since) => format!(

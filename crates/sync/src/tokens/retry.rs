@@ -1,4 +1,4 @@
-//! Retries the pairs of members in `reauth_required`.
+//! Retries the token pairs of members with the status `reauth_required`.
 
 use serde::Serialize;
 use whoop_core::{UserId, day::ConnectionStatus};
@@ -7,28 +7,29 @@ use whoop_storage::table::tokens;
 use super::exchange::RefreshReason;
 use crate::{SyncContext, SyncError, TokenRefresher};
 
-/// Result of retrying a member's stored pair.
+/// Result of retrying a member's stored token pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryOutcome {
-    /// WHOOP has renewed the pair; the member is connected again.
+    /// WHOOP has renewed the token pair, and the member is connected again.
     Connected,
-    /// WHOOP refuses the pair; the member has to connect again.
+    /// WHOOP refuses the token pair, and the member has to connect again.
     Refused,
-    /// No refresh token is stored; the member has to connect again.
+    /// No refresh token is stored, and the member has to connect again.
     NoPair,
-    /// The member is not in `reauth_required`.
+    /// The member does not have the status `reauth_required`.
     NotNeeded,
 }
 
 impl TokenRefresher {
-    /// Sends the stored refresh token of a member in `reauth_required` to WHOOP once more. If WHOOP
-    /// renews the pair, the member is connected again.
+    /// Sends the stored refresh token of a member with the status `reauth_required` to WHOOP once
+    /// more. If WHOOP renews the token pair, the member is connected again.
     ///
     /// # Errors
     ///
-    /// [`SyncError::NotConnected`] for a member who never connected. If the refresh fails for
-    /// another reason than the pair, the member's status does not change.
+    /// [`SyncError::NotConnected`] if the member never connected. If the refresh fails although
+    /// WHOOP did not refuse the token pair, the error of the refresh; the member's status does not
+    /// change.
     pub async fn retry_connection(
         &self,
         user_id: &UserId,

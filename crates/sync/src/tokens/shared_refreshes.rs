@@ -1,7 +1,7 @@
 //! Token refreshes of this process.
 //!
-//! Each refresh runs in its own task. Callers of one member share it, and a caller that stops
-//! waiting does not end it.
+//! Each refresh runs in a task of its own. All callers that need a refresh for the same member
+//! share one task. If a caller stops waiting, the refresh continues.
 
 use std::{
     collections::HashMap,
@@ -23,20 +23,21 @@ use whoop_core::UserId;
 use super::exchange::RefreshReason;
 use crate::{Quota, SyncContext, SyncError, sync_context::REFRESH_GRACE_PERIOD};
 
-/// Result of a refresh, for every caller that waits for it.
+/// Result of a token refresh, which every waiting caller gets: the new access token, or the error.
 type RefreshResult = Result<SecretString, Arc<SyncError>>;
 
-/// The refreshes of this process that are under way, by member.
+/// The token refreshes of this process that have not ended, by member.
 #[derive(Debug, Default)]
 pub(crate) struct TokenRefreshes {
     running: Mutex<HashMap<UserId, Shared<BoxFuture<'static, RefreshResult>>>>,
-    /// Access tokens that replaced a refused one, by member, until the API accepts them.
+    /// Access tokens that replaced a refused token, by member. A token is removed when the API
+    /// accepts it.
     replacements: Mutex<HashMap<UserId, SecretString>>,
     tasks: TaskTracker,
 }
 
 impl TokenRefreshes {
-    /// Whether the process is about to end, so that no refresh may begin.
+    /// Whether the process is about to end, so that no new refresh may begin.
     pub(super) fn is_shutting_down(&self) -> bool {
         self.tasks.is_closed()
     }
@@ -48,7 +49,7 @@ impl TokenRefreshes {
             .insert(user_id.clone(), token.clone());
     }
 
-    /// Whether a token replaced a refused one and the API has not accepted it yet. If the API
+    /// Whether this token replaced a refused token, and the API has not accepted it yet. If the API
     /// refuses it as well, another refresh does not help.
     pub(super) fn is_replacement(&self, user_id: &UserId, token: &SecretString) -> bool {
         let replacements = self.replacements.lock();
@@ -57,8 +58,8 @@ impl TokenRefreshes {
         replacement.is_some_and(|stored| stored.expose_secret() == token.expose_secret())
     }
 
-    /// Returns the answer to a call with the member's token. A successful answer shows that the API
-    /// accepts the token.
+    /// Records that the API accepts the member's token, if the answer to a call is a success.
+    /// Returns the answer unchanged.
     pub(super) fn note_answer<T>(
         &self,
         user_id: &UserId,
@@ -85,28 +86,31 @@ pub struct TokenRefresher {
 }
 
 impl TokenRefresher {
-    /// Waits for a refresh of the member's tokens, and starts one if none is under way in this
-    /// process. Makes one attempt.
+    /// Refreshes the member's tokens, and returns the new access token. If a refresh of these
+    /// tokens has already begun in this process, waits for it instead.
+    ///
+    /// A failed refresh is not repeated.
     ///
     /// # Errors
     ///
-    /// [`SyncError::RefreshPending`] if it takes longer than the caller waits; it continues, and
-    /// the next caller gets its result.
+    /// [`SyncError::RefreshPending`] if the refresh takes longer than the caller waits. The refresh
+    /// continues, and the next caller gets its result.
     pub(super) async fn refresh_tokens(
         &self,
         user_id: &UserId,
         context: &SyncContext,
         reason: RefreshReason,
     ) -> Result<SecretString, SyncError> {
-        // The process may end at any moment, even before WHOOP's answer is stored.
+        // After a stop was requested, no refresh begins, because the process may end before WHOOP's
+        // answer is stored.
         if context.stop.is_cancelled() {
             return Err(SyncError::Stopped);
         }
         let refreshed = async {
             let refreshed = self.shared_refresh(user_id, &reason).await;
             match (&reason, &refreshed) {
-                // The shared refresh began before WHOOP refused this token, and considered it
-                // valid.
+                // The shared refresh began before WHOOP refused this token, and returned the token
+                // because it seemed valid. Another refresh is necessary.
                 (RefreshReason::Refused(refused), Ok(token))
                     if refused.expose_secret() == token.expose_secret() =>
                 {
@@ -157,7 +161,9 @@ impl TokenRefresher {
         refreshed
     }
 
-    /// Waits for the refreshes under way before the process ends; no refresh begins after that.
+    /// Waits for the token refreshes that have not ended, before the process ends. No new refresh
+    /// begins after this call.
+    ///
     /// After a stop was requested, it waits for at most another 7 seconds.
     pub async fn finish_refreshes(&self, stop: &CancellationToken) {
         let tasks = &self.refreshes.tasks;

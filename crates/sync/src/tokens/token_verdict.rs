@@ -1,25 +1,29 @@
-//! Decides whether refused tokens mean that the member has to connect WHOOP again, or that WHOOP
-//! has an outage.
+//! Decides what refused tokens mean: that the member has to connect WHOOP again, or that WHOOP has
+//! an outage.
 //!
-//! Only `invalid_grant` is certain. WHOOP also answers `invalid_request` for a refresh token that
-//! is no longer valid, and 401 for an access token, but during an outage it does so for all
-//! members. In both cases the results of the other members decide.
+//! Only `invalid_grant` proves that a token pair is dead. WHOOP also answers `invalid_request` for
+//! a dead refresh token, and 401 for a dead access token. During an outage, however, it gives these
+//! answers for the valid tokens of all members. In both cases, the results of the other members
+//! decide.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_storage::acceptance::OtherMembersActivity;
 
-/// Time for which `invalid_request` counts as an outage.
+/// Time for which the answer `invalid_request` to a refresh counts as an outage of WHOOP.
 const INVALID_REQUEST_GRACE: TimeDelta = TimeDelta::minutes(30);
 
-/// Minimum time between the first and the last refusal of an access token.
+/// Minimum time between the first and the last refusal of newly issued access tokens, after which
+/// the connection counts as dead.
 const REJECTION_GRACE: TimeDelta = TimeDelta::minutes(5);
 
-/// Minimum time between the first and the last refusal of an access token, if no other member is
-/// connected who could show that WHOOP accepts tokens.
+/// Minimum time between the first and the last refusal of newly issued access tokens if no other
+/// member is connected. It is longer, because no other member shows whether WHOOP accepts tokens.
 const SOLE_MEMBER_REJECTION_GRACE: TimeDelta = TimeDelta::hours(1);
 
-/// Whether a refresh token that WHOOP refuses with `invalid_request` is dead: the refusals began
-/// at least 30 minutes ago, and WHOOP has renewed another member's tokens since then.
+/// Whether a refresh token that WHOOP refuses with `invalid_request` is dead.
+///
+/// It is dead if the refusals began (`since`) at least 30 minutes ago, and WHOOP has renewed
+/// another member's tokens since then.
 pub(super) fn is_dead_refresh_token(
     since: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -28,13 +32,13 @@ pub(super) fn is_dead_refresh_token(
     now - since >= INVALID_REQUEST_GRACE && others.were_refreshed
 }
 
-/// Whether a member has to connect again after the API refused access tokens that WHOOP had just
-/// issued.
+/// Whether a member has to connect again after WHOOP's API refused access tokens that WHOOP had
+/// just issued.
 ///
-/// The member has to if the first refusal is at least 5 minutes old, no sync of the member has
-/// succeeded after it, and a sync of another member has. If no other member is connected, an hour
-/// of refusals is enough. If other members are connected and all are refused, it is an outage of
-/// WHOOP, regardless of its duration.
+/// This is the case if the first refusal (`since`) is at least 5 minutes old, and since then a sync
+/// of another member has succeeded but no sync of this member. If no other member is connected, an
+/// hour of refusals is enough. If other members are connected and WHOOP refuses the tokens of all
+/// of them, WHOOP has an outage, regardless of its duration.
 pub(super) fn is_dead_connection(
     since: DateTime<Utc>,
     now: DateTime<Utc>,

@@ -1,5 +1,7 @@
-//! Law 4: absence needs proof. If WHOOP temporarily answers with a 404, an empty page or a short
-//! page although the records exist, nothing is lost or deleted.
+//! Tests of law 4 (absence needs proof): if WHOOP temporarily shows too little, nothing is deleted.
+//!
+//! In these tests, WHOOP answers with a 404, an empty page or a short page although the records
+//! exist. No stored record may be lost, and no part of the history may be skipped.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -28,7 +30,7 @@ fn not_found(list: &str) -> Fault {
     once(Fault::status(list, 404))
 }
 
-/// Returns a fault that replaces the true page by this one, without a next token.
+/// Returns a fault that replaces the next page of a list by these records, without a next token.
 fn page(list: &str, records: &[Value]) -> Fault {
     let body = json!({"records": records, "next_token": null}).to_string();
     once(Fault {
@@ -38,7 +40,8 @@ fn page(list: &str, records: &[Value]) -> Fault {
     })
 }
 
-/// Returns answers of WHOOP that were once mistaken for the end of a history.
+/// Returns faults that make a list end too early, in ways that were once mistaken for the end of
+/// the history.
 fn early_ends(stage: &Stage, member: &Member) -> Vec<(&'static str, DataType, Fault)> {
     let cycles = stage.listed(member, DataType::Cycle);
     vec![
@@ -68,7 +71,7 @@ async fn a_list_that_ends_in_the_middle_of_the_history_is_not_trusted() {
         assert!(error.contains("although older ones are stored"), "{error}");
         stage.assert_sync_log_is_correct(&member).await;
 
-        // The next run continues from the page that failed.
+        // The next run continues with the page that failed.
         stage.sync(&member, &history(&DataType::ALL)).await;
         stage.assert_stored_is_truth(&member).await;
     }
@@ -118,7 +121,8 @@ async fn the_end_of_the_history_is_trusted_when_whoop_confirms_it_on_another_day
     stage.sync(&member, &history(&DataType::ALL)).await;
     assert!(!complete().await);
 
-    // A second read on the same day would prove nothing, so no call is made.
+    // A second read on the same day would not confirm the end of the lists, so the backfill makes
+    // no call.
     stage.world().reset_calls();
     let backfill = stage
         .engine
@@ -159,7 +163,7 @@ async fn only_today_is_not_recorded_for_a_member_without_records() {
     };
 
     assert_eq!(ask(0).await, Some(MissingReason::NotRecorded));
-    // For an older date, one answer is no proof.
+    // For an older date, one empty answer of WHOOP does not prove that nothing was recorded.
     assert_eq!(ask(20).await, Some(MissingReason::NotSynced));
     assert_eq!(
         stage.world().call_count(),
@@ -173,7 +177,7 @@ async fn the_history_of_a_member_without_records_is_complete_after_a_day() {
     let stage = Stage::new().await;
     let member = stage.connect_without_records().await;
 
-    // Each run of the day reads the same empty lists.
+    // All four runs, which are spread over a day, read the same empty lists.
     for _ in 0..4 {
         stage.advance(TimeDelta::hours(6));
         stage.sync(&member, &slot(Slot::Night)).await;
@@ -188,7 +192,8 @@ async fn the_history_of_a_member_without_records_is_complete_after_a_day() {
     assert!(status.history_complete(), "{status:?}");
 }
 
-/// An app requests a member's first days, on two days, before the backfill has read them.
+/// An app requests a day from the beginning of the history, before the backfill has read that time.
+/// It requests it again 21 hours later.
 #[tokio::test]
 async fn reading_an_old_day_on_demand_does_not_hide_the_history_in_between() {
     let (stage, member) = Stage::with_member().await;
@@ -298,11 +303,13 @@ async fn a_404_does_not_count_after_whoop_showed_the_record_again() {
     let rest = stage.listed(&member, DataType::Workout)[1..].to_vec();
     let deny = |stage: &Stage| {
         stage.world().add_fault(page("workout", &rest));
-        // Answers the request by id, which follows the list.
+        // This fault answers the request for the record by its id, which follows the request for
+        // the list.
         stage.world().add_fault(not_found("workout"));
     };
 
-    // Denied, shown, and denied again: the count starts again, so that is one denial and not two.
+    // WHOOP denies the record, then shows it, and then denies it again. The count of denials starts
+    // again when WHOOP shows the record, so there is one denial and not two.
     deny(&stage);
     stage.sync(&member, &slot(Slot::Evening)).await;
     stage.advance(TimeDelta::minutes(30));
@@ -315,7 +322,7 @@ async fn a_404_does_not_count_after_whoop_showed_the_record_again() {
     assert!(stored.contains_key(&id));
 }
 
-/// A member who wears the strap from Monday to Friday: every week has a gap.
+/// The member wears the strap from Monday to Friday only, so the cycles have a gap every week.
 #[tokio::test]
 async fn gaps_between_cycles_cause_no_additional_calls_and_no_failures() {
     let (stage, member) = Stage::with_member().await;
@@ -363,7 +370,7 @@ async fn the_last_record_of_a_list_is_deleted_after_a_day_and_two_404s() {
     let others = format!("DELETE FROM whoop_workout WHERE user_id = $1 AND id <> '{last}'");
     stage.execute(&others, &member).await;
 
-    // An empty list may also mean that WHOOP currently shows nothing of the account.
+    // An empty list may also mean that WHOOP shows no data of this account at the moment.
     for (hours, outcome, is_stored) in [
         (0, MemberOutcome::Failed, true),
         (20, MemberOutcome::Failed, true),
@@ -385,7 +392,7 @@ async fn a_404_on_a_later_page_is_not_the_end_of_the_list_even_if_nothing_older_
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;
     let cycles = stage.listed(&member, DataType::Cycle);
-    // The first page is the true one; the second is replaced by a 404.
+    // The fault sends the real first page. The second page is replaced by a 404.
     let body = json!({"records": cycles[..25], "next_token": "eyJv"}).to_string();
     stage.world().add_fault(once(Fault {
         status: Some(200),

@@ -1,4 +1,5 @@
-//! Law 8: one refresh at a time, and only when it is needed.
+//! Tests of law 8 (one refresh at a time): a token pair is refreshed once, and only if it is
+//! needed.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -11,7 +12,7 @@ use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
 use crate::harness::{Member, Stage, context_without_retries, slot};
 
-/// Returns the grant of the member's latest consent, as the simulator keeps it.
+/// Returns the grant of the member's most recent consent, as the simulator has stored it.
 fn grant_of(stage: &Stage, member: &Member) -> Grant {
     let mut grants = stage.world().oauth().grants().into_iter();
     grants
@@ -28,7 +29,11 @@ async fn token_of(stage: &Stage, member: &Member) -> SecretString {
     token.unwrap()
 }
 
-/// Twenty callers in two processes notice the expired token at the same moment.
+/// Asserts that twenty callers in two processes, which need a new token at the same moment, cause
+/// one refresh.
+///
+/// If `refused` is given, WHOOP has refused the current access token. Otherwise, the access token
+/// has expired.
 async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
     let stage = Stage::new().await;
     let member = stage.connect_person(0).await;
@@ -41,7 +46,7 @@ async fn twenty_at_once(mode: ReuseMode, refused: Option<&SecretString>) {
         stage.world().oauth().expire_access_tokens();
     }
     let engines = [stage.engine.clone(), stage.another_engine()];
-    // Long enough for all callers to arrive before WHOOP answers the first one.
+    // The delay is long enough for all callers to arrive before WHOOP answers the first one.
     stage.world().add_fault(Fault {
         millis: Some(300),
         ..Fault::new("token", FaultKind::Latency)

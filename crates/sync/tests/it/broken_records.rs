@@ -1,4 +1,5 @@
-//! Laws 1 and 13: a record that cannot be parsed affects no other record.
+//! Tests of laws 1 (nothing is lost in translation) and 13 (bad input changes nothing): a record
+//! that cannot be parsed affects no other record.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, history, id_of, now, slot};
 
-/// Returns a change that makes a record of this data type invalid.
+/// Returns a change that makes a record of this data type impossible to parse.
 fn breaking_change(data_type: DataType) -> Value {
     match data_type {
         DataType::Recovery => json!({"score": {"recovery_score": "high"}}),
@@ -19,7 +20,7 @@ fn breaking_change(data_type: DataType) -> Value {
     }
 }
 
-/// Creates a stage with one broken record of each data type that was not read before.
+/// Creates a member of whom nothing is stored, with one broken record of each data type at WHOOP.
 async fn with_broken_records() -> (Stage, Member, Vec<(DataType, Value)>) {
     let (stage, member) = Stage::with_member().await;
     stage.forget(&member).await;

@@ -1,4 +1,5 @@
-//! Compares the results of `capacity` with those of generated members that really make calls.
+//! Compares the number of calls that the command `capacity` predicts with the calls that the engine
+//! really makes for the same generated members.
 
 use tokio_util::sync::CancellationToken;
 use whoop_capacity::{CallConditions, DayVariation, SimulationParameters, simulate};
@@ -22,7 +23,7 @@ fn parameters(users: usize, active_share: f64, days: u32, seed: u64) -> Simulati
         seed,
         limits: QuotaLimits::default(),
         freshness: EngineSettings::default().freshness,
-        // The simulator responds at once.
+        // The simulator answers every call at once.
         call_conditions: CallConditions::ideal(),
         launch: None,
     }

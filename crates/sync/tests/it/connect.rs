@@ -1,5 +1,5 @@
-//! Connecting: a state can be used once and expires, and nothing is stored if WHOOP refuses the
-//! code.
+//! Tests of connecting a member: a state can be used once and expires, and nothing is stored if
+//! WHOOP refuses the code.
 
 use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
@@ -169,7 +169,10 @@ async fn a_member_who_refuses_uses_up_the_state_and_is_sent_back_to_the_app() {
     assert_eq!(rows_of(&stage, "ada").await, 0);
 }
 
-/// Asserts that the connect fails, returns the address to send the member to, and stores nothing.
+/// Asserts that connecting with this code fails and stores nothing, and returns the cause of the
+/// failure.
+///
+/// The error must contain the address to which the member is sent back.
 async fn assert_connect_fails_and_stores_nothing(stage: &Stage, code: &str) -> SyncError {
     let state = stage.state_for("ada", Some("app://health")).await;
 

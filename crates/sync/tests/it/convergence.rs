@@ -1,7 +1,10 @@
-//! Laws 4, 5, 6, 7, 12 and 14 in any order of events: up to three members with any life pattern,
+//! Random tests of laws 4 (absence needs proof), 5 (local dates), 6 (sync log), 7 (quota), 12
+//! (webhooks) and 14 (change feed).
+//!
+//! Up to three members with any life pattern are synced, while these events happen in any order:
 //! overlapping runs, app requests, edits at WHOOP, lost, late and repeated webhooks, every fault of
-//! the simulator, kills and restarts. A seed decides the order. An app follows each member and is
-//! offline most of the time.
+//! the simulator, kills and restarts. A seed decides the order of the events. An app follows the
+//! change feed of each member and is offline most of the time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,12 +34,12 @@ use crate::harness::{
 };
 
 const STEPS: usize = 12;
-/// Number of people: one of each life pattern, in the simulator's order.
+/// Number of people in the simulator: one of each life pattern, in the order of the patterns.
 const PEOPLE: usize = 17;
-/// Index of the person with ten years of history. The comparison takes minutes, so only one seed in
-/// 500 may have this person.
+/// Index of the person with ten years of history. Comparing this history takes minutes, so only one
+/// seed in 500 may choose this person.
 const DECADE: usize = 11;
-/// Quota that the steps of a seed occasionally exhaust.
+/// Quota that is so small that the steps of a seed occasionally use it up.
 const SCARCE: QuotaLimits = QuotaLimits {
     per_minute: 60,
     per_day: 3_000,
@@ -48,15 +51,19 @@ struct World {
     engines: [Engine; 2],
     followers: Vec<Follower>,
     random: StdRng,
-    /// Whether calls may be refused, because the quota is [`SCARCE`] or WHOOP claimed that it is
-    /// spent.
+    /// Whether calls may be refused: the quota is [`SCARCE`], or a fault made WHOOP answer that the
+    /// quota is used up.
     is_scarce: bool,
     limits: QuotaLimits,
-    /// Data types with a fault that looked like the end of a list or like a deletion. The same
-    /// answer on another day would be proof.
+    /// Data types for which a fault has already simulated the end of a list or a deletion.
+    ///
+    /// The same answer on another day would be proof, so each data type gets at most one such
+    /// fault.
     denied: BTreeSet<DataType>,
-    /// Records that changed at WHOOP since the start of the seed. A sync since then may have stored
-    /// the change or not.
+    /// Records that changed at WHOOP since the start of the seed.
+    ///
+    /// A sync may or may not have stored the change already, so the checks after each step ignore
+    /// these records.
     touched: BTreeSet<(usize, DataType, String)>,
 }
 
@@ -68,7 +75,7 @@ impl World {
             seed,
             people: PEOPLE,
             days: random.random_range(5..30),
-            // Every fourth seed has only changes that the test makes.
+            // In every fourth seed, only the test's own edits change records.
             freeze_records: seed.is_multiple_of(4),
             webhook_faults: WebhookFaults {
                 lose: 0.2,
@@ -116,7 +123,8 @@ impl World {
             self.advance(TimeDelta::minutes(minutes)).await;
         }
         self.poll_changes().await;
-        // One or two changes at WHOOP or by the operator, followed by work of the service.
+        // Each step has one or two changes at WHOOP or by the operator, followed by work of the
+        // service.
         let mut events = String::new();
         for _ in 0..self.random.random_range(1..3) {
             events += &match self.random.random_range(0..7) {
@@ -139,20 +147,23 @@ impl World {
         };
         self.stage.world().clear_faults();
         if !self.is_scarce {
-            // Simulates the time after which an open circuit breaker closes.
+            // An open circuit breaker closes after some time. An empty ledger simulates that this
+            // time has passed.
             self.empty_ledger().await;
         }
-        // The leases of killed processes expire on their own; here they are released at once.
+        // The leases of killed processes would expire on their own. The test releases them at once.
         let release_leases = "UPDATE whoop_users SET lease_until = NULL";
         self.stage.sql.batch_execute(release_leases).await.unwrap();
         self.reconnect().await;
         events
     }
 
-    /// Moves both clocks by a minute or more. WHOOP records what happens to the members in that
-    /// time; the service has not read it yet. The quota ledger uses PostgreSQL's clock and each
-    /// process its own, and those do not move. To simulate the time for them, the ledger is emptied
-    /// and the processes restart.
+    /// Moves the clocks of WHOOP and of the service forward by a minute or more.
+    ///
+    /// WHOOP records what happens to the members in that time, and the service has not read it yet.
+    /// The quota ledger uses PostgreSQL's clock, and each process also has a clock of its own. The
+    /// test cannot move these clocks. If the quota is scarce, it empties the ledger and restarts
+    /// the processes instead, as if the time had passed for them too.
     async fn advance(&mut self, by: TimeDelta) {
         if self.is_scarce {
             self.empty_ledger().await;
@@ -175,8 +186,10 @@ impl World {
         self.stage.sql.batch_execute(sql).await.unwrap();
     }
 
-    /// Reconnects members that an outage disconnected, unless the quota is spent. The process that
-    /// reads their first days is killed at once.
+    /// Reconnects members who were disconnected by a fault. This may fail only if the quota is
+    /// scarce.
+    ///
+    /// The process that begins the first sync of a reconnected member is killed at once.
     async fn reconnect(&mut self) {
         for member in &self.members {
             if self.stage.connection_status(member).await == "connected" {
@@ -212,7 +225,8 @@ impl World {
         }
     }
 
-    /// Returns a random record that WHOOP has.
+    /// Returns a random record of a random member that WHOOP has; `None` if WHOOP has none of the
+    /// chosen data type.
     fn any_record(&mut self) -> Option<(usize, DataType, String)> {
         let (index, data_type) = (self.any_member(), self.any_type());
         let records = self.stage.listed(&self.members[index], data_type);
@@ -290,7 +304,7 @@ impl World {
         format!("workout {id} of {days} days ago appears late")
     }
 
-    /// Adds a recovery at WHOOP to a cycle that has none. The sleep that it names does not exist.
+    /// Adds a recovery at WHOOP to a cycle without a recovery. Its sleep id belongs to no sleep.
     fn insert_a_recovery(&mut self) -> String {
         let index = self.any_member();
         let member = self.members[index].clone();
@@ -307,8 +321,10 @@ impl World {
         format!("a recovery of cycle {id} appears alone")
     }
 
-    /// Returns all records of a member, for a later comparison that shows which of them a change
-    /// affected: deleting a sleep also deletes its recovery.
+    /// Returns all records that WHOOP has of a member.
+    ///
+    /// The records before and after a change show which records the change affected. For example,
+    /// deleting a sleep also deletes its recovery.
     fn records(&self, index: usize) -> BTreeMap<(DataType, String), Value> {
         self.stage.complete_truth(&self.members[index])
     }
@@ -323,7 +339,8 @@ impl World {
         }
     }
 
-    /// Lets each of WHOOP's routes work for a few requests and then fail for a few.
+    /// Adds random faults to WHOOP's routes. Each of these routes first works for a few requests
+    /// and then fails for a few requests.
     fn break_whoop(&mut self) {
         let world = self.stage.world();
         for data_type in DataType::ALL {
@@ -356,7 +373,8 @@ impl World {
                     millis: Some(20),
                     ..Fault::new(route, FaultKind::Stall)
                 },
-                // Each of these faults changes a record that may be stored before the fault ends.
+                // Each of these two faults changes records that the service may store before the
+                // fault ends.
                 7 => {
                     self.mark_all_touched(data_type);
                     Fault::new(route, FaultKind::BrokenRecord)
@@ -406,7 +424,7 @@ impl World {
         }
     }
 
-    /// Returns a fault that answers 404 to requests for one record by its id.
+    /// Returns a fault that answers 404 to requests for one random record by its id.
     fn record_that_is_not_found(&mut self, data_type: DataType) -> Fault {
         let index = self.any_member();
         let records = self.stage.listed(&self.members[index], data_type);
@@ -417,7 +435,7 @@ impl World {
         }
     }
 
-    /// Treats every record of a data type as changed at WHOOP.
+    /// Marks every record of a data type as touched, as if it had changed at WHOOP.
     fn mark_all_touched(&mut self, data_type: DataType) {
         for index in 0..self.members.len() {
             let of_type = self
@@ -456,7 +474,7 @@ impl World {
         let calls = self.stage.world().call_count() + self.random.random_range(1..15);
         let world = self.stage.world();
         let context = context_without_retries();
-        // The run is dropped at whatever point it has reached.
+        // The run is killed by dropping its future at the point that it has reached.
         tokio::select! {
             report = Self::run(&self.engines[1], task, &context) => {
                 format!("{task_text} ended before it was killed: {} calls", report.calls)
@@ -481,7 +499,7 @@ impl World {
         task_text
     }
 
-    /// Lets the followers request changes, each a random number of times.
+    /// Lets each follower request changes a random number of times.
     async fn poll_changes(&mut self) {
         for follower in &mut self.followers {
             for _ in 0..self.random.random_range(0..3) {
@@ -491,8 +509,8 @@ impl World {
         }
     }
 
-    /// Delivers WHOOP's due webhooks. Two processes process the events at the same time, and one of
-    /// them may be killed.
+    /// Delivers WHOOP's due webhooks. Two processes then process the events at the same time, and
+    /// one of the processes may be killed.
     async fn webhooks(&mut self) -> String {
         let sent = self.stage.sim.deliver_webhooks().await;
         let world = self.stage.world();
@@ -518,7 +536,8 @@ impl World {
         format!("{sent} webhooks: {:?} and {killed}", drained.unwrap())
     }
 
-    /// Deletes the oldest changes, because the change feed keeps changes for a limited time.
+    /// Deletes the oldest changes from the change feed, as the service does after the retention
+    /// period.
     async fn forget_changes(&mut self) -> String {
         let kept = self.random.random_range(0..40);
         let forget = format!(
@@ -561,9 +580,12 @@ impl World {
         format!("reconcile of {user_id}, dry run: {dry_run}")
     }
 
-    /// Asserts that no data type failed, with one exception: if a member deletes their oldest
-    /// record, WHOOP's list ends too early, and this end is accepted only on another day. If the
-    /// quota is scarce, it may be spent.
+    /// Asserts that no data type failed, with two exceptions.
+    ///
+    /// If a member deletes their oldest record, WHOOP's list ends before a stored record. The
+    /// service accepts this end only when it sees it again on another day, and reports an error
+    /// until then. If the quota is scarce, the data type may also fail because the quota is used
+    /// up.
     fn assert_all_was_read(&self, report: &MemberReport) {
         if self.is_scarce && report.outcome == MemberOutcome::Deferred {
             return;
@@ -582,8 +604,9 @@ impl World {
         );
     }
 
-    /// Runs a task for every member, and repeats it later if the quota is spent. Returns the errors
-    /// of the data types that failed.
+    /// Runs a task for every member and returns the errors of the data types that failed.
+    ///
+    /// If the quota did not suffice for all members, the task is repeated two hours later.
     async fn complete(&mut self, task: RunTask) -> Vec<String> {
         for _ in 0..20 {
             let report =
@@ -602,9 +625,11 @@ impl World {
 
     /// Reads everything of every member, and detects the deletions.
     ///
-    /// A record at an end of its list, with only one neighbour, is deleted after two denials on
-    /// two days, and at most two such records are requested per day. Until then, a list that ends
-    /// before it is not accepted. If the list is empty, the record is requested only after a day.
+    /// This takes several days. A record at an end of WHOOP's list has only one neighbour in the
+    /// list. The service deletes such a record after WHOOP has denied it on two days, and requests
+    /// at most two such records per day. Until the record is deleted, the service does not accept a
+    /// list that ends before it. If the list is empty, the service requests the record only after a
+    /// day.
     async fn read_everything(&mut self) {
         for day in 1.. {
             self.advance(CONFIRM_AFTER).await;
@@ -627,7 +652,7 @@ impl World {
         }
     }
 
-    /// Asserts that WHOOP's limit of calls per minute was kept.
+    /// Asserts that no 60 seconds had more calls than WHOOP's limit per minute.
     fn assert_the_minute_limit_was_kept(&self) {
         let calls = self.stage.world().calls();
         let times: Vec<_> = calls
@@ -641,8 +666,10 @@ impl World {
         }
     }
 
-    /// Asserts that everything that the sync log claims is stored, and that nothing is stored that
-    /// WHOOP never had.
+    /// Asserts that every record within the time span that the sync log claims as read completely
+    /// is stored, and that every stored record exists at WHOOP.
+    ///
+    /// Records that were touched during the seed are not checked.
     async fn assert_the_sync_log_is_correct(&self) {
         for (index, member) in self.members.iter().enumerate() {
             let status = self
@@ -697,7 +724,8 @@ fn webhook_context() -> SyncContext {
 
 fn everything(dry_run: bool) -> ReconcileRequest {
     ReconcileRequest {
-        // The whole history, which is ten years for one of the life patterns.
+        // The span contains the whole history, which is ten years long for one of the life
+        // patterns.
         from: now() - TimeDelta::days(4_000),
         until: None,
         dry_run,
@@ -708,7 +736,7 @@ async fn run_seed(seed: u64) {
     let mut world = World::new(seed).await;
     for step in 0..STEPS {
         let events = world.step().await;
-        // Printed in the output of a test that fails.
+        // The test runner prints this line only if the test fails.
         println!("seed {seed}, step {step}: {events}");
         world.assert_the_sync_log_is_correct().await;
     }
@@ -731,7 +759,8 @@ async fn run_seed(seed: u64) {
     world.assert_the_minute_limit_was_kept();
 }
 
-/// Runs these seeds, `parallel` of them at a time.
+/// Runs the test with each of these seeds, with `parallel` seeds at a time. Fails with a list of
+/// the failed seeds.
 fn run_seeds(seeds: std::ops::RangeInclusive<u64>, parallel: usize) {
     let seeds = Mutex::new(seeds);
     let failed = Mutex::new(Vec::new());
@@ -762,7 +791,7 @@ fn run_seeds(seeds: std::ops::RangeInclusive<u64>, parallel: usize) {
     assert!(failed.is_empty(), "seeds that failed: {failed:?}");
 }
 
-/// Two hundred seeds. In seed 192 the member deletes every cycle.
+/// Two hundred seeds in four tests. In seed 192, the member deletes every cycle.
 mod campaign {
     use super::run_seeds;
 
@@ -787,13 +816,15 @@ mod campaign {
     }
 }
 
-/// WHOOP lacks three cycles at the old end of a list; two of them are requested per day.
+/// In this seed, WHOOP no longer has the three oldest stored cycles. The service requests two of
+/// them per day.
 #[test]
 fn three_records_at_the_end_of_a_list_are_deleted_within_a_few_days() {
     run_seeds(393..=393, 1);
 }
 
-/// Runs the seeds from `FIRST_SEED` to `LAST_SEED`, for a longer manual campaign.
+/// Runs the seeds from `FIRST_SEED` to `LAST_SEED`, which are environment variables, for a longer
+/// manual campaign.
 #[test]
 #[ignore = "runs the seeds that the environment names"]
 #[expect(clippy::disallowed_methods, reason = "only a person runs it")]
@@ -802,7 +833,7 @@ fn any_order_of_events_keeps_the_sync_log_correct_for_many_seeds() {
     run_seeds(seed("FIRST_SEED")..=seed("LAST_SEED"), 3);
 }
 
-/// Uses a new seed in every run. The output shows it if the test fails.
+/// Uses a new random seed in every run. If the test fails, its output contains the seed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_order_of_events_keeps_the_sync_log_correct_for_a_random_seed() {
     Box::pin(run_seed(rand::rng().random_range(6..1_000_000))).await;

@@ -1,4 +1,5 @@
-//! Law 6: whatever ends a sync, the sync log is true and the next sync completes it.
+//! Tests of law 6 (the sync log is correct): however a sync ends, the sync log is correct and the
+//! next sync completes the work.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::harness::{
     plan, slot, text_of, until,
 };
 
-/// Returns the fault that ends a call; the kinds alternate.
+/// Returns one of four kinds of faults that make a call fail. The kinds alternate with `nth`.
 fn fault_at(nth: usize) -> Fault {
     let reset = Fault::new("*", FaultKind::Reset);
     match nth % 4 {
@@ -24,7 +25,7 @@ fn fault_at(nth: usize) -> Fault {
     }
 }
 
-/// Lets the first `calls` calls succeed, and all later ones fail.
+/// Lets the first `calls` calls succeed. All later calls fail with this fault.
 fn fail_after(stage: &Stage, calls: u32, fault: Fault) {
     if calls > 0 {
         stage.world().add_fault(Fault {
@@ -36,7 +37,8 @@ fn fail_after(stage: &Stage, calls: u32, fault: Fault) {
     stage.world().add_fault(fault);
 }
 
-/// Ends a member lease now. If its holder is gone, it expires on its own.
+/// Ends a member lease now. If its holder was killed, the lease would otherwise expire later on its
+/// own.
 async fn expire_the_lease(stage: &Stage, member: &Member) {
     stage
         .execute(
@@ -102,8 +104,8 @@ async fn a_failing_data_type_does_not_stop_the_others() {
     }
 }
 
-/// Asserts that after a failure at any call and of any kind, the sync log is true and the next run
-/// completes the sync.
+/// Asserts that after a failure at any of the first 16 calls, the sync log is correct and the next
+/// run completes the sync.
 async fn survives_failures(seed: u64, index: usize) {
     let stage = Stage::with(SimConfig {
         seed,

@@ -1,5 +1,5 @@
-//! Law 10: a request for a day reads from WHOOP only what is missing, and reports why something is
-//! missing.
+//! Tests of law 10 (always a reason, never a guess): a request for a day reads from WHOOP only the
+//! data that is missing, and the answer has a reason for each part that is absent.
 
 use std::{
     collections::HashSet,
@@ -21,7 +21,7 @@ fn today() -> NaiveDate {
     now().date_naive()
 }
 
-/// Requests a day, after the log of calls was cleared.
+/// Clears the simulator's log of calls, then requests a day.
 async fn request_day(stage: &Stage, member: &Member, date: NaiveDate, refresh: RefreshMode) -> Day {
     stage.world().reset_calls();
     let day = stage.engine.days.day(&member.user_id, date, refresh).await;
@@ -274,8 +274,8 @@ async fn a_scored_night_is_not_read_again_if_calls_are_scarce() {
     assert_eq!(stage.api_calls().len() - before, 4);
 }
 
-/// The recovery is read only after its sleep is known to be scored, and then in the same request,
-/// if calls are scarce.
+/// If calls are scarce, the recovery is read only after the sleep was read and is known to be
+/// scored. This happens within the same request.
 #[tokio::test]
 async fn a_night_that_was_scored_meanwhile_is_read_completely_even_if_calls_are_scarce() {
     let (stage, member) = Stage::with_member().await;
@@ -323,7 +323,8 @@ async fn a_night_that_was_scored_meanwhile_is_read_completely_even_if_calls_are_
 async fn a_cycle_that_a_night_names_is_not_synced_until_it_is_read() {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
-    // A webhook caused the night to be read five minutes after the cycles.
+    // A webhook had caused the service to read the night, five minutes after it had read the
+    // cycles.
     stage.advance(TimeDelta::minutes(5));
     let night_came = format!(
         "UPDATE whoop_sleep SET synced_at = '{}' WHERE user_id = $1",
@@ -341,7 +342,8 @@ async fn a_cycle_that_a_night_names_is_not_synced_until_it_is_read() {
     assert_eq!(stage.world().call_count(), 1, "the list of cycles");
     assert!(day.cycle.is_some());
 
-    // If WHOOP's list has no cycle, it is not read a second time.
+    // WHOOP's list was read after the night. If the cycle is still absent, the list is not read a
+    // second time.
     stage.execute(no_cycle, &member).await;
     let nothing = request_day(&stage, &member, date, RefreshMode::Auto).await;
     assert_eq!(stage.world().call_count(), 0);

@@ -1,4 +1,5 @@
-//! Law 10: if WHOOP is unavailable, the answer has the stored data and the reason.
+//! Tests of law 10 (always a reason, never a guess): if WHOOP is unavailable, the answer has the
+//! stored data and the reason.
 
 use chrono::{Days, NaiveDate, TimeDelta};
 use whoop_core::{
@@ -25,7 +26,7 @@ async fn request_day(stage: &Stage, member: &Member, date: NaiveDate) -> Day {
     day.unwrap()
 }
 
-/// Creates a member with a latest day that was stored an hour ago.
+/// Creates a member whose newest day was read an hour ago. Returns this day too.
 async fn with_a_day_read_an_hour_ago() -> (Stage, Member, Day) {
     let (stage, member) = Stage::with_member().await;
     let latest = stage.latest_day(&member).await;
@@ -52,8 +53,8 @@ async fn a_stored_day_is_answered_as_stale_while_whoop_is_down() {
         Fault::new("*", FaultKind::NotJson),
     ] {
         let (stage, member, before) = with_a_day_read_an_hour_ago().await;
-        // Only the data API fails, because a token pair that is lost in transit would end the
-        // connection.
+        // Only the data API fails. If the token endpoint failed too, a token pair could be lost in
+        // transit, which would end the connection.
         for route in ["cycle", "recovery", "sleep", "workout"] {
             stage.world().add_fault(Fault {
                 route: route.to_owned(),
@@ -91,7 +92,7 @@ async fn a_used_up_quota_defers_the_sync_and_answers_with_stored_data() {
 
     let day = request_day(&stage, &member, before.date).await;
 
-    // The refresh of the token was the first request and was refused, too.
+    // The first request was the refresh of the token. WHOOP refused it with 429 too.
     assert_eq!(day.meta.sync, SyncOutcome::Deferred, "{:?}", day.meta);
     assert!(day.meta.stale);
     assert_still_shows(&day, &before);

@@ -1,4 +1,5 @@
-//! Law 4: records that were deleted at WHOOP are deleted here, and no others.
+//! Tests of law 4 (deleted means deleted): records that were deleted at WHOOP are deleted in the
+//! database, and no other records are.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, at_whoop, back_to, history, id_of, now, slot, text_of};
 
-/// Returns a member's records that began in a span, newest first.
+/// Returns a member's records at WHOOP that began in a time span, newest first.
 fn between(
     stage: &Stage,
     member: &Member,
@@ -71,7 +72,8 @@ async fn a_running_cycle_can_be_deleted_as_well() {
     assert!(running["end"].is_null(), "{running}");
     delete(&stage, &member, DataType::Cycle, &running);
 
-    // No list shows a newer record, so one 404 proves nothing.
+    // WHOOP's list has no newer record that would prove the deletion. A single 404 is therefore not
+    // enough, and the cycle is deleted after a second 404 an hour later.
     for (minutes, deleted) in [(1, 0), (60, 1)] {
         stage.advance(TimeDelta::minutes(minutes));
         let report = stage.sync(&member, &slot(Slot::Evening)).await;
@@ -88,7 +90,7 @@ async fn a_deleted_sleep_deletes_its_recovery_and_its_cycle_is_dated_by_its_star
     let night = nights.iter().find(|night| night["nap"] == false).unwrap();
     delete(&stage, &member, DataType::Sleep, night);
 
-    // Only the list of sleeps is read.
+    // This sync reads only the list of sleeps.
     let report = stage
         .sync(&member, &back_to(days_ago(14), &[DataType::Sleep]))
         .await;
@@ -222,7 +224,7 @@ async fn each_sync_requests_at_most_ten_missing_records_by_id() {
     let report = stage.sync(&member, &request).await;
 
     assert_eq!(calls_by_id(&stage), 10);
-    // Each main sleep is deleted together with its recovery; naps have none.
+    // Each main sleep is deleted together with its recovery. Naps have no recovery.
     assert!((10..=20).contains(&report.stored().deleted), "{report:?}");
     stage.sync(&member, &request).await;
     stage.assert_stored_is_truth(&member).await;

@@ -1,5 +1,5 @@
-//! Disconnecting: the permission is revoked at WHOOP, the tokens are deleted, and on request all
-//! other data is deleted, too.
+//! Tests of disconnecting a member: the permission is revoked at WHOOP and the tokens are deleted.
+//! On request, all other data is deleted too.
 
 use whoop_core::{DataType, plan::Slot};
 use whoop_sim::Fault;
@@ -14,7 +14,7 @@ async fn tokens_of(stage: &Stage, member: &Member) -> usize {
     stage.texts(sql, member).await.len()
 }
 
-/// Returns all tables that have rows of a member, including tables that a later migration adds.
+/// Returns all tables that have rows of a member. Tables that a later migration adds are included.
 async fn tables_with_rows_of(stage: &Stage, member: &Member) -> Vec<String> {
     let tables = stage
         .sql

@@ -1,5 +1,5 @@
-//! Law 16: connecting never fails because of the quota, and the first sync follows as permits
-//! allow.
+//! Tests of law 16 (connecting never fails because of the quota): the first sync follows as soon as
+//! there are permits for its calls.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use whoop_sync::{Engine, MemberOutcome, SyncError, connect::ConnectError, overvi
 
 use crate::harness::{Member, Stage, context_without_retries, half_a_year, history, slot, until};
 
-/// Maximum duration of a callback on launch day.
+/// Maximum duration of a callback from WHOOP when many members connect within seconds.
 const CALLBACK_WITHIN: Duration = Duration::from_secs(2);
 
 async fn count(stage: &Stage, from: &str) -> i64 {
@@ -26,7 +26,7 @@ async fn count(stage: &Stage, from: &str) -> i64 {
     stage.sql.query_one(&sql, &[]).await.unwrap().get(0)
 }
 
-/// Connects a person of the simulator, and ends the process before the first sync.
+/// Connects a person of the simulator, and stops the process before it makes the first sync.
 async fn connect_and_kill(stage: &Stage, engine: &Engine, index: usize) -> Member {
     let whoop_user_id = stage.world().people()[index];
     let user = format!("member {index}");
@@ -45,8 +45,10 @@ async fn connect_and_kill(stage: &Stage, engine: &Engine, index: usize) -> Membe
     }
 }
 
-/// Begins a new minute window and a new day window. The ledger uses PostgreSQL's clock, WHOOP the
-/// test's.
+/// Begins a new minute window and a new day window, and releases all member leases.
+///
+/// WHOOP's minute window uses the test's clock, which is moved. The quota ledger uses PostgreSQL's
+/// clock, so the ledger is emptied.
 async fn forget_calls(stage: &Stage) {
     stage.advance(TimeDelta::seconds(61));
     let sql = "DELETE FROM whoop_call_budget; UPDATE whoop_users SET lease_until = NULL";
@@ -63,7 +65,8 @@ async fn thirty_members_who_connect_within_seconds_at_40_calls_a_minute_are_all_
     };
     let stage = Stage::with(SimConfig {
         people: MEMBERS,
-        // The minute and the day have different limits, so that their headers differ.
+        // The limits per minute and per day differ, so that the headers for the two windows differ
+        // too.
         calls_per_day: 2_000_000,
         ..half_a_year()
     })
@@ -238,8 +241,8 @@ async fn a_failing_profile_request_delays_the_first_sync_but_not_the_connect() {
     assert_eq!(report.outcome, MemberOutcome::Done);
 }
 
-/// Records of two accounts are never stored under one member, even if the account is identified
-/// late.
+/// Records of two WHOOP accounts are never stored under one member, even if the service identifies
+/// the new account only after the callback.
 #[tokio::test]
 async fn another_account_that_is_recognized_after_the_callback_is_refused_before_a_record_is_read()
 {

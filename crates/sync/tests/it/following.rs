@@ -1,5 +1,5 @@
-//! Law 14: an app that follows a member's change feed has everything that is stored, including
-//! records that only moved to another date.
+//! Tests of law 14 (every change can be followed): an app that follows the change feed has every
+//! stored record, including records that only moved to another date.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -14,7 +14,7 @@ async fn a_night_that_moves_to_another_date_moves_its_recovery_and_its_cycle() {
     follower.assert_ends_equal(&stage.engine).await;
     let recoveries = stage.listed(&member, DataType::Recovery);
     let sleeps = stage.listed(&member, DataType::Sleep);
-    // WHOOP corrects the time zone of the night to one on the other side of the world.
+    // WHOOP changes the time zone of the night to one on the other side of the world.
     let night = sleeps
         .iter()
         .find(|sleep| recoveries.iter().any(|one| one["sleep_id"] == sleep["id"]))

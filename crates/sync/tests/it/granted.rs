@@ -1,4 +1,4 @@
-//! Members who granted access to some of the data types, but not to all.
+//! Tests of members who granted access to some data types, but not to all.
 
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;

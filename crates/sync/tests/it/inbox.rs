@@ -1,5 +1,5 @@
-//! Law 12 over a week: the database has what WHOOP has, even if webhooks are lost, duplicated, late
-//! or out of order.
+//! Test of law 12 (a webhook is a hint and is never lost) over a week: the database has what WHOOP
+//! has, even if webhooks are lost, duplicated, late or out of order.
 
 use std::collections::BTreeMap;
 
@@ -34,15 +34,15 @@ fn parameters() -> SimulationParameters {
         users: MEMBERS,
         active_share: 0.6,
         days: DAYS,
-        // Of twelve of the simulator's people, two are scored in the evening and one upload in
-        // sixteen is late; one no longer has a membership, others do not wear the strap or do not
-        // sleep; one naps and one sleeps twice.
+        // These shares fit the simulator's people. Of every twelve people, two are scored in the
+        // evening, one no longer has a membership, others do not wear the strap or do not sleep,
+        // one naps, and one sleeps twice. One in sixteen uploads is late.
         day_variation: DayVariation {
             late_scores: 0.22,
             missed_nights: 0.16,
             naps: 0.25,
             deletions: 0.0,
-            // UTC offsets of the simulator's people, in their order.
+            // UTC offsets of the simulator's people in hours, in the order of the people.
             utc_offsets: &[2, 2, 0, -4, 13, 1, -7, 1, -4, 1, -7, 2, -4, 2, -2, 2, 14],
         },
         webhooks: Some(WebhookConditions {
@@ -55,7 +55,7 @@ fn parameters() -> SimulationParameters {
             per_day: 1_000_000,
         },
         freshness: EngineSettings::default().freshness,
-        // The simulator responds at once.
+        // The simulator answers every call at once.
         call_conditions: CallConditions::ideal(),
         launch: None,
     }
@@ -63,7 +63,7 @@ fn parameters() -> SimulationParameters {
 
 enum Due {
     Crowd(CrowdDue),
-    /// The webhooks that WHOOP sent until this time arrive and are processed.
+    /// The webhooks that WHOOP has sent up to this time arrive and are processed.
     Webhooks,
 }
 
@@ -102,7 +102,8 @@ async fn a_week_of_fifty_members_with_faulty_webhooks_ends_each_night_equal_to_w
     for person in 0..MEMBERS {
         members.push(stage.connect_person(person).await);
     }
-    // Reads all earlier history, so that the calls counted afterwards are those of the week.
+    // All earlier history is read first, so that the calls that are counted later are those of the
+    // week.
     let context = || SyncContext::scheduled(None, CancellationToken::new());
     let history = harness::plan(RunTask::Backfill { from: None });
     stage
@@ -218,13 +219,13 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
         .iter()
         .find(|one| one["id"] == recovery["sleep_id"])
         .unwrap();
-    // The member edits the night, and WHOOP scores it again.
+    // The member edits the night. WHOOP therefore has to score it again.
     let pending = json!({"score_state": "PENDING_SCORE", "score": null});
     stage.change(&member, DataType::Sleep, sleep, pending);
     stage.sim.deliver_webhooks().await;
     assert_eq!(stage.drain().await.done, 2);
 
-    // WHOOP scores both, and the events about the scores are lost.
+    // WHOOP scores the sleep and the recovery, and the webhooks about the two scores are lost.
     stage.world().send_webhooks_to("http://127.0.0.1:9/nowhere");
     let scored = json!({"score_state": "SCORED", "score": sleep["score"]});
     stage.change(&member, DataType::Sleep, sleep, scored);
@@ -232,7 +233,8 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_app_request() {
     stage.change(&member, DataType::Recovery, &recovery, rescored);
     stage.advance(TimeDelta::minutes(31));
 
-    // The app requests the night, because the night has no score yet.
+    // The app requests the day. The service reads the night again, because the stored night has no
+    // score yet.
     let date = stage.latest_day(&member).await;
     let request = stage
         .engine
@@ -272,14 +274,14 @@ async fn a_member_whose_tokens_cannot_be_opened_does_not_block_events_of_other_m
 }
 
 impl Stage {
-    /// Processes the due events, as an API process does.
+    /// Processes the webhook events that are due, as an API process does.
     async fn drain(&self) -> DrainReport {
         let context = SyncContext::webhook(CancellationToken::new());
         let drained = self.engine.inbox.drain_webhooks(&context, true);
         drained.await.unwrap()
     }
 
-    /// Returns the number of events per state.
+    /// Returns the number of webhook events in each state.
     async fn event_states(&self) -> BTreeMap<String, i64> {
         let sql = "SELECT state, count(*) FROM whoop_webhook_event GROUP BY state";
         let rows = self.sql.query(sql, &[]).await.unwrap();

@@ -1,4 +1,5 @@
-//! Law 3: late changes are read, and days without a run cause no gap.
+//! Tests of law 3 (late changes arrive): changes of older records are read, and days without a run
+//! cause no gap.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -10,8 +11,8 @@ use crate::harness::{
     Member, Stage, back_to, half_a_year, history, id_of, list_of, now, parameter, slot, text_of,
 };
 
-/// Returns the change that makes a record pending, as WHOOP shows a night that it has not scored
-/// yet.
+/// Returns the change that makes the score of a record pending, as for a night that WHOOP has not
+/// scored yet.
 fn pending() -> Value {
     json!({"score_state": "PENDING_SCORE", "score": null})
 }
@@ -112,7 +113,7 @@ async fn a_pending_record_at_the_edge_of_the_window_is_read_with_the_list() {
     assert_eq!(report.stored().updated, 1, "{report:?}");
 }
 
-/// Adds many workouts within the last `span`, so that one page cannot hold them.
+/// Adds `count` workouts within the last `span`. They do not fit on one page.
 fn add_workouts(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
     for nth in 0..count {
         add_workout(
@@ -123,7 +124,8 @@ fn add_workouts(stage: &Stage, member: &Member, span: TimeDelta, count: i32) {
     }
 }
 
-/// Adds an unscorable workout, so that only its start decides whether a window has to reach it.
+/// Adds a workout that began at `start`. It is unscorable, so a window reaches it only because of
+/// its start and not because of a pending score.
 fn add_workout(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
     let record = json!({
         "start": text_of(start),
@@ -134,7 +136,8 @@ fn add_workout(stage: &Stage, member: &Member, start: DateTime<Utc>) -> String {
     stage.insert(member, DataType::Workout, record)
 }
 
-/// Asserts that the slot reads back at least as far as `span`, however full the pages are.
+/// Asserts that this scheduled run (slot) reads back at least as far as `span`, even if it has to
+/// read several full pages.
 async fn assert_slot_reaches(slot_of_day: Slot, span: TimeDelta, workouts: i32) {
     let stage = Stage::with(SimConfig {
         people: 7,

@@ -1,4 +1,5 @@
-//! Law 9: after a long absence the newest days are read first, and the gap afterwards as backfill.
+//! Tests of law 9 (background work yields to the app): after a long absence, the newest days are
+//! read first, and a backfill reads the gap afterwards.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use futures::future::join_all;
@@ -19,14 +20,15 @@ use crate::harness::{
     history, now, plan, slot, until,
 };
 
-/// Maximum pages that one list may take in the window after the absence.
+/// Maximum number of pages of each list that the first sync after the absence may read.
 const PAGES_OF_A_WINDOW: usize = 2;
 
 fn two_years_ago() -> DateTime<Utc> {
     now() - TimeDelta::days(730)
 }
 
-/// Creates a member with a whole history that was read two years ago, and one who connects today.
+/// Creates a member whose whole history was last read two years ago, and another member who
+/// connects today.
 async fn after_two_years() -> (Stage, Member, Member) {
     let stage = Stage::with(SimConfig {
         days: 900,
@@ -57,7 +59,7 @@ async fn gaps(stage: &Stage, member: &Member) -> usize {
         .count()
 }
 
-/// Returns the calls of a priority class that the ledger has counted.
+/// Returns the number of calls that the quota ledger has counted for a priority class.
 async fn calls_of(engine: &Engine, class: PriorityClass) -> u32 {
     let mut conn = engine.database.get().await.unwrap();
     let current = call_budget::read(&mut conn).await.unwrap();
@@ -147,8 +149,8 @@ async fn app_requests_of_other_members_are_answered_during_a_backfill() {
                 .await
         })
     };
-    // The calls of the window and some of the gap are made; then the backfill has to wait for a
-    // permit.
+    // The backfill member's calls for the newest window and for some of the gap are made. Then the
+    // backfill has to wait for a permit.
     until("the gap is being filled", async || {
         calls_of(&app, PriorityClass::Backfill).await > 0
     })
@@ -167,7 +169,7 @@ async fn app_requests_of_other_members_are_answered_during_a_backfill() {
     stop.cancel();
     let _ = backfill.await.unwrap();
     stage.assert_sync_log_is_correct(&absent).await;
-    // Begins a new minute window, without the calls of this one.
+    // An empty ledger begins a new minute window without the calls that were counted so far.
     let minute_passes = "DELETE FROM whoop_call_budget";
     stage.sql.batch_execute(minute_passes).await.unwrap();
     let rest = stage.sync(&absent, &history(&DataType::ALL)).await;
@@ -222,7 +224,7 @@ async fn during_a_backfill_older_days_remain_known_and_days_in_the_gap_are_not_s
         day.unwrap()
     };
 
-    // Checked before the app requests today, and again after it.
+    // These checks are made before the app requests today, and again after that.
     for _ in 0..2 {
         let old = request_day(before_absence, RefreshMode::Auto).await;
         assert!(!old.meta.stale, "{:?}", old.meta);

@@ -1,4 +1,5 @@
-//! Token pairs that WHOOP issued but that could not be stored: their permissions are revoked.
+//! Tests of token pairs that WHOOP issued but that could not be stored. The service revokes their
+//! permissions.
 
 use chrono::TimeDelta;
 use whoop_sim::{Fault, FaultKind};
@@ -129,10 +130,11 @@ async fn a_pair_that_a_killed_process_held_is_revoked_after_five_minutes() {
     let person = stage.world().people()[0];
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(person);
-    // PostgreSQL stores the held pair, but not the connection.
+    // With this lock, PostgreSQL can store the token pair for a later revocation, but it cannot
+    // store the connection.
     let lock = "BEGIN; LOCK TABLE whoop_users IN SHARE ROW EXCLUSIVE MODE";
     stage.sql.batch_execute(lock).await.unwrap();
-    // A runtime that is shut down with all of its tasks simulates the killed process.
+    // The test simulates the killed process with a runtime that is shut down with all of its tasks.
     let engine = stage.another_engine();
     let killed = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -162,7 +164,7 @@ async fn a_revocation_waits_for_a_connect_under_way() {
     stage.world().add_fault(Fault::status("profile", 403));
     assert!(stage.try_connect("ada", person).await.is_err());
     stage.world().clear_faults();
-    // The member tries again at once, and confirms within seconds.
+    // The member tries to connect again at once, and confirms the connection within seconds.
     let state = stage.state_for("ada", None).await;
     let code = stage.code_for(person);
     let held = stage

@@ -1,4 +1,4 @@
-//! Law 3: WHOOP's lists change while they are read.
+//! Tests of law 3 (late changes arrive): WHOOP's lists change while the service reads them.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -11,8 +11,8 @@ use crate::harness::{
     until,
 };
 
-/// Reads three months of a data type, and calls `meanwhile` after the first page was fetched and
-/// before the second one is.
+/// Reads three months of a data type. Calls `meanwhile` after the first page was fetched and before
+/// the second page is requested.
 async fn read_while(
     stage: &Stage,
     member: &Member,
@@ -42,7 +42,7 @@ async fn read_while(
     sync.await.unwrap().unwrap()
 }
 
-/// Asserts that every record of the last three months is stored with its current values.
+/// Asserts that every record of the last three months is stored, and that the sync log is correct.
 async fn assert_nothing_is_missing(stage: &Stage, member: &Member, data_type: DataType) {
     stage.assert_sync_log_is_correct(member).await;
     let stored = stage.stored(member, data_type).await;
@@ -76,8 +76,8 @@ async fn a_record_appears_between_two_pages(data_type: DataType) {
     for (start, record) in records_before {
         assert!(start < since || stored.contains_key(&id_of(data_type, &record)));
     }
-    // A record that was added after its page was read is stored by the next window, which reads
-    // that span again.
+    // The record may have been added after its page was read. The next window, which reads that
+    // time span again, stores it.
     stage.sync(&member, &slot(Slot::Night)).await;
     assert_nothing_is_missing(&stage, &member, data_type).await;
 }

@@ -1,4 +1,5 @@
-//! Law 9: one sync of a member at a time; concurrent requests share its result.
+//! Tests of law 9 (one sync per member at a time): concurrent requests share the result of one
+//! sync.
 
 use chrono::{NaiveDate, TimeDelta};
 use futures::future::join_all;
@@ -20,7 +21,8 @@ use crate::harness::{
     plan, slot,
 };
 
-/// Creates a member and a WHOOP so slow that all callers ask before the first one has an answer.
+/// Creates a member without stored records. WHOOP is so slow that all callers send their requests
+/// before the first one gets an answer.
 async fn with_a_slow_whoop() -> (Stage, Member, NaiveDate) {
     let (stage, member) = Stage::with_member().await;
     let date = stage.latest_day(&member).await;
@@ -124,7 +126,8 @@ async fn two_overlapping_runs_read_every_member_once() {
     );
     assert_eq!(stage.api_calls().len(), 9 * 2);
     assert_eq!(first.calls + second.calls, 9 * 2);
-    // The run that reaches a member second reports that the other run synced the member.
+    // If a run reaches a member whom the other run is syncing, it reports the result of the other
+    // run as shared.
     let of_others = |report: &RunReport| {
         let reports = report.reports.iter();
         reports
@@ -157,7 +160,8 @@ async fn a_sync_that_waits_for_another_shares_its_result() {
     }
 }
 
-/// Law 15: one forced read of a data type per minute.
+/// Part of law 15 (no member can harm the others): a forced read of a data type reaches WHOOP at
+/// most once per minute.
 #[tokio::test]
 async fn a_forced_read_within_a_minute_of_the_last_one_shares_its_result() {
     let (stage, member) = Stage::with_member().await;
@@ -193,7 +197,7 @@ async fn a_forced_read_within_a_minute_of_the_last_one_shares_its_result() {
         sync_on_request(&everything).await,
         (MemberOutcome::Shared, 0)
     );
-    // Data types and spans that were not read within the last minute are read.
+    // Data types and time spans that were not read within the last minute are read from WHOOP.
     let forget = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '1 minute' \
                   WHERE user_id = $1 AND data_type = 'sleep'";
     stage.execute(forget, &member).await;
@@ -208,14 +212,17 @@ async fn a_forced_read_within_a_minute_of_the_last_one_shares_its_result() {
     assert_eq!(force().await.0, SyncOutcome::Done);
 }
 
-/// A run first tries all members without waiting for other holders of their leases, and stops
-/// between the refused attempt and the second one.
+/// A run first tries to lease each member without waiting, and tries the members whom another
+/// process has leased a second time.
+///
+/// In this test, the run is stopped between the refused attempt and the second attempt.
 #[tokio::test]
 async fn a_stopped_run_does_not_report_a_member_of_another_process_as_failed() {
     for _ in 0..6 {
         let (stage, _) = Stage::with_member().await;
         stage.advance(TimeDelta::hours(1));
-        // Another process takes the lease while the run's claim waits for the row.
+        // Another process takes the lease while the run's attempt to take it waits for the locked
+        // row.
         let other = stage.db.client().await;
         let lease = "BEGIN; UPDATE whoop_users SET lease_holder = 'other', \
                      lease_until = now() + INTERVAL '1 hour'";

@@ -1,5 +1,5 @@
-//! Law 8: a member who waits gets a second attempt; only an explicit refusal by WHOOP ends a
-//! connection.
+//! Tests of law 8 (no refresh is lost): if a member waits, a failed refresh is repeated, and only
+//! an explicit refusal by WHOOP ends a connection.
 
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -9,13 +9,13 @@ use whoop_sync::{MemberOutcome, SyncContext, SyncError};
 
 use crate::harness::{Member, Stage, context_without_retries, slot, until};
 
-/// Returns the context of a member who waits in the app.
+/// Returns the context for a member who is waiting in the app.
 fn interactive_context() -> SyncContext {
     SyncContext::interactive()
 }
 
-/// Asserts that a caller waits for a token endpoint that fails once, and gets a token at the second
-/// attempt.
+/// Asserts that a caller gets a token although the token endpoint fails once with this fault,
+/// because the refresh is repeated.
 async fn assert_refresh_is_retried(fault: Fault) {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
@@ -112,7 +112,7 @@ async fn a_refused_refresh_token_requires_reauthorization_and_is_not_sent_again(
 #[tokio::test]
 async fn other_refusals_do_not_end_the_connection() {
     let (stage, member) = Stage::with_member().await;
-    // After a 429 no calls are made for a while, so it is the last status.
+    // The status 429 is the last one, because no calls are made for a while after a 429.
     for status in [400, 403, 404, 418, 500, 429] {
         stage.world().add_fault(Fault::status("sleep", status));
         stage.sync(&member, &slot(Slot::Morning)).await;
@@ -143,7 +143,7 @@ async fn a_new_connect_repairs_the_connection_and_keeps_stored_records() {
     assert_eq!(report.stored().written(), 0, "all stored records were kept");
 }
 
-/// Reconnects while a refresh with the old, dead pair is still in progress.
+/// Reconnects the member while a refresh with the old, invalid token pair is still in progress.
 async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
     stage.world().add_fault(Fault {
         millis: Some(600),
@@ -167,7 +167,8 @@ async fn reconnect_during_a_refresh(stage: &Stage, member: &Member) {
         .await;
 
     completed.unwrap().first_sync.await.unwrap();
-    // It was refused, or found the new pair in place of its own.
+    // WHOOP refused the old refresh, or the refresh found that the new token pair had replaced its
+    // own.
     let _ = old.await.unwrap();
 }
 

@@ -1,4 +1,5 @@
-//! Laws 7 and 15: one quota for the whole WHOOP app, shared by all processes and members.
+//! Tests of laws 7 (the quota is never exceeded) and 15 (no member can harm the others): all
+//! processes and members share one quota.
 
 use std::time::Duration;
 
@@ -27,8 +28,9 @@ const LIMITS: QuotaLimits = QuotaLimits {
     per_day: 10_000,
 };
 
-/// Creates a member and a simulator with WHOOP's limits. The simulator's clock is frozen, so that
-/// all calls remain in its minute window.
+/// Creates a member and a simulator with WHOOP's limits, and returns an access token of the member.
+///
+/// The simulator's clock is frozen, so all calls remain in WHOOP's minute window.
 async fn with_real_limits() -> (Stage, Member, SecretString) {
     let stage = Stage::with(SimConfig {
         calls_per_minute: 100,
@@ -46,7 +48,8 @@ async fn with_real_limits() -> (Stage, Member, SecretString) {
     (stage, member, token)
 }
 
-/// Makes `count` calls at once without waiting for a permit. Returns how many were made.
+/// Makes `count` calls at the same time. A call that gets no permit at once is not made. Returns
+/// the number of calls that were made.
 async fn calls(engine: &Engine, token: &SecretString, class: PriorityClass, count: usize) -> usize {
     calls_of(engine, token, &context_without_wait(class), count).await
 }
@@ -85,10 +88,12 @@ async fn four_processes_share_the_minute_window_and_cause_no_429() {
     let (stage, _, token) = with_real_limits().await;
     let before = stage.world().call_count();
     let processes: Vec<Engine> = (0..4).map(|_| stage.engine_within(LIMITS)).collect();
-    // The ledger already has the connect's calls, which were made with other limits.
+    // The ledger already contains the calls of the member's connection, which were made with other
+    // limits.
     let remaining = processes[0].quota.remaining_quota().await.unwrap().minute as usize;
 
-    // Waits for a slow PostgreSQL, but not until the next minute window.
+    // This timeout is long enough for a slow PostgreSQL, but the callers do not wait until the next
+    // minute window.
     let mut context = context_without_wait(PriorityClass::Interactive);
     context.retry_policy.max_wait = Duration::from_secs(20);
     let made = join_all(
@@ -127,7 +132,7 @@ async fn runs_do_not_use_the_share_of_interactive_requests() {
 #[tokio::test]
 async fn calls_of_another_program_are_counted_before_whoop_refuses() {
     let (stage, _, token) = with_real_limits().await;
-    // These calls are counted only by WHOOP.
+    // The ledger is emptied after these calls, so only WHOOP has counted them.
     for _ in 0..70 {
         stage
             .engine
@@ -277,7 +282,8 @@ async fn a_run_that_waits_for_the_quota_yields_to_an_app_request() {
     }
 }
 
-/// Law 15: one member's app cannot use up the quota of all members.
+/// Part of law 15 (no member can harm the others): the app of one member cannot use up the quota of
+/// all members.
 #[tokio::test]
 async fn a_member_with_too_many_app_requests_is_deferred_and_others_are_not() {
     let stage = Stage::with(half_a_year()).await;
@@ -323,7 +329,8 @@ async fn a_member_with_too_many_app_requests_is_deferred_and_others_are_not() {
     assert_eq!(day.meta.sync, SyncOutcome::Done);
 }
 
-/// Law 15: a member who cannot be read is tried less and less often, and delays no other member.
+/// Part of law 15 (no member can harm the others): a member who cannot be read is tried at growing
+/// intervals, and delays no other member.
 #[tokio::test]
 async fn a_failing_member_is_retried_after_half_of_the_time_since_the_first_failure() {
     let stage = Stage::with(half_a_year()).await;
@@ -377,8 +384,8 @@ async fn a_failing_member_is_retried_after_half_of_the_time_since_the_first_fail
     );
 }
 
-/// During an outage of WHOOP, calls pause after a few failures, and a probe detects the end of the
-/// outage.
+/// During an outage of WHOOP, calls pause after a few failures. A single call, the probe, detects
+/// the end of the outage.
 #[tokio::test]
 async fn calls_pause_during_an_outage_until_the_first_answer() {
     let stage = Stage::with(SimConfig {
@@ -415,12 +422,12 @@ async fn calls_pause_during_an_outage_until_the_first_answer() {
     assert!(sent <= 20, "{sent} calls for 12 members during an outage");
     stage.world().clear_faults();
 
-    // Makes the next probe due, which would take up to a minute.
+    // The next probe would be due after up to a minute. This statement makes it due now.
     let ledger = "UPDATE whoop_call_budget SET ledger = jsonb_set(ledger, \
                   '{breaker,open,probe_at}', to_jsonb(now()))";
     stage.sql.batch_execute(ledger).await.unwrap();
     let engine = stage.another_engine();
-    // The first call is the probe; concurrent calls are still refused.
+    // The first call is the probe. Calls at the same time as the probe are still refused.
     engine
         .days
         .day(&members[2].user_id, date, RefreshMode::Force)
@@ -434,8 +441,8 @@ async fn calls_pause_during_an_outage_until_the_first_answer() {
     assert_eq!(day.meta.sync, SyncOutcome::Done, "{:?}", day.meta.detail);
 }
 
-/// A caller with a short maximum wait does not wait longer because a caller with a long one is
-/// ahead.
+/// A caller with a short maximum wait is deferred after that time, even if a caller with a longer
+/// maximum wait is ahead of it in the queue.
 #[tokio::test]
 async fn a_caller_behind_one_with_a_longer_timeout_is_deferred_after_its_own_timeout() {
     let (stage, _, token) = with_real_limits().await;
@@ -456,7 +463,7 @@ async fn a_caller_behind_one_with_a_longer_timeout_is_deferred_after_its_own_tim
     waiting.abort();
 }
 
-/// Law 7: an unused permit is given back.
+/// Part of law 7 (the quota is never wasted): an unused permit is given back.
 #[tokio::test]
 async fn permits_of_cancelled_callers_are_given_back() {
     let (stage, _, token) = with_real_limits().await;

@@ -1,4 +1,5 @@
-//! Law 9: background syncs of a member yield to the member's app, and none of their work is lost.
+//! Tests of law 9 (background work yields to the app): a background sync of a member yields to the
+//! member's app, and none of its work is lost.
 
 use std::{
     cell::RefCell,
@@ -71,7 +72,8 @@ async fn an_app_request_is_served_between_two_pages_of_a_background_sync() {
         stage.pages_of(DataType::Cycle).len() >= 2
     })
     .await;
-    // The next page takes too long: one holder keeps the lease for longer than a page takes.
+    // The next page takes 25 seconds. The test waits until one holder has kept the lease for longer
+    // than a normal page takes.
     stage.world().clear_faults();
     stage.world().add_fault(Fault {
         millis: Some(25_000),
@@ -111,7 +113,8 @@ async fn an_app_request_is_served_between_two_pages_of_a_background_sync() {
     stage.assert_sync_log_is_correct(&member).await;
 }
 
-/// The caller waits for ten seconds; WHOOP's response to the lease holder's call may take thirty.
+/// An app request waits for the member lease for ten seconds. WHOOP's answer to the lease holder's
+/// call may take thirty seconds.
 #[tokio::test]
 async fn a_background_sync_in_a_slow_call_releases_the_lease_before_the_app_request_times_out() {
     let (stage, member) = Stage::with_member().await;
@@ -185,7 +188,8 @@ async fn a_background_sync_that_waits_for_a_rate_limit_releases_the_lease() {
         .await
         .unwrap();
 
-    // Deferred and not busy, because the caller has to wait for the quota.
+    // The outcome is `Deferred`, because the app request gets the lease and then only lacks the
+    // quota.
     assert_eq!(
         app_request.outcome,
         MemberOutcome::Deferred,

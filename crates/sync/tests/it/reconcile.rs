@@ -1,4 +1,5 @@
-//! Stored records are compared with WHOOP's and repaired, and each difference has its cause.
+//! Tests of reconciliation: stored records are compared with WHOOP's and repaired, and each
+//! difference is reported with its cause.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -39,7 +40,7 @@ fn compared(report: &MemberReport) -> u64 {
     report.findings.as_ref().unwrap().compared
 }
 
-/// Returns the id of the newest record that is at least this many days old.
+/// Returns the id of WHOOP's newest record that is at least this many days old.
 fn nth(stage: &Stage, member: &Member, data_type: DataType, days: i64) -> String {
     let before = now() - TimeDelta::days(days);
     let record = stage.newest_before(member, data_type, before);
@@ -75,7 +76,7 @@ async fn a_reconcile_without_differences_compares_everything_and_writes_nothing(
     assert_eq!(stage.text(versions, &member).await, before);
 }
 
-/// Causes differences of every kind, each on another night.
+/// Causes differences of every kind, each in another record, and returns the expected differences.
 async fn cause_differences(
     stage: &Stage,
     member: &Member,
@@ -206,7 +207,7 @@ async fn a_stored_record_that_is_newer_than_the_list_is_no_difference_and_is_kep
     stage.assert_stored_is_truth(&member).await;
 }
 
-/// Selects the columns that hold the dates of the member's records.
+/// Selects, as one text, the columns that contain the dates of the member's records.
 const DATES: &str = "SELECT string_agg(line, E'\\n' ORDER BY line) FROM (\
     SELECT concat_ws(' ', id, local_date, night_date, in_others) AS line \
     FROM whoop_sleep WHERE user_id = $1 UNION ALL \
@@ -282,7 +283,7 @@ async fn a_wrong_date_of_a_cycle_without_a_night_is_found_far_from_the_right_dat
     assert_eq!(stage.text(DATES, &member).await, right);
 }
 
-/// Deletes the only sleep of a cycle at WHOOP. Returns its id and that of the cycle.
+/// Deletes, at WHOOP, the only sleep of a cycle. Returns the ids of the sleep and of the cycle.
 fn delete_a_night(stage: &Stage, member: &Member) -> (String, String) {
     let sleeps = stage.dated(member, DataType::Sleep);
     let is_alone = |night: &Value| {
@@ -302,7 +303,8 @@ fn delete_a_night(stage: &Stage, member: &Member) -> (String, String) {
     (id, night["cycle_id"].to_string())
 }
 
-/// Makes a workout unreadable at WHOOP. Returns the record from before.
+/// Changes a workout at WHOOP so that it cannot be parsed. Returns the workout from before the
+/// change.
 fn break_a_workout(stage: &Stage, member: &Member) -> Value {
     let record = stage.newest_before(member, DataType::Workout, now() - TimeDelta::days(10));
     stage.change(member, DataType::Workout, &record, json!({"start": 17}));
@@ -453,7 +455,7 @@ async fn records_that_were_never_read_are_reported_as_missing() {
         .filter(|one| one.cause != DifferenceCause::Missing)
         .map(|one| (one.data_type, one.cause, one.fields[0].name.clone()))
         .collect();
-    // The oldest stored recovery gets the offset of its night, which was missing.
+    // The oldest stored recovery gets the UTC offset of its night. The night was not stored before.
     let offset = "timezone_offset".to_owned();
     assert_eq!(
         others,

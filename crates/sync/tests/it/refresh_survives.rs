@@ -1,6 +1,8 @@
-//! Law 8: while the process lives, no token pair that WHOOP has issued is lost. If the process is
-//! killed, a pair is lost only between WHOOP's response and the commit, and the stored reason
-//! reports this.
+//! Tests of law 8 (no refresh is lost): as long as the process runs, no token pair that WHOOP has
+//! issued is lost.
+//!
+//! If the process is killed, a token pair is lost only between WHOOP's response and the commit, and
+//! the stored reason reports this loss.
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::harness::{
 
 type Token = Result<secrecy::SecretString, SyncError>;
 
-/// Creates a member with an expired access token.
+/// Creates a member whose access token has expired.
 async fn with_expired_token() -> (Stage, Member) {
     let (stage, member) = Stage::with_member().await;
     stage.advance(TimeDelta::hours(2));
@@ -45,7 +47,8 @@ async fn until_whoop_has_replaced_the_pair(stage: &Stage, member: &Member) {
     .await;
 }
 
-/// Makes PostgreSQL execute `does` before it updates a member's row, if the condition `when` holds.
+/// Makes PostgreSQL execute `does` before it updates a row of the table, if the condition `when` is
+/// true for the row.
 async fn add_trigger(stage: &Stage, table: &str, when: &str, does: &str) {
     let sql = format!(
         "CREATE FUNCTION before_it() RETURNS trigger LANGUAGE plpgsql \
@@ -63,8 +66,8 @@ async fn drop_trigger(stage: &Stage, table: &str) {
 
 const NEW_PAIR: &str = "NEW.sealed <> OLD.sealed";
 
-/// A lock at which a statement of the service waits, if a test's trigger contains
-/// [`Barrier::WAIT`].
+/// A lock at which a statement of the service waits. For this, the test adds a trigger that
+/// contains [`Barrier::WAIT`].
 struct Barrier(tokio_postgres::Client);
 
 impl Barrier {
@@ -82,8 +85,8 @@ impl Barrier {
     }
 }
 
-/// Asserts that WHOOP replaced the pair once, that the new one works, and that no spent token was
-/// used again.
+/// Asserts that WHOOP replaced the token pair once, that the new pair works, and that no spent
+/// refresh token was used again.
 async fn assert_nothing_was_lost(stage: &Stage, member: &Member) {
     let report = stage.sync(member, &slot(Slot::Night)).await;
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
@@ -172,7 +175,8 @@ async fn no_transaction_is_open_while_whoop_answers() {
     stage.sql.batch_execute(set_timeout).await.unwrap();
     delay_answer(&stage, 300);
 
-    // A new process, because the setting applies only to new connections.
+    // This test uses the engine of a new process, because the setting applies only to new
+    // connections.
     let token = stage
         .another_engine()
         .calls
@@ -266,7 +270,7 @@ async fn the_pair_of_a_refresh_is_revoked_if_a_new_connect_was_stored_first() {
     assert_eq!(report.outcome, MemberOutcome::Done, "{report:?}");
 }
 
-/// Simulates a process that can be killed: its runtime is shut down with all of its tasks.
+/// A process that a test can kill: its runtime is shut down with all of its tasks.
 struct Process {
     runtime: Runtime,
     engine: Engine,
@@ -313,8 +317,8 @@ async fn a_process_killed_before_its_request_to_whoop_loses_nothing() {
     assert_nothing_was_lost(&stage, &member).await;
 }
 
-/// Kills a process that waits at a barrier. Its statement is then rolled back, or completed without
-/// it.
+/// Kills a process whose statement waits at a barrier. PostgreSQL then rolls the statement back, or
+/// completes it without the process.
 async fn kill_waiting(stage: &Stage, barrier: Barrier, process: Process, member: &Member) {
     process.runtime.shutdown_background();
     drop(process.engine);
@@ -335,7 +339,8 @@ async fn a_process_killed_before_whoop_reads_its_request_loses_nothing() {
     });
     let process = Process::start(&stage);
     process.refresh(&member);
-    // The row alone is too early: a request that is sent after that finds no delay.
+    // The row in `whoop_refresh` is written before WHOOP receives the request, so waiting for the
+    // row would not be enough.
     until("WHOOP has received the request", || async {
         stage.world().faults().is_empty()
     })

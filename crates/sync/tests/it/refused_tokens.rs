@@ -1,5 +1,7 @@
-//! Law 8: if WHOOP refuses the tokens of one member, that member has to connect again; if it
-//! refuses those of all members, that is an outage. Neither delays other members.
+//! Tests of law 8 for refused tokens: one member's refused tokens require a new connection, but
+//! refused tokens of all members are an outage of WHOOP.
+//!
+//! Neither case delays other members.
 
 use std::sync::Mutex;
 
@@ -72,7 +74,7 @@ async fn statuses(stage: &Stage, members: &[Member]) -> Vec<String> {
     statuses
 }
 
-/// Records the order in which a run finishes its members.
+/// Observer that records the order in which a run finishes its members.
 #[derive(Default)]
 struct Order(Mutex<Vec<(String, MemberOutcome)>>);
 
@@ -110,7 +112,8 @@ async fn refused_tokens_of_four_members_do_not_delay_a_run() {
     let order = order.0.into_inner().unwrap();
     let first: Vec<MemberOutcome> = order.iter().map(|(_, outcome)| *outcome).take(3).collect();
     assert_eq!(first, [MemberOutcome::Done; 3], "{order:?}");
-    // Tried once in the order of the selection, and once more at the end of the run.
+    // Each refused refresh was tried once in the order of the selection, and once more at the end
+    // of the run.
     assert_eq!(stage.token_calls().len(), 4 * 2 + good.len());
     let error = stage.error_of(&stale[0], whoop_core::DataType::Sleep).await;
     assert!(error.unwrap().contains("invalid_request"));
@@ -189,7 +192,7 @@ async fn invalid_request_for_all_members_disconnects_no_member() {
     for member in &members {
         try_token(&stage, member).await.unwrap();
     }
-    // Earlier refusals no longer count.
+    // After a successful refresh, the earlier refusals no longer count.
     let since = "SELECT invalid_request_since::TEXT FROM whoop_refresh WHERE user_id = $1";
     assert_eq!(stage.text(since, &members[0]).await, None);
 }
@@ -197,7 +200,7 @@ async fn invalid_request_for_all_members_disconnects_no_member() {
 #[tokio::test]
 async fn a_429_of_the_token_endpoint_defers_only_members_who_need_a_token() {
     let (stage, members) = with_people(3).await;
-    // Only the first member's token is about to expire.
+    // Only the first member's access token is about to expire.
     let ends = "UPDATE whoop_tokens SET expires_at = refreshed_at WHERE user_id = $1";
     stage.execute(ends, &members[0]).await;
     stage.advance(TimeDelta::minutes(20));

@@ -1,5 +1,8 @@
-//! Permissions of disconnected members are revoked at WHOOP eventually, whatever fails meanwhile,
-//! and never at another member's cost.
+//! Tests of revocations: the permission of a disconnected member is revoked at WHOOP in the end,
+//! whatever fails meanwhile.
+//!
+//! A revocation never ends the connection of another member, or a newer connection of the same
+//! member.
 
 use chrono::TimeDelta;
 use whoop_core::{DataType, plan::Slot};
@@ -10,7 +13,7 @@ use whoop_storage::table::audit::Actor;
 
 use crate::harness::{Member, SilentObserver, Stage, context_without_retries, plan, slot};
 
-/// Returns all pending revocations, each with all columns as text.
+/// Returns all pending revocations, each as one text with all columns.
 async fn pending(stage: &Stage) -> Vec<String> {
     let sql = "SELECT to_jsonb(r)::text FROM whoop_revocation r";
     let rows = stage.sql.query(sql, &[]).await.unwrap();
@@ -25,7 +28,8 @@ fn is_revoked(stage: &Stage, member: &Member) -> bool {
         .all(|grant| grant.is_revoked)
 }
 
-/// Disconnects the member during an outage of WHOOP, which then ends.
+/// Disconnects the member during an outage of WHOOP. The outage has ended when this function
+/// returns.
 async fn disconnect_in_an_outage(stage: &Stage, member: &Member, erase: bool) {
     stage.world().add_fault(Fault::status("*", 503));
     let result = stage
@@ -82,7 +86,7 @@ async fn a_lasting_outage_delays_the_next_attempt_and_loses_nothing() {
     revoke_due_after(&stage, TimeDelta::minutes(2)).await;
     stage.world().reset_calls();
 
-    // Not due yet, because an attempt at every opportunity would cause too many requests.
+    // The revocation is not due yet. An attempt at every opportunity would cause too many requests.
     revoke_due_after(&stage, TimeDelta::seconds(30)).await;
     assert_eq!(stage.world().call_count(), 0);
 

@@ -1,4 +1,4 @@
-//! Law 8: no log line, error or debug output holds a token.
+//! Test of law 8 for secrets: no log line, error or debug output contains a token.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! Law 1: nothing is lost between WHOOP and the database.
+//! Tests of law 1 (nothing is lost in translation): no record and no value is lost between WHOOP
+//! and the database.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -8,7 +9,7 @@ use whoop_sync::MemberOutcome;
 
 use crate::harness::{Member, Stage, half_a_year, history, id_of, list_of, now, slot};
 
-/// Configuration with one person of each life pattern.
+/// Returns a configuration with one person of each of the first nine life patterns.
 fn all_life_patterns(seed: u64) -> SimConfig {
     SimConfig {
         seed,

@@ -1,5 +1,5 @@
-//! Law 12: a webhook opens the signal of a data type, and every read of the data type up to the
-//! present closes it.
+//! Tests of law 12 (a webhook is a hint and is never lost): a webhook opens the signal of a data
+//! type, and every read of the data type up to the present closes it.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ use crate::harness::{
 
 const NOWHERE: &str = "http://127.0.0.1:9/nowhere";
 
-/// Creates a member with webhooks that arrive.
+/// Creates a test environment with one member, in which webhooks reach the service.
 async fn with_webhooks() -> (Stage, Member) {
     let stage = Stage::with_webhooks(half_a_year()).await;
     let member = stage.connect_person(0).await;
@@ -35,7 +35,7 @@ async fn drain(engine: &Engine) -> DrainReport {
 }
 
 impl Stage {
-    /// Delivers WHOOP's webhooks, a minute after the events.
+    /// Moves the clocks by a minute, and then delivers the webhooks that WHOOP has to send.
     async fn deliver_after_a_minute(&self) {
         self.advance(TimeDelta::minutes(1));
         self.sim.deliver_webhooks().await;
@@ -55,7 +55,8 @@ impl Stage {
         self.sql.query_one(sql, &[]).await.unwrap().get(0)
     }
 
-    /// Removes the webhooks about a member, as if they had not arrived.
+    /// Removes the stored webhook events about a member and their signals, as if the webhooks had
+    /// not arrived.
     async fn lose_webhooks_of(&self, member: &Member) {
         let account = member.whoop_user_id;
         let delete = format!("DELETE FROM whoop_webhook_event WHERE whoop_user_id = {account}");
@@ -64,7 +65,8 @@ impl Stage {
         self.execute(forget, member).await;
     }
 
-    /// Returns another process for which calls are scarce, although some remain.
+    /// Returns another process for which calls are scarce: most of its day quota is used up, but
+    /// some calls remain.
     async fn with_scarce_calls(&self) -> Engine {
         let spent = 1_000_000 - self.engine.quota.remaining_quota().await.unwrap().day;
         let interactive_calls = 4 * spent;
@@ -82,7 +84,7 @@ impl Stage {
         calls.map(|call| call.path).collect()
     }
 
-    /// Reads the member's whole history, and returns a workout of two months ago.
+    /// Reads the member's whole history, and returns a workout that is more than two months old.
     async fn old_workout(&self, member: &Member) -> Value {
         self.read_whole_history(member).await;
         let long_ago = self.now() - TimeDelta::days(60);
@@ -183,7 +185,7 @@ async fn an_announced_record_that_whoop_does_not_show_yet_is_not_lost() {
     let start = text_of(now() - TimeDelta::minutes(40));
     let id = stage.insert(&member, DataType::Workout, json!({"start": start}));
     stage.deliver_after_a_minute().await;
-    // Neither the list nor the record itself shows the change yet.
+    // At first, neither the list nor a request for the workout by its id shows the new workout.
     let body = json!({"records": before[..25], "next_token": "eyJv"}).to_string();
     stage.world().add_fault(Fault {
         status: Some(200),
@@ -256,7 +258,7 @@ async fn late_repeated_and_unordered_events_end_equal_to_whoop() {
         let ids = |records: &std::collections::BTreeMap<String, Value>| -> BTreeSet<String> {
             records.keys().cloned().collect()
         };
-        // The rest of the history has not been read yet.
+        // The service has not read the rest of the history yet.
         assert!(ids(&stored).is_subset(&ids(&truth)), "{data_type}");
         for (id, record) in &stored {
             assert_eq!(record["sport_name"], truth[id]["sport_name"], "{id}");
@@ -276,7 +278,7 @@ async fn a_signal_that_arrives_during_the_read_stays_open() {
     let hold = Hold::row(&stage, &member, DataType::Recovery, &cycle).await;
     let engine = stage.engine.clone();
     let draining = tokio::spawn(async move { drain(&engine).await });
-    // The page with the first score is fetched, but not stored yet.
+    // The service has fetched the page with the first score, but has not stored it yet.
     stage.until_a_transaction_waits().await;
     stage.change(&member, DataType::Recovery, &night, rescored(22));
     stage.sim.deliver_webhooks().await;
@@ -308,7 +310,8 @@ async fn a_drain_that_is_killed_after_the_read_repeats_no_call() {
         report = drain(&stage.engine) => panic!("the drain ended: {report:?}"),
         () = stage.until_a_transaction_waits() => {}
     }
-    // PostgreSQL would continue the statement of a process that is gone.
+    // The process's connection is terminated too, because PostgreSQL would continue the statement
+    // of a process that no longer exists.
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
     stage.sql.batch_execute(kill).await.unwrap();
@@ -436,8 +439,8 @@ async fn only_members_who_are_using_the_app_are_read_if_calls_are_scarce() {
     );
 }
 
-/// Finding 7: an event about an older night was pending for a long time, and its record was then
-/// fetched by its id.
+/// Test of an earlier defect: an event about an older night stayed pending for a long time, and
+/// then its record was fetched by its id.
 #[tokio::test]
 async fn a_month_of_scarce_calls_causes_no_backlog() {
     let stage = Stage::with_webhooks(SimConfig {
@@ -468,7 +471,7 @@ async fn a_month_of_scarce_calls_causes_no_backlog() {
     assert!(most_pending > 40, "pending webhooks: {most_pending}");
     assert!(stage.open_signals().await <= 9);
 
-    // A read of the lists completes the events, including those about older nights.
+    // A read of the lists completes the events, including the events about older nights.
     let [one, another, last] = &members[..] else {
         unreachable!()
     };
@@ -486,7 +489,7 @@ async fn a_month_of_scarce_calls_causes_no_backlog() {
     let by_id = stage.paths().await;
     assert!(by_id.is_empty(), "{by_id:?}");
 
-    // When calls are plentiful again, the lists are read instead of single records.
+    // When enough calls are available again, the service reads the lists instead of single records.
     drain(&stage.engine).await;
     let lists = DataType::ALL.map(list_of);
     let paths = stage.paths().await;
@@ -527,8 +530,8 @@ async fn signals_from_before_a_reconnect_are_cleared() {
     assert_eq!((stage.pending().await, stage.open_signals().await), (0, 0));
 }
 
-/// Creates two members with webhooks that arrived in the night, so that the service trusts the
-/// webhooks.
+/// Creates two members for whom webhooks have arrived and were processed, so that the service
+/// trusts WHOOP's webhooks.
 async fn two_with_webhooks() -> (Stage, Member, Member) {
     let (stage, ann) = with_webhooks().await;
     let ben = stage.connect_person(1).await;
@@ -545,7 +548,8 @@ async fn two_with_webhooks() -> (Stage, Member, Member) {
     (stage, ann, ben)
 }
 
-/// Returns the workout's sport that the app gets from a request now.
+/// Lets the member's app request today, and returns the sport of the workout that is stored
+/// afterwards.
 async fn sport_after_request(stage: &Stage, member: &Member, workout: &Value) -> Value {
     let today = stage.engine.days.today(&member.user_id).await.unwrap();
     let request = stage
@@ -572,16 +576,16 @@ async fn after_an_outage_of_the_receiver_data_types_without_webhooks_are_read_ag
     let night = scored(&stage, &ann);
     stage.change(&ann, DataType::Recovery, &night, rescored(66));
     stage.advance(TimeDelta::hours(1));
-    // Ben's app requests the day. No webhook announced a workout, so the stored data counts as
-    // current.
+    // Ben's app requests the day. No webhook has announced a changed workout, so the service treats
+    // the stored data as current.
     assert_ne!(sport_after_request(&stage, &ben, &workout).await, "pilates");
 
-    // A run reads Ann's change, which no webhook announced.
+    // A scheduled run reads Ann's change, although no webhook announced it.
     stage.sync(&ann, &slot(Slot::Morning)).await;
 
     assert_eq!(sport_after_request(&stage, &ben, &workout).await, "pilates");
-    // The workouts are read again once; afterwards missing webhooks again mean that nothing
-    // changed.
+    // The workouts are read again once. After that, the service again takes it as unchanged if no
+    // webhook arrives.
     stage.advance(TimeDelta::hours(1));
     stage.world().reset_calls();
     sport_after_request(&stage, &ben, &workout).await;

@@ -1,4 +1,4 @@
-//! Simulated WHOOP lists for tests: newest first, with pages by offset.
+//! Simulated WHOOP lists for tests. They are sorted newest first, and page tokens are offsets.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -12,10 +12,10 @@ use whoop_core::{
 
 use crate::{ListPage, ListedRecord, PageQuery};
 
-/// Page size; small, so that a short list has many page borders.
+/// Page size of the simulated lists. It is small, so that a short list has many page borders.
 const PAGE: usize = 3;
 
-/// The minute at which a record began, which is also its id.
+/// Minute at which a record began. It is also the id of the record.
 pub(super) type StartMinute = i64;
 
 pub(super) fn at(minute: StartMinute) -> DateTime<Utc> {
@@ -29,7 +29,8 @@ pub(super) fn everything() -> ReadWindow {
     }
 }
 
-/// Creates a record with only the required fields. Tests parse it once, because parsing is slow.
+/// Creates a record that has only the required fields. Tests create such a record once and copy it,
+/// because parsing is slow.
 fn minimal<R: ListedRecord>(ids: serde_json::Value) -> R {
     let mut record = json!({
         "user_id": 1, "start": at(0), "created_at": at(0), "updated_at": at(0),
@@ -51,7 +52,8 @@ pub(super) fn sleep(start: StartMinute) -> Sleep {
     }
 }
 
-/// Creates a recovery that WHOOP made long after its sleep began, like most recoveries.
+/// Creates a recovery that WHOOP created 30 minutes after the start of its sleep. Most real
+/// recoveries are also created long after this start.
 pub(super) fn recovery(start: StartMinute) -> Recovery {
     static MINIMAL: LazyLock<Recovery> =
         LazyLock::new(|| minimal(json!({"cycle_id": 0, "sleep_id": ""})));
@@ -71,8 +73,8 @@ pub(super) fn recoveries(starts: &BTreeSet<StartMinute>) -> Vec<Recovery> {
     starts.iter().rev().map(|start| recovery(*start)).collect()
 }
 
-/// Returns WHOOP's page: records that began before `end`. The token is an offset into the current
-/// list.
+/// Returns the page that WHOOP would return: records that began before `end`. The page token is an
+/// offset into the current list.
 pub(super) fn page_of<R: ListedRecord>(list: &[R], query: &PageQuery) -> ListPage<R> {
     let began_before = |record: &&R| record.sort_key().is_none_or(|start| start < query.end);
     let list: Vec<&R> = list.iter().filter(began_before).collect();

@@ -1,4 +1,4 @@
-//! Properties of the page walker for any changes of the list during the read.
+//! Properties of the page walker, tested with any changes of the list between the pages.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const NOTHING: [StartMinute; 0] = [];
 #[derive(Debug, Clone)]
 enum ListChange {
     Insert(StartMinute),
-    /// Removes one of the records on the list.
+    /// Removes one of the records that are on the list.
     Remove(prop::sample::Index),
 }
 
@@ -35,9 +35,11 @@ impl ListChange {
     }
 }
 
-/// Reads a window while the list changes before each page. Begins again if the list was broken.
+/// Reads a window while the list changes after each page. If the list cannot be read further, the
+/// function starts again with a new page walker.
 ///
-/// Returns the ids on the pages, and the records that were on the list during the whole read.
+/// Returns the ids of the records on the pages, and the records that were on the list during the
+/// whole read.
 fn walk<R: ListedRecord>(
     window: ReadWindow,
     mut starts: BTreeSet<StartMinute>,
@@ -64,7 +66,8 @@ fn walk<R: ListedRecord>(
     }
 }
 
-/// Initial records have even minutes; records that are added later have odd minutes.
+/// Generates the initial records. They begin at even minutes; records that are added later begin at
+/// odd minutes.
 fn starts() -> impl Strategy<Value = BTreeSet<StartMinute>> {
     prop::collection::btree_set((0..100_i64).prop_map(|n| 2 * n), 0..40)
 }
@@ -102,7 +105,7 @@ proptest! {
         prop_assert_eq!(missed(&seen, &unchanged), NOTHING);
     }
 
-    /// Recoveries contain no start, so they are read by offset.
+    /// Recoveries do not contain the start of their sleep, so they are read by offset.
     #[test]
     fn recoveries_inserted_between_pages_hide_no_other(starts in starts(), changes in insertions()) {
         let (seen, unchanged) = walk(everything(), starts, recoveries, changes);

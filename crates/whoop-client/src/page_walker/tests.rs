@@ -14,7 +14,7 @@ fn numbered(range: std::ops::Range<StartMinute>) -> BTreeSet<StartMinute> {
     range.collect()
 }
 
-/// Reads a list that does not change. Returns the number of pages.
+/// Reads a list that does not change during the read. Returns the number of pages.
 fn read<R: ListedRecord>(walker: &mut PageWalker, list: &[R]) -> usize {
     let mut pages = 0;
     while let Some(query) = walker.query() {
@@ -51,7 +51,8 @@ fn recoveries_are_read_by_token_at_the_same_end() {
     assert_eq!(read(&mut walker, &list), 2);
 }
 
-/// The limitation that the module's documentation describes.
+/// A deletion between two pages hides one recovery. The documentation of the module `page_walker`
+/// describes this limitation.
 #[test]
 fn a_recovery_removed_between_two_pages_hides_the_one_at_the_border() {
     let mut starts = numbered(0..6);
@@ -154,7 +155,8 @@ fn an_empty_page_with_a_next_token_is_an_error() {
     assert!(!walker.list_ended());
 }
 
-/// Each page by time repeats the last record of the previous page, so it cannot be empty.
+/// A page that was requested by time repeats the last record of the previous page, so it cannot be
+/// empty.
 #[test]
 fn an_empty_page_in_the_middle_of_a_walk_is_an_error() {
     let list = sleeps(&numbered(0..9));

@@ -1,4 +1,4 @@
-//! Tests of the rate-limit gate and WHOOP's quota headers.
+//! Tests of the rate-limit gate and of WHOOP's quota headers.
 
 use std::time::{Duration, Instant};
 

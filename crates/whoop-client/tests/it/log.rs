@@ -1,4 +1,4 @@
-//! Captures everything that any crate logs during the tests, at every level.
+//! Captures all log entries of all crates during the tests, at every level.
 
 use std::{
     io::Write,
@@ -7,8 +7,10 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// One log for the whole process: a subscriber of a single thread may miss events that another
-/// thread logged first.
+/// Log of the whole process.
+///
+/// A subscriber for a single thread is not used, because it may miss events that another thread
+/// logged first.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
@@ -22,7 +24,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
-/// Returns the log. Must be called before any other code logs.
+/// Returns the log of the process. Each test has to call this function before any other code logs.
 pub(crate) fn listen() -> Log {
     LOG.clone()
 }

@@ -1,5 +1,5 @@
-//! Tests of the client against servers: the simulator for WHOOP's behaviour, and a scripted server
-//! for failures of the network or a gateway.
+//! Tests of the client against two servers: the simulator imitates WHOOP, and a scripted server
+//! imitates failures of the network or of a gateway.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 

@@ -1,10 +1,10 @@
-//! Records in every form that WHOOP sends are parsed and written back unchanged.
+//! Tests that records in every form that WHOOP sends are parsed and written back unchanged.
 
 use serde_json::{Map, Value, json, value::to_raw_value};
 use whoop_client::{BodyMeasurement, MemberProfile};
 use whoop_core::record::{Cycle, Record, Recovery, Sleep, Workout, parse_record};
 
-/// Asserts that a record is the same after parsing and writing.
+/// Asserts that a record is unchanged after it was parsed and written back.
 fn assert_survives<R: Record>(sent: Value) {
     let record: R = parse_record(&to_raw_value(&sent).unwrap()).unwrap();
     let written = serde_json::to_value(&record).unwrap();
@@ -14,7 +14,8 @@ fn assert_survives<R: Record>(sent: Value) {
     );
 }
 
-/// Whether two values are the same: WHOOP does not distinguish absent from null, nor 71 from 71.0.
+/// Returns whether two JSON values have the same meaning for WHOOP. An absent field equals null,
+/// and 71 equals 71.0.
 pub(crate) fn is_same(sent: &Value, written: &Value) -> bool {
     match (sent, written) {
         (Value::Object(sent), Value::Object(written)) => {
@@ -23,7 +24,7 @@ pub(crate) fn is_same(sent: &Value, written: &Value) -> bool {
             let mut keys = sent.keys().chain(written.keys());
             keys.all(|key| is_same(&value_of(sent, key), &value_of(written, key)))
         }
-        // Whole numbers such as ids must be equal in every digit.
+        // Whole numbers, such as ids, must be equal in every digit.
         (Value::Number(sent), Value::Number(written)) => {
             sent == written
                 || ((sent.is_f64() || written.is_f64()) && sent.as_f64() == written.as_f64())

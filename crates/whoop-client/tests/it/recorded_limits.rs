@@ -6,12 +6,13 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use whoop_client::{QuotaGate, RateLimit, WhoopClient, WhoopError};
 
-/// Quota gate with an unlimited number of permits that keeps the latest quota headers.
+/// Quota gate that grants every permit at once and stores the latest quota headers.
 #[derive(Debug, Default)]
 pub(crate) struct RecordedLimits(Mutex<Option<RateLimit>>);
 
 impl RecordedLimits {
-    /// Returns a client whose quota headers are recorded.
+    /// Returns a client with a new quota gate, and this quota gate, which stores the client's quota
+    /// headers.
     pub(crate) fn of(whoop: &WhoopClient) -> (WhoopClient, Arc<Self>) {
         let recorded = Arc::new(Self::default());
         (

@@ -1,4 +1,4 @@
-//! Results of each kind of reply, and the number of retries.
+//! Tests of the result of each kind of reply, and of the number of retries.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn a_body_that_is_not_json_is_an_error_and_is_not_requested_again() {
 async fn unauthorized_forbidden_and_unexpected_statuses_are_distinguished() {
     let statuses = [401, 403, 418, 302];
     let server = Scripted::with_replies(statuses.map(|status| {
-        // If the client followed the redirect, it would find a profile.
+        // If the client followed the redirect, it would send a fifth request.
         reply(status, &[("location", "/developer/elsewhere")], "no")
     }))
     .await;
@@ -163,7 +163,7 @@ async fn a_body_that_is_too_large_is_an_error() {
 
 #[tokio::test]
 async fn a_compressed_body_is_decompressed() {
-    // `{"user_id":7}`, compressed with gzip.
+    // The JSON text `{"user_id":7}`, compressed with gzip.
     let compressed = [
         31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 45, 78, 45, 138, 207, 76, 81, 178, 50, 175,
         5, 0, 233, 238, 105, 199, 13, 0, 0, 0,

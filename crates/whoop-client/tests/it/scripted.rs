@@ -1,4 +1,4 @@
-//! A server that sends scripted replies, one per connection.
+//! HTTP server that sends scripted replies, one per connection.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ pub(crate) struct Scripted {
 /// Reaction of the server to one connection.
 pub(crate) enum Reply {
     Send(Vec<u8>),
-    /// The request is read and never answered.
+    /// The server reads the request and never answers it.
     Silence,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn json(body: &str) -> Reply {
     reply(200, &[("content-type", "application/json")], body)
 }
 
-/// A valid reply that is cut off before its end.
+/// Returns a valid JSON reply that ends in the middle of the body.
 pub(crate) fn cut_short(body: &str) -> Reply {
     let Reply::Send(mut bytes) = json(body) else {
         unreachable!("a JSON reply is bytes")
@@ -78,19 +78,20 @@ impl Scripted {
                 let request = read_request(&mut stream).await;
                 received.lock().unwrap().push(request);
                 match reply {
-                    // The client may close the connection before the last byte.
+                    // An error is ignored, because the client may close the connection before the
+                    // last byte.
                     Reply::Send(bytes) => drop(stream.write_all(&bytes).await),
                     Reply::Silence => silent.push(stream),
                 }
             }
-            // Keeps the listener open: an extra request is not refused, and the test counts the
-            // requests.
+            // The listener remains open, so that an unexpected additional request is not refused.
+            // The tests count the requests.
             std::future::pending::<()>().await;
         });
         Self { address, requests }
     }
 
-    /// Returns all received requests with head and body.
+    /// Returns all received requests with their headers and bodies.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

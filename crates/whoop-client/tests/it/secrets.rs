@@ -31,7 +31,7 @@ fn assert_keeps_secrets(text: &str) {
     }
 }
 
-/// Sends every kind of call, and returns all their errors and debug output as text.
+/// Sends every kind of request, and returns all their errors and debug output as text.
 async fn call_everything(whoop: &WhoopClient) -> String {
     let second_page = PageQuery {
         next_token: Some(PAGE_TOKEN.to_owned()),
@@ -111,7 +111,7 @@ async fn neither_logs_nor_errors_nor_debug_output_contain_a_secret() {
 async fn an_error_about_an_unreachable_server_contains_no_url() {
     listen();
     let unreachable = WhoopConfig {
-        // No server listens on port 1.
+        // No server listens on port 1, so that every connection is refused.
         api_url: "http://127.0.0.1:1/developer".parse().unwrap(),
         oauth_url: "http://127.0.0.1:1/oauth2".parse().unwrap(),
         client_id: "the-app".to_owned(),

@@ -16,21 +16,23 @@ use actix_web::{
 use super::to_http_response;
 use crate::reply::HttpReply;
 
-/// Time that a stalled answer hangs if the fault has no `millis`.
+/// Time during which a stalled answer sends nothing, if the fault has no `millis`.
 const DEFAULT_STALL: Duration = Duration::from_secs(600);
 
-/// Closes the connection before the first byte of the answer.
+/// Returns a response that closes the connection before the first byte.
 pub(super) fn reset() -> HttpResponse {
     cut_off(HttpReply::empty(200), 0, 1, None)
 }
 
-/// Sends half of the body with the length of the whole body, then closes the connection.
+/// Returns a response that announces the whole length, sends half of the body, and closes the
+/// connection.
 pub(super) fn truncated(reply: HttpReply) -> HttpResponse {
     let (sent, length) = half_length(&reply);
     cut_off(reply, sent, length, None)
 }
 
-/// Sends half of the body, then nothing for `millis`, then closes the connection.
+/// Returns a response that sends half of the body, then nothing for `millis` milliseconds, and then
+/// closes the connection.
 pub(super) fn stalled(reply: HttpReply, millis: Option<u64>) -> HttpResponse {
     let (sent, length) = half_length(&reply);
     let silence = millis.map_or(DEFAULT_STALL, Duration::from_millis);
@@ -90,8 +92,8 @@ impl MessageBody for BrokenBody {
             self.silence = None;
         }
         if !self.flushed {
-            // The server sends its buffer while the body is pending. An error at once would
-            // discard the first half before it is sent.
+            // The server sends its buffer only when the body is pending. If the body returned the
+            // error immediately, the server would discard the first half without sending it.
             self.flushed = true;
             context.waker().wake_by_ref();
             return Poll::Pending;

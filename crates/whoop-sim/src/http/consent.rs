@@ -11,7 +11,8 @@ use crate::{
 /// Maximum number of people in the page's list. Other people are selected with `?person=`.
 const MAX_LISTED_PEOPLE: usize = 200;
 
-/// Answers `GET` with the page, or with the final redirect if auto consent is on.
+/// Answers `GET` with the consent page. With `auto_consent`, it answers with the redirect that
+/// follows a member's consent.
 pub(super) fn handle_get(world: &mut World, query: &str) -> HttpReply {
     let request = match AuthorizationRequest::parse(&world.config, query.as_bytes()) {
         Ok(request) => request,
@@ -31,7 +32,7 @@ pub(super) fn handle_get(world: &mut World, query: &str) -> HttpReply {
     HttpReply::html(200, consent_page(world, &request, proposed))
 }
 
-/// Answers `POST`: the form with the member's decision.
+/// Answers `POST`, with which the page's form sends the member's decision.
 pub(super) fn handle_post(world: &mut World, form: &[u8]) -> HttpReply {
     let request = match AuthorizationRequest::parse(&world.config, form) {
         Ok(request) => request,

@@ -49,7 +49,10 @@ async fn unknown_route() -> HttpResponse {
     to_http_response(HttpReply::sim_error(404, "the simulator has no such route"))
 }
 
-/// Lists all people, or a part of them with `offset` and `limit`; `total` counts all people.
+/// Answers with the list of all people, or with a part of the list as `offset` and `limit` select
+/// it.
+///
+/// `total` always counts all people.
 async fn list_people(world: WorldData, request: actix_web::HttpRequest) -> HttpResponse {
     let parameters = (
         query_parameter(&request, "offset").unwrap_or(Ok(0)),
@@ -265,7 +268,7 @@ async fn set_clock(world: WorldData, body: web::Bytes) -> HttpResponse {
         }
         _ => None,
     };
-    // Outside of these years, instants cannot be printed in WHOOP's format.
+    // WHOOP's time format cannot show instants outside of these years.
     let year = |now: &DateTime<Utc>| (1970..=9_000).contains(&chrono::Datelike::year(now));
     match now.filter(year) {
         Some(now) => world.set_now(now),

@@ -18,7 +18,8 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub(crate) fn configure(app: &mut web::ServiceConfig) {
     app.app_data(web::PayloadConfig::new(MAX_BODY_BYTES))
-        // Registered before the other routes under `/_sim/`, which answer 404 to unknown paths.
+        // These two are registered before `control`, which answers 404 to unknown paths under
+        // `/_sim/`.
         .configure(front::configure)
         .route("/_sim/state", web::get().to(state::show))
         .configure(control::configure)

@@ -32,7 +32,9 @@ struct ExpireTokensRequest {
     whoop_user_id: Option<i64>,
 }
 
-/// Expires the access tokens of one person or of all people; refresh tokens stay valid.
+/// Expires the access tokens of one person, or of all people if the request names no person.
+///
+/// Refresh tokens stay valid.
 pub(super) async fn expire_tokens(world: WorldData, body: web::Bytes) -> HttpResponse {
     let expire = match body.as_ref() {
         b"" => Ok(ExpireTokensRequest::default()),

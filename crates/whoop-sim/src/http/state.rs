@@ -16,7 +16,8 @@ use crate::{
     world::World,
 };
 
-/// Number of simulated minutes in the counts per minute.
+/// Number of minutes for which the reply has a number of calls per minute, by the simulator's
+/// clock.
 const MINUTES: usize = 60;
 
 pub(super) async fn show(world: web::Data<WorldHandle>) -> HttpResponse {
@@ -59,8 +60,9 @@ fn state_json(world: &World) -> Value {
     })
 }
 
-/// Counts the calls to the API in each of the last 60 minutes, oldest first: successful calls
-/// (status 200 to 399), and all others.
+/// Counts the calls to the API in each of the last 60 minutes, with the oldest minute first.
+///
+/// Returns two lists of counts: the successful calls (status 200 to 399), and all other calls.
 fn count_by_minute<'a>(
     calls: impl Iterator<Item = &'a LoggedCall>,
     now: DateTime<Utc>,

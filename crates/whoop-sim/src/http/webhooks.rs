@@ -13,7 +13,7 @@ use crate::{
     webhook::{DeliveryState, WebhookFaults, check_webhook_url},
 };
 
-/// Maximum number of deliveries in the reply; the newest are shown.
+/// Maximum number of deliveries in the reply. If there are more, the newest ones are in the reply.
 const MAX_SHOWN_DELIVERIES: usize = 200;
 
 type WorldData = web::Data<WorldHandle>;
@@ -50,8 +50,9 @@ pub(super) async fn change(world: WorldData, body: web::Bytes) -> HttpResponse {
     show(world).await
 }
 
-/// Applies all settings, or none if one is invalid. Fields that are missing in `switches` are
-/// reset to off.
+/// Applies all settings of a request, or none of them if one is invalid.
+///
+/// If the request has `switches`, a switch that is missing in it is reset to off.
 fn apply_settings(world: &WorldHandle, body: &[u8]) -> Result<(), String> {
     let change: WebhookSettingsRequest =
         serde_json::from_slice(body).map_err(|error| error.to_string())?;

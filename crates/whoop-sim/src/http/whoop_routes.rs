@@ -1,4 +1,5 @@
-//! Handlers of WHOOP's routes. Each applies faults and the quota, answers and logs the call.
+//! Handlers of WHOOP's routes. Each handler applies the faults and the quota, answers the call and
+//! logs it.
 
 use std::time::{Duration, Instant};
 
@@ -92,7 +93,7 @@ fn answer_api(
         reply = HttpReply::empty(404);
     }
     if reply.status == 429 {
-        // A 429 from a fault must have the same headers as one from the quota.
+        // A 429 because of a fault must have the same headers as a 429 because of the quota.
         quota.remaining = 0;
     }
     (reply, quota, member)
@@ -180,16 +181,17 @@ fn bearer_token(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Waits if the fault is a delay of this kind.
+/// Waits for the fault's `millis` if the fault is of this kind.
 async fn apply_delay(fault: Option<&Fault>, kind: FaultKind) {
     if let Some(fault) = fault.filter(|fault| fault.kind == kind) {
         tokio::time::sleep(Duration::from_millis(fault.millis.unwrap_or_default())).await;
     }
 }
 
-/// Returns the reply that a fault sends instead of the answer, if any.
+/// Returns the reply that a fault sends instead of WHOOP's answer; `None` if the fault sends none.
 ///
-/// The call is then not processed: a refresh that fails with 500 does not spend the refresh token.
+/// With such a reply, the call is not processed. For example, a refresh that fails with 500 does
+/// not spend the refresh token.
 fn replacement_reply(fault: &Fault) -> Option<HttpReply> {
     match fault.kind {
         FaultKind::Status => Some(HttpReply {
@@ -211,7 +213,9 @@ fn replacement_reply(fault: &Fault) -> Option<HttpReply> {
     }
 }
 
-/// Converts the reply to HTTP and applies faults that damage it. The call was processed before.
+/// Converts the reply to an HTTP response, and damages it as the fault requires.
+///
+/// The call itself was already processed.
 fn spoil_reply(mut reply: HttpReply, fault: Option<Fault>) -> HttpResponse {
     let Some(fault) = fault else {
         return to_http_response(reply);

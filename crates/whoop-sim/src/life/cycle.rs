@@ -1,4 +1,5 @@
-//! The score of a cycle: strain and energy from the start of one main sleep to the next.
+//! The score of a cycle: strain and energy. A cycle lasts from the start of one main sleep to the
+//! start of the next.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -21,8 +22,8 @@ const UPDATE_INTERVAL_SECONDS: i64 = 20 * 60;
 
 /// A cycle whose end is not known yet.
 ///
-/// Its values grow with time. They depend only on the current instant, not on the steps in which
-/// the clock was moved.
+/// The values of its score grow with time. They depend only on the current time, not on the steps
+/// in which a test moved the clock.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenCycle {
     pub(crate) id: i64,
@@ -31,15 +32,15 @@ pub(crate) struct OpenCycle {
     pub(crate) woke_at: DateTime<Utc>,
     pub(crate) timezone_offset: String,
     pub(crate) times: ScoringTimes,
-    /// Final score state, valid from `times.finalized` on.
+    /// Score state of the cycle from `times.finalized` on. Before that time, the score is pending.
     pub(crate) state: SimScoreState,
     pub(crate) missing_score: MissingScore,
     pub(crate) activity_level: ActivityLevel,
-    /// Loads of the workouts, each with the instant from which WHOOP counts it.
+    /// Loads of the workouts, each with the time from which WHOOP includes it in the cycle's score.
     pub(crate) loads: Vec<(DateTime<Utc>, WorkoutLoad)>,
 }
 
-/// The content of `score` in an unscored record.
+/// Form of the field `score` in a record without a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MissingScore {
     Absent,
@@ -47,14 +48,14 @@ pub(crate) enum MissingScore {
     Zeros,
 }
 
-/// A person's activity during one cycle, apart from the workouts.
+/// A person's activity during one cycle, without the workouts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ActivityLevel {
     exertion_per_hour: f64,
     average_heart_rate: i64,
     max_heart_rate: i64,
     kilojoule_per_hour: f64,
-    /// Steps per hour; `None` if the strap was not worn all the time.
+    /// Steps per hour; `None` if WHOOP counts no steps because the strap was not worn all the time.
     steps_per_hour: Option<i64>,
 }
 
@@ -75,12 +76,12 @@ impl ActivityLevel {
     fn score(&self, duration: TimeDelta, loads: &[WorkoutLoad]) -> CycleScoreJson {
         let hours = to_f64(duration.num_milliseconds()) / 3_600_000.0;
         let workout_strain: f64 = loads.iter().map(|load| load.strain).sum();
-        // Strain is not additive: it approaches 21.
+        // Strain does not add up. The more exertion there is, the closer the strain is to 21.
         let exertion = hours.min(30.0) * self.exertion_per_hour + workout_strain * 0.045;
         let burnt: f64 = loads.iter().map(|load| load.kilojoule).sum();
         let highest = loads.iter().map(|load| load.max_heart_rate).max();
         let strain = 20.95 * (1.0 - (-exertion).exp());
-        // The strain of a cycle is higher than that of its hardest workout.
+        // The strain of a cycle is always higher than the strain of its hardest workout.
         let hardest = loads.iter().map(|load| load.strain).fold(0.0, f64::max);
         CycleScoreJson {
             strain: SinglePrecision::new(strain.max(hardest + (20.95 - hardest) * 0.03)),
@@ -92,7 +93,9 @@ impl ActivityLevel {
 }
 
 impl OpenCycle {
-    /// Returns the time of the last update at or before `now`, while the cycle is running.
+    /// Returns the `updated_at` that the running cycle's record has at `now`.
+    ///
+    /// WHOOP updates the record at regular intervals, and when its score state becomes final.
     pub(crate) fn last_update(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let age = (now - self.times.created).num_seconds().max(0);
         let last_interval_end = self.times.created
@@ -104,7 +107,7 @@ impl OpenCycle {
         }
     }
 
-    /// Returns the record that WHOOP lists while the cycle is running.
+    /// Returns the version of the record that WHOOP lists at `now`, while the cycle is running.
     pub(crate) fn open_record(&self, now: DateTime<Utc>) -> SimRecord {
         let at = self.last_update(now);
         let state = if at < self.times.finalized {
@@ -115,7 +118,7 @@ impl OpenCycle {
         self.to_record(at, None, at, state)
     }
 
-    /// Returns the record that WHOOP lists from `seen` on, after it knows the end of the cycle.
+    /// Returns the version of the ended cycle's record that WHOOP lists from `seen` on.
     pub(crate) fn closed_record(&self, end: DateTime<Utc>, seen: DateTime<Utc>) -> SimRecord {
         let state = if seen < self.times.finalized {
             SimScoreState::PendingScore
@@ -133,7 +136,8 @@ impl OpenCycle {
         state: SimScoreState,
     ) -> SimRecord {
         let is_scored = state == SimScoreState::Scored;
-        // A running cycle counts the workouts that WHOOP has scored so far, a closed cycle all.
+        // A running cycle includes the workouts that WHOOP has scored so far. A closed cycle
+        // includes all.
         let loads: Vec<WorkoutLoad> = self
             .loads
             .iter()

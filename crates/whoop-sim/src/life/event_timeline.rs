@@ -7,21 +7,21 @@ use chrono::{DateTime, Utc};
 use super::cycle::OpenCycle;
 use crate::{data_type::SimDataType, record::SimRecord};
 
-/// One change of a person's records.
+/// One change of a person's records at WHOOP.
 #[derive(Debug)]
 pub(crate) enum TimelineEvent {
-    /// Adds a record, or replaces its earlier version.
+    /// Adds a record to the person's records, or replaces the record's earlier version.
     Put(SimDataType, SimRecord),
-    /// Starts the cycle that is running from now on.
+    /// Makes this cycle the person's running cycle.
     Open(Box<OpenCycle>),
-    /// Ends the running cycle.
+    /// Ends the running cycle. The record is the version of the cycle that has an end.
     Close(SimRecord),
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct EventTimeline {
-    /// Events by time and number. The number keeps events of one instant in the order in which
-    /// they were added.
+    /// Events by time and sequence number. The number keeps events with the same time in the order
+    /// in which they were added.
     events: BTreeMap<(DateTime<Utc>, u64), TimelineEvent>,
     added: u64,
 }
@@ -32,7 +32,7 @@ impl EventTimeline {
         self.added += 1;
     }
 
-    /// Removes and returns the next event that is due.
+    /// Removes and returns the next event that is due at `now`; `None` if no event is due.
     pub(crate) fn take_due(
         &mut self,
         now: DateTime<Utc>,

@@ -39,11 +39,11 @@ fn local_date(record: &Value, key: &str) -> NaiveDate {
     (at(record, key).naive_utc() + TimeDelta::minutes(minutes)).date()
 }
 
-/// Checks one person of every life pattern, for 12 seeds.
+/// Calls `check` with one person of every life pattern, for each of 12 seeds.
 fn for_all_people(days: u32, check: impl Fn(&Person)) {
     for seed in 0..12 {
         for index in 0..LIVES {
-            // Checking ten years of records is slow, so one seed is enough.
+            // Checking ten years of records is slow, so this pattern is checked with one seed only.
             if seed > 0 && LifePattern::for_index(index) == LifePattern::Decade {
                 continue;
             }
@@ -236,7 +236,7 @@ fn length_if_closed(cycle: &Value) -> TimeDelta {
     end.map_or(TimeDelta::zero(), |end| end - at(cycle, "start"))
 }
 
-/// Returns the gaps between consecutive cycles.
+/// Returns the gaps between consecutive cycles, without those of length zero.
 fn gaps(cycles: &[Value]) -> impl Iterator<Item = TimeDelta> {
     let between = cycles
         .windows(2)
@@ -371,7 +371,7 @@ fn every_other_life_pattern_has_its_special_records() {
                             .iter()
                             .any(|it| it["score"]["kilojoule"].as_f64() > Some(25_000.0))
                     );
-                    // The clocks change on 2026-04-04 at 14:00Z.
+                    // The clocks of the Chatham Islands change on 2026-04-04 at 14:00Z.
                     let night = |day: &str| {
                         let day: NaiveDate = day.parse().unwrap();
                         let of = sleeps

@@ -1,4 +1,4 @@
-//! The time zones that a person is in, with the times of arrival.
+//! The time zones in which a person stays, with the times of arrival.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -25,12 +25,13 @@ const TRAVEL_ROUTE: [SimTimeZone; 8] = [
 
 #[derive(Debug)]
 pub(crate) struct Itinerary {
-    /// Arrivals, oldest first. The first arrival is before all records.
+    /// Times of arrival with the time zone of each stop, oldest first. The first arrival is before
+    /// all records.
     stays: Vec<(DateTime<Utc>, SimTimeZone)>,
     travel: Option<TravelPlan>,
 }
 
-/// An endless journey, of which the stops up to `planned_until` are known.
+/// A journey without an end. Its stops are planned up to `planned_until`.
 #[derive(Debug)]
 struct TravelPlan {
     rng: SeededRng,

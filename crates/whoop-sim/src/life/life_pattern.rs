@@ -7,8 +7,9 @@ use super::seeded_rng::ScoringDelay;
 
 /// Habits of a simulated person.
 ///
-/// People are assigned these patterns in order, and again from the first one after the last. The
-/// first three patterns cover the most cases, because a simulator has three people by default.
+/// The first person has the first pattern, the second person the second, and so on. After the last
+/// pattern, the first pattern is used again. The first three patterns cover the most cases, because
+/// a simulator has three people by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LifePattern {
@@ -20,17 +21,19 @@ pub enum LifePattern {
     Traveller,
     /// Sleeps through both clock changes of the year, in New York.
     DaylightSaver,
-    /// Naps on most afternoons; has an older strap that measures no skin temperature and oxygen.
+    /// Naps on most afternoons. The strap is an older one that measures neither skin temperature
+    /// nor blood oxygen.
     Napper,
-    /// Sleeps twice on most nights; the second sleep is a nap or starts a cycle of its own.
+    /// Sleeps twice on most nights. The second sleep is a nap, or a main sleep that starts a new
+    /// cycle.
     Parent,
     /// Trains up to three times a day.
     Athlete,
     /// Takes the strap off for days.
     StrapOff,
-    /// Joined a few days ago; WHOOP calibrates during the first four nights.
+    /// Joined WHOOP a few days ago. WHOOP calibrates during the first four nights.
     Newcomer,
-    /// Stopped paying three weeks before the simulator's start and has no newer records.
+    /// Stopped paying for WHOOP three weeks before the simulator's start, and has no newer records.
     MembershipLapsed,
     /// Stays awake every fifth night, so that a cycle lasts 40 hours.
     LongCycle,
@@ -38,12 +41,15 @@ pub enum LifePattern {
     Decade,
     /// Takes the strap off every weekend, so that there is a gap every week.
     Weekdays,
-    /// Has two first cycles that WHOOP scored with zeros later, and takes the strap off for weeks.
+    /// Takes the strap off for weeks. WHOOP created this person's first two cycles days late, with
+    /// a score of zeros.
     LongBreaks,
-    /// Sometimes falls asleep briefly in the evening, which WHOOP records as the main sleep. Enters
-    /// naps by hand, some with an efficiency above 100 %.
+    /// Sometimes falls asleep for a short time in the evening, which WHOOP records as the main
+    /// sleep.
+    ///
+    /// Enters naps by hand, some with an efficiency above 100 %.
     EveningDozer,
-    /// Is awake for an hour on most nights; WHOOP records such a night as two main sleeps of one
+    /// Is awake for an hour on most nights. WHOOP records such a night as two main sleeps of one
     /// cycle.
     BrokenSleeper,
     /// Has unusual records: unscorable records with a score of zeros, values out of range, and UTC
@@ -72,12 +78,13 @@ const LIFE_PATTERNS: [LifePattern; 17] = [
 ];
 
 impl LifePattern {
-    /// Returns the pattern of the person with this index.
+    /// Returns the pattern of the person with this index, counted from zero.
     pub(crate) fn for_index(index: usize) -> Self {
         LIFE_PATTERNS[index % LIFE_PATTERNS.len()]
     }
 
-    /// Returns `n` if every `n`-th night has no sleep that WHOOP records.
+    /// Returns `n` if every `n`-th night has no sleep that WHOOP records; `None` if every night has
+    /// one.
     pub(crate) fn missed_night_interval(self) -> Option<usize> {
         match self {
             Self::NightShiftNurse => Some(7),
@@ -87,7 +94,8 @@ impl LifePattern {
         }
     }
 
-    /// Returns `n` if days without the strap follow every `n`-th night.
+    /// Returns `n` if the strap is off for some days after every `n`-th night; `None` if there is
+    /// no such `n`.
     pub(crate) fn strap_off_interval(self) -> Option<usize> {
         match self {
             Self::StrapOff => Some(14),
@@ -106,7 +114,8 @@ impl LifePattern {
         }
     }
 
-    /// Returns `n` if every `n`-th day ends with a workout that lasts past midnight.
+    /// Returns `n` if every `n`-th day ends with a workout that lasts past midnight; `None` if no
+    /// day does.
     pub(crate) fn late_sport_interval(self) -> Option<usize> {
         match self {
             Self::OrdinarySleeper => Some(8),
@@ -123,7 +132,8 @@ impl LifePattern {
         }
     }
 
-    /// Returns the time by which the UTC offset in the records lags behind the real one.
+    /// Returns the time after a change of the UTC offset during which records still have the old
+    /// offset.
     pub(crate) fn offset_lag(self) -> TimeDelta {
         match self {
             Self::OddReadings | Self::Parent => TimeDelta::hours(20),

@@ -1,9 +1,11 @@
 //! The simulated people, their lives, and the resulting records.
 //!
 //! `plan` plans a life: the times of sleeps, naps and workouts. `record_generator` generates the
-//! records that WHOOP would have of it, with all their versions. `event_timeline` holds the
-//! versions until their time. None of these modules has I/O. The same seed, start and days give
-//! the same bytes at the same instant, independent of the steps in which the clock was moved.
+//! records that WHOOP would have of this life, with all versions of each record. `event_timeline`
+//! stores each version until the time at which WHOOP would show it. None of these modules does I/O.
+//!
+//! The same seed, start and days result in the same bytes at the same time, in whatever steps the
+//! clock was moved to that time.
 
 mod cycle;
 mod event_timeline;

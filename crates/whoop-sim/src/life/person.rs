@@ -1,4 +1,4 @@
-//! One simulated member.
+//! One simulated person: a member of WHOOP with their records.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -22,7 +22,7 @@ const NEWCOMER_DAYS: u32 = 12;
 const DECADE_DAYS: u32 = 3_653;
 const LAPSED_DAYS_AGO: i64 = 21;
 
-/// Specification from which a person is generated.
+/// The specification of a person: life pattern and days of history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PersonSpec {
     pub(crate) life: LifePattern,
@@ -30,22 +30,23 @@ pub(crate) struct PersonSpec {
     pub(crate) days: u32,
 }
 
-/// A member of WHOOP with all records up to the last call of [`Self::advance_to`].
+/// A member of WHOOP, with all records up to the time of the last call of [`Self::advance_to`].
 #[derive(Debug)]
 pub(crate) struct Person {
     pub(crate) whoop_user_id: i64,
     pub(crate) index: usize,
     pub(crate) life: LifePattern,
     pub(crate) profile: Value,
-    /// Body measurement; `None` if WHOOP has none and answers 404.
+    /// Body measurement. `None` if WHOOP has no measurement and answers 404.
     pub(crate) body_measurement: Option<Value>,
     pub(crate) records: RecordStore,
-    /// Edits by hand, which are kept when a newer version of the record is generated.
+    /// Edits of tests. They are applied again to every newer version of an edited record.
     pub(crate) edits: EditOverlay,
     generator: RecordGenerator,
     timeline: EventTimeline,
     open_cycle: Option<Box<OpenCycle>>,
-    /// Time after which WHOOP receives no data from this person.
+    /// Time after which WHOOP receives no more data from this person; `None` if there is no such
+    /// time.
     ends_at: Option<DateTime<Utc>>,
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct Person {
 pub(crate) struct RecordUpdate {
     pub(crate) at: DateTime<Utc>,
     pub(crate) data_type: SimDataType,
-    /// Id of the record; for a recovery, the id of its sleep.
+    /// Id of the record. For a recovery, this is the id of its sleep.
     pub(crate) id: String,
 }
 
@@ -112,8 +113,9 @@ impl Person {
         person
     }
 
-    /// Applies all events up to `now` and returns the updated records. Events are not undone if
-    /// the clock is set back.
+    /// Applies all events up to `now` and returns the records that they added or changed.
+    ///
+    /// If the clock is set back, events that were already applied are not undone.
     pub(crate) fn advance_to(&mut self, now: DateTime<Utc>) -> Vec<RecordUpdate> {
         let now = self.ends_at.map_or(now, |ends| now.min(ends));
         while self
@@ -149,7 +151,7 @@ impl Person {
         self.generator.draw_recovery_score(rng)
     }
 
-    /// Schedules a record in addition to those of the generator.
+    /// Schedules a version of a record in addition to those that the generator schedules.
     pub(crate) fn schedule_record(
         &mut self,
         at: DateTime<Utc>,
@@ -159,7 +161,8 @@ impl Person {
         self.timeline.add(at, TimelineEvent::Put(data_type, record));
     }
 
-    /// Stores a record with the edits applied. Returns false if the record was deleted by hand.
+    /// Applies the edits to a record and stores it. Returns false if an edit has deleted the
+    /// record.
     fn put_record(&mut self, data_type: SimDataType, record: SimRecord) -> bool {
         match self.edits.apply(data_type, record) {
             Some(record) => {
@@ -258,8 +261,9 @@ const LAST_NAMES: [&str; 11] = [
 
 const FIRST_USER_ID: i64 = 20_000_000;
 
-/// Returns the index of the person with this WHOOP user id. The caller checks that the person
-/// exists.
+/// Returns the index of the person to whom this WHOOP user id would belong.
+///
+/// The person may not exist, which the caller has to check.
 pub(crate) fn index_of_user(whoop_user_id: i64) -> Option<usize> {
     let number = whoop_user_id.checked_sub(FIRST_USER_ID)?.div_euclid(1_000);
     usize::try_from(number).ok()
@@ -281,8 +285,10 @@ pub(crate) fn make_profile(seed: u64, index: usize) -> ProfileJson {
     }
 }
 
-/// Purposes of a person's random numbers. Each has its own stream, so that for example a longer
-/// journey does not change a night.
+/// Purposes of a person's random numbers.
+///
+/// Each purpose has its own stream of random numbers. For example, a longer journey then does not
+/// change the nights.
 #[derive(Debug, Clone, Copy)]
 enum RngStream {
     Records,

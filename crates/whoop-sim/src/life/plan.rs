@@ -16,37 +16,41 @@ pub(crate) struct TimeSpan {
     pub(crate) end: DateTime<Utc>,
 }
 
-/// A nap, or sleep that the member entered in the app.
+/// A nap that the strap detected, or one that the member entered in WHOOP's app.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlannedNap {
     pub(crate) span: TimeSpan,
     pub(crate) entered_by_hand: bool,
 }
 
-/// Result of the strap's measurements in a cycle.
+/// The strap's measurements during a cycle, as far as they affect the cycle's score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MeasurementResult {
-    /// Strain and energy.
+    /// The strap measured strain and energy.
     Values,
-    /// Nothing, but WHOOP creates the cycle days later, at this instant, with a score of zeros.
+    /// The strap measured nothing, but WHOOP creates the cycle days later, at this time, with a
+    /// score of zeros.
+    ///
     /// WHOOP does this for the first cycles of real members.
     ZerosCreatedAt(DateTime<Utc>),
-    /// Nothing: the cycle gets no score.
+    /// The strap measured nothing, and the cycle gets no score.
     Nothing,
 }
 
-/// One cycle with the activities in it.
+/// One cycle of a person, with the sleeps, naps and workouts in it.
 #[derive(Debug)]
 pub(crate) struct PlannedCycle {
     pub(crate) start: DateTime<Utc>,
-    /// Main sleeps, oldest first. None in a cycle of a member who put the strap on during the
-    /// day, two if WHOOP records a night in two parts.
+    /// Main sleeps, oldest first.
+    ///
+    /// The list is empty if the member put the strap on during the day. It has two sleeps if WHOOP
+    /// records a night in two parts.
     pub(crate) nights: Vec<TimeSpan>,
     pub(crate) naps: Vec<PlannedNap>,
     pub(crate) workouts: Vec<(TimeSpan, Sport)>,
     pub(crate) measured: MeasurementResult,
-    /// The instant at which WHOOP ends the cycle by itself because the strap is off. `None` if
-    /// the cycle ends with the start of the next one.
+    /// Time at which WHOOP ends the cycle by itself because the strap is off. `None` if the cycle
+    /// ends when the next one starts.
     pub(crate) closes_at: Option<DateTime<Utc>>,
     /// Start of the next cycle.
     pub(crate) next_start: DateTime<Utc>,
@@ -65,7 +69,8 @@ impl PlannedCycle {
         }
     }
 
-    /// Returns the instant at which the member gets up, or puts the strap on.
+    /// Returns the time at which the member gets up. In a cycle without a sleep, this is the time
+    /// at which the member puts the strap on.
     pub(crate) fn woke_at(&self) -> DateTime<Utc> {
         self.nights.last().map_or(self.start, |night| night.end)
     }
@@ -73,30 +78,34 @@ impl PlannedCycle {
 
 /// Minimum time from waking up until the next main sleep.
 const MIN_TIME_AWAKE: TimeDelta = TimeDelta::hours(6);
-/// Time ahead of a night that is planned: days without the strap, a missed night, a nap.
+/// Time for which the time zones must be known before a night is planned.
+///
+/// The plan of a night can include a missed night or up to 60 days without the strap.
 const PLANNING_HORIZON: TimeDelta = TimeDelta::days(70);
 /// Time from the start of a cycle until WHOOP ends it if the strap is off.
 const AUTO_CLOSE_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// Planner of a person's cycles, one after the other, without end.
+/// Plans a person's cycles, one after the other, without an end unless `ends_at` is set.
 #[derive(Debug)]
 pub(crate) struct CyclePlanner {
     life: LifePattern,
     rng: SeededRng,
     pub(crate) itinerary: Itinerary,
-    /// Cycles without a sleep that are before the next night.
+    /// Planned cycles without a sleep that begin before the next night, oldest first.
     cycles_without_sleep: VecDeque<PlannedCycle>,
     onset: DateTime<Utc>,
     night_number: usize,
-    /// Whether the next main sleep is a short sleep in the evening that WHOOP takes for the night.
+    /// Whether the next main sleep is a short sleep in the evening that WHOOP mistakes for the
+    /// night.
     dozes: bool,
-    /// Time at which the member takes the strap off for good.
+    /// Time at which the member takes the strap off forever; `None` if the member never does.
     ends_at: Option<DateTime<Utc>>,
 }
 
 impl CyclePlanner {
-    /// Creates a planner. The first cycle begins at the first bedtime after `from`, except for
-    /// [`LifePattern::LongBreaks`].
+    /// Creates a planner whose first cycle begins at the first bedtime after `from`.
+    ///
+    /// For [`LifePattern::LongBreaks`], two cycles without a sleep come before it.
     pub(crate) fn new(
         life: LifePattern,
         mut rng: SeededRng,
@@ -123,7 +132,7 @@ impl CyclePlanner {
         planner
     }
 
-    /// Returns the start of the next cycle; `None` if there will be none.
+    /// Returns the start of the next cycle; `None` if the member has taken the strap off forever.
     pub(crate) fn next_start(&self) -> Option<DateTime<Utc>> {
         let next = self
             .cycles_without_sleep
@@ -152,7 +161,7 @@ impl CyclePlanner {
         cycle
     }
 
-    /// Plans a cycle that begins with a night.
+    /// Plans a cycle that begins with a main sleep, and its naps and workouts.
     fn plan_night(&mut self) -> PlannedCycle {
         let night = self.night_number;
         let dozes = std::mem::take(&mut self.dozes);
@@ -217,11 +226,12 @@ impl CyclePlanner {
         every.is_some_and(|n| night % n == n - 1)
     }
 
-    /// Plans the days until the next night after the strap was taken off; returns the start of
-    /// the first cycle after it.
+    /// Plans the time between the cycle `last`, in which the strap was taken off, and the next
+    /// night.
     ///
-    /// WHOOP ends the running cycle after 24 hours. There are no cycles until the strap is worn
-    /// again. The first new cycle then usually runs from local midnight until the first night.
+    /// Returns the start of the next cycle. WHOOP ends the cycle `last` after 24 hours, and there
+    /// are no cycles until the strap is worn again. The first new cycle then usually runs from
+    /// local midnight until the next night.
     fn plan_strap_break(&mut self, last: &PlannedCycle) -> DateTime<Utc> {
         let off = last.start + AUTO_CLOSE_AFTER;
         let zone = self.itinerary.zone_at(off);
@@ -240,7 +250,8 @@ impl CyclePlanner {
         let back = midnight(date);
         let mut worn_from = back;
         match self.rng.index(4) {
-            // Worn from noon: a cycle of exactly 12 hours, and the next one follows it.
+            // The strap is worn again from noon of the day before: a cycle of exactly 12 hours
+            // comes first, and the usual first cycle follows it directly.
             0 if off + TimeDelta::hours(13) < back => {
                 let start = back - TimeDelta::hours(12) + self.rng.random_minutes(5, 40);
                 let end = start + TimeDelta::hours(12);
@@ -249,7 +260,8 @@ impl CyclePlanner {
                 self.cycles_without_sleep.push_back(cycle);
                 worn_from = end;
             }
-            // Two days from midnight to midnight on which WHOOP measured nothing.
+            // Two cycles in which WHOOP measured nothing come first, each from midnight to
+            // midnight.
             1 if off + TimeDelta::days(2) < back => {
                 for days in [2, 1] {
                     let start = midnight(date - TimeDelta::days(days));
@@ -271,8 +283,11 @@ impl CyclePlanner {
             .map_or(self.onset, |cycle| cycle.start)
     }
 
-    /// A new member's first cycles: two from midnight to midnight, scored with zeros and
-    /// created after the next nights, then nothing for a week. Returns the first bedtime.
+    /// Plans the first cycles of a new member and returns the first bedtime.
+    ///
+    /// The two cycles last from midnight to midnight. WHOOP creates them two weeks later, after the
+    /// first nights, and scores them with zeros. No other cycle begins before the first bedtime, a
+    /// week later.
     fn plan_first_cycles(&mut self, from: DateTime<Utc>) -> DateTime<Utc> {
         let zone = self.itinerary.zone_at(from);
         let date = zone.to_local(from).date() + TimeDelta::days(1);
@@ -281,8 +296,8 @@ impl CyclePlanner {
             zone.to_instant(date.and_time(NaiveTime::MIN) + TimeDelta::hours(hours))
         };
         for days in [0, 1] {
-            // The id of a cycle contains its hour. No other cycle starts in the afternoon, so the
-            // ids are unique.
+            // The id of a cycle contains the hour in which WHOOP created it. No other cycle of this
+            // person starts in the afternoon, so the ids are unique.
             let created = at(14, 15 + days);
             let mut cycle = PlannedCycle::without_sleep(
                 at(days, 0),
@@ -294,12 +309,13 @@ impl CyclePlanner {
         self.bedtime_after(at(8, 12))
     }
 
-    /// Returns the next bedtime, up to 75 minutes later than the usual time.
+    /// Returns the first bedtime at or after `after`: the usual time plus a random delay of up to
+    /// 75 minutes.
     fn bedtime_after(&mut self, after: DateTime<Utc>) -> DateTime<Utc> {
         let zone = self.itinerary.zone_at(after);
         let mut date = zone.to_local(after).date();
         loop {
-            // Four days of night shifts, four days off.
+            // The nurse has night shifts for four days and is off for the next four days.
             let shift = date
                 .signed_duration_since(chrono::NaiveDate::default())
                 .num_days();
@@ -319,7 +335,10 @@ impl CyclePlanner {
         }
     }
 
-    /// Plans the main sleeps of a cycle, and a second sleep of the night if it is not one of them.
+    /// Plans the main sleeps of a cycle.
+    ///
+    /// Also returns the second sleep of a split night, if it is a nap or a main sleep with which a
+    /// new cycle begins.
     fn plan_main_sleeps(
         &mut self,
         onset: DateTime<Utc>,
@@ -344,8 +363,8 @@ impl CyclePlanner {
         let first = lasts(onset, 190, 260);
         let start = lasts(first.end, 35, 80).end;
         let again = lasts(start, 110, 200);
-        // A second sleep that is a main sleep becomes the next night of the plan (remainder 1),
-        // which must not be split again.
+        // If the second sleep is a main sleep, the planner continues with it as the next night
+        // (remainder 1). That night must not be split again.
         match night % 5 {
             0 => (vec![first], Some(SecondSleep::Main(again))),
             1 => (vec![lasts(onset, 300, 400)], None),
@@ -411,7 +430,7 @@ impl CyclePlanner {
             add_candidate(self.rng.random_minutes(6 * 60, 8 * 60), length, None);
             if self.life == LifePattern::EveningDozer && self.rng.random_bool(0.4) {
                 entered_by_hand = true;
-                // Members usually enter full hours.
+                // Members usually enter a nap with a length of full hours.
                 add_candidate(
                     self.rng.random_minutes(3 * 60, 4 * 60),
                     TimeDelta::hours(1),

@@ -1,4 +1,4 @@
-//! Generates the records that WHOOP would have of a planned life, with the times of their versions.
+//! Generates the records that WHOOP would have of a planned life, and the time of each version.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -23,11 +23,12 @@ use crate::{clock::format_instant, config::MAX_PEOPLE, data_type::SimDataType, r
 
 /// Number of nights that WHOOP needs for the calibration of a new member.
 const CALIBRATING_NIGHTS: usize = 4;
-/// Number of first nights without a sleep consistency, which WHOOP computes from earlier nights.
+/// Number of first nights without a sleep consistency. WHOOP computes the consistency by comparing
+/// a night with earlier nights.
 const NIGHTS_WITHOUT_CONSISTENCY: usize = 3;
-/// Time from the upload of a night until WHOOP has ended the cycle before it.
+/// Time from the upload of a night until WHOOP sets the end of the previous cycle.
 const CYCLE_END_DELAY: TimeDelta = TimeDelta::seconds(5);
-/// Number of nights of which one is unscorable, because WHOOP could not use the strap's data.
+/// Interval of unscorable nights: WHOOP cannot use the strap's data of one in 17 nights.
 const UNSCORABLE_EVERY: usize = 17;
 
 pub(crate) struct RecordGenerator {
@@ -37,14 +38,16 @@ pub(crate) struct RecordGenerator {
     body: BodyBaseline,
     rng: SeededRng,
     planner: CyclePlanner,
-    /// Number of cycles so far, without those that WHOOP scores with zeros later.
+    /// Number of cycles generated so far, without those that WHOOP creates later with a score of
+    /// zeros.
     cycles_generated: usize,
-    /// Number of cycles with a main sleep so far.
+    /// Number of cycles with a main sleep generated so far.
     nights_generated: usize,
     nap_milli: i64,
-    /// The newest cycle; `None` if its end is already known.
+    /// The running cycle; `None` if the end of the newest cycle is already known.
     open_cycle: Option<OpenCycle>,
-    /// Time of the first read. Versions of records that were replaced before it are not stored.
+    /// Time at which the person is read for the first time. Versions of records that were replaced
+    /// before this time are not stored.
     first_read_at: DateTime<Utc>,
 }
 
@@ -57,7 +60,7 @@ impl std::fmt::Debug for RecordGenerator {
     }
 }
 
-/// The person for whom records are generated.
+/// The properties of the person for whom records are generated.
 pub(crate) struct PersonSeed {
     pub(crate) life: LifePattern,
     pub(crate) user_id: i64,
@@ -87,7 +90,9 @@ impl RecordGenerator {
         }
     }
 
-    /// Returns the start of the next cycle. No record of that cycle exists before it.
+    /// Returns the start of the next cycle; `None` if there is no next cycle.
+    ///
+    /// No record of that cycle exists before its start.
     pub(crate) fn next_start(&self) -> Option<DateTime<Utc>> {
         self.planner.next_start()
     }
@@ -103,7 +108,8 @@ impl RecordGenerator {
         let number = self.cycles_generated;
         self.cycles_generated += 1;
         let earliest = self.open_cycle.as_ref().map(|cycle| {
-            // A strap uploads its nights in chronological order.
+            // The new night is uploaded after the previous one, because a strap uploads in
+            // chronological order.
             cycle.times.created + TimeDelta::minutes(1)
         });
         let seen = plan.nights.first().map_or(plan.start, |night| night.end);
@@ -158,7 +164,8 @@ impl RecordGenerator {
         }
     }
 
-    /// Returns a cycle that WHOOP creates long after its end, with every value 0.
+    /// Returns the record of a cycle that WHOOP creates long after the cycle's end, with every
+    /// value 0.
     fn zero_scored_cycle(&self, plan: &PlannedCycle, created: DateTime<Utc>) -> SimRecord {
         // Ids increase with the time of creation, not with the start.
         let id = cycle_id(self.index, created);
@@ -177,8 +184,10 @@ impl RecordGenerator {
         SimRecord::new(id, plan.start, plan.closes_at, &wire)
     }
 
-    /// Generates the main sleeps of a cycle, and the recovery, which WHOOP computes from the first
-    /// main sleep. Returns the final score state of that sleep.
+    /// Generates the main sleeps of a cycle and its recovery, which WHOOP computes from the first
+    /// main sleep.
+    ///
+    /// Returns the final score state of the first main sleep.
     fn generate_nights(
         &mut self,
         cycle_id: i64,
@@ -240,8 +249,8 @@ impl RecordGenerator {
         }
         if seen < finalized {
             let record = cycle.closed_record(end, finalized);
-            // This must be a `Close` too: if the first read is later, the `Close` above is not
-            // added.
+            // This event must be a `Close` too: if the records are first read after `finalized`,
+            // the `Close` above was not added.
             timeline.add(finalized, TimelineEvent::Close(record));
         }
     }
@@ -412,7 +421,8 @@ impl RecordGenerator {
             .expect("a score has string keys")
     }
 
-    /// Returns the value that replaces a missing score: null or no key, for some people zeros.
+    /// Returns the content of `score` in a record without a score: null or no key, for some people
+    /// zeros.
     fn score_placeholder<T>(&mut self, zero: fn() -> T) -> MaybeAbsent<T> {
         let sends_null = self.rng.random_bool(0.5);
         match self.missing_score(sends_null) {
@@ -436,7 +446,7 @@ impl RecordGenerator {
     }
 }
 
-/// A version of a record, which exists from `at` until `until`. The last one has no `until`.
+/// A version of a record. WHOOP lists it from `at` until `until`; the last version has no `until`.
 struct RecordVersion {
     at: DateTime<Utc>,
     until: Option<DateTime<Utc>>,
@@ -444,7 +454,8 @@ struct RecordVersion {
 }
 
 impl RecordVersion {
-    /// Returns the versions of a record: pending, then final, and sometimes a second final score.
+    /// Returns the versions of a record: with a pending score, with the final score, and for some
+    /// records with a changed score.
     fn all_of(state: SimScoreState, times: ScoringTimes) -> Vec<Self> {
         let again = times.rescored.filter(|_| state == SimScoreState::Scored);
         let mut versions = vec![
@@ -472,10 +483,10 @@ impl RecordVersion {
     }
 }
 
-/// Returns the id of a cycle, computed from the person and the hours since 2020. Ids are unique,
-/// because no person starts two cycles in one hour.
+/// Returns the id of a person's cycle, computed from the person's index and the hours since 2020.
 ///
-/// Every second person has ids above 2^31, which WHOOP's ids will soon exceed.
+/// Ids are unique, because no person starts two cycles in one hour. Every second person has ids
+/// above 2^31, because WHOOP's ids will soon exceed this number.
 pub(crate) fn cycle_id(index: usize, start: DateTime<Utc>) -> i64 {
     let person = i64::try_from(index % MAX_PEOPLE).unwrap_or(0);
     let people = i64::try_from(MAX_PEOPLE).unwrap_or(i64::MAX);

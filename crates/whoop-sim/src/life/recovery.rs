@@ -3,14 +3,16 @@
 use super::{SeededRng, person::BodyBaseline, wire::RecoveryScoreJson};
 use crate::number::SinglePrecision;
 
-/// Draws the score of a recovery. `calibrating` is true in the first days of a member: WHOOP then
-/// sends a score without values.
+/// Draws the score of a recovery.
+///
+/// `calibrating` is true for the first nights of a new member. WHOOP then sends a score without
+/// values.
 pub(crate) fn score(
     rng: &mut SeededRng,
     body: &BodyBaseline,
     calibrating: bool,
 ) -> RecoveryScoreJson {
-    // All values depend on the same random number, so that they are consistent.
+    // The values depend on a common random number, so that they fit together.
     let condition = rng.float_between(-1.0, 1.0);
     let noise = rng.float_between(-0.2, 0.2);
     let unless_calibrating = |value: SinglePrecision| (!calibrating).then_some(value);

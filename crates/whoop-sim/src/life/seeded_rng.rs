@@ -5,8 +5,9 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
-/// A random number generator. People do not share generators, so adding a person does not change
-/// the other people.
+/// A random number generator with a seed.
+///
+/// People do not share generators, so adding a person does not change the other people.
 #[derive(Debug)]
 pub(crate) struct SeededRng(ChaCha8Rng);
 
@@ -17,7 +18,7 @@ impl SeededRng {
         Self(rng)
     }
 
-    /// Creates an independent generator, seeded with this one.
+    /// Creates an independent generator. Its seed is drawn from this generator.
     pub(crate) fn fork(&mut self) -> Self {
         Self(ChaCha8Rng::from_rng(&mut self.0))
     }
@@ -51,8 +52,9 @@ impl SeededRng {
 
     /// Draws the times at which WHOOP creates a record, scores it, and changes the score.
     ///
-    /// WHOOP creates most records within minutes after `ended`. A strap that was out of reach of
-    /// its phone uploads hours or days later, and WHOOP scores some records a second time.
+    /// WHOOP creates most records within minutes after their end, `ended`. If the strap was out of
+    /// reach of its phone, it uploads the record hours or days later. WHOOP scores some records a
+    /// second time.
     pub(crate) fn draw_scoring_times(
         &mut self,
         ended: DateTime<Utc>,
@@ -78,28 +80,30 @@ impl SeededRng {
     }
 }
 
-/// Time that WHOOP needs for a person's scores.
+/// Time that WHOOP needs to score the records of one person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScoringDelay {
-    /// Less than five minutes.
+    /// WHOOP scores a record less than five minutes after it has created the record.
     Short,
-    /// Most of a day, 14 to 22 hours.
+    /// WHOOP scores a record most of a day, 14 to 22 hours, after it has created the record.
     Long,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScoringTimes {
-    /// Time at which WHOOP creates the record, with a pending score.
+    /// Time at which WHOOP creates the record. The score is then pending.
     pub(crate) created: DateTime<Utc>,
-    /// Time from which the record is SCORED or UNSCORABLE.
+    /// Time at which WHOOP scores the record. From then on, its state is SCORED or UNSCORABLE.
     pub(crate) finalized: DateTime<Utc>,
-    /// Time at which WHOOP changes the score, if it does.
+    /// Time at which WHOOP changes the score; `None` if WHOOP does not change it.
     pub(crate) rescored: Option<DateTime<Utc>>,
 }
 
 impl ScoringTimes {
-    /// Delays all times so that the record is created at `earliest` or later. A strap uploads its
-    /// data in chronological order.
+    /// Returns the times, delayed so that the record is created at `earliest` or later.
+    ///
+    /// A strap uploads its data in chronological order, so a record is created after those before
+    /// it.
     pub(crate) fn not_before(self, earliest: DateTime<Utc>) -> Self {
         let delay = (earliest - self.created).max(TimeDelta::zero());
         Self {

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::number::{SinglePrecision, round_to_int};
 
-/// Influences on the sleep that a member needs: the sleep debt and the naps of the day.
+/// The two values that change a member's sleep need from day to day: the sleep debt and the naps of
+/// the day.
 pub(crate) struct SleepNeed {
     pub(crate) debt_milli: i64,
     pub(crate) nap_milli: i64,
@@ -18,12 +19,12 @@ pub(crate) struct SleepNeed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SleepKind {
     Night,
-    /// One of a member's first nights, which WHOOP cannot compare with nights before.
+    /// One of a member's first nights, which WHOOP cannot compare with earlier nights.
     FirstNights,
-    /// The second main sleep of a cycle.
+    /// A main sleep of a cycle after the first one, if WHOOP records a night in two parts.
     LaterPart,
     Nap,
-    /// A nap that the member entered in the app.
+    /// A nap that the member entered in WHOOP's app.
     EnteredByHand,
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn score(
         + needed.need_from_sleep_debt_milli
         + needed.need_from_recent_strain_milli
         + needed.need_from_recent_nap_milli;
-    // WHOOP's values are multiples of 1/512 breath per minute.
+    // WHOOP sends respiratory rates that are multiples of 1/512 breath per minute.
     let breaths = (body.respiratory_rate + rng.float_between(-0.8, 0.8)) * 512.0;
     SleepScoreJson {
         respiratory_rate: Some(SinglePrecision::new(breaths.round() / 512.0)),
@@ -74,8 +75,9 @@ pub(crate) fn score(
     }
 }
 
-/// Draws the sleep stages, which add up to the time in bed. Time without data is not part of the
-/// time in bed, which is then shorter than end minus start.
+/// Draws the sleep stages, which add up to the time in bed.
+///
+/// The time in bed is shorter than the sleep if the strap has no data for a part of the sleep.
 fn draw_stages(rng: &mut SeededRng, length: i64, nap: bool) -> StageSummaryJson {
     let awake = rng.float_between(0.03, 0.13);
     let no_data = if rng.random_bool(0.08) {
@@ -108,7 +110,7 @@ pub(crate) fn fraction(part: i64, total: i64) -> f64 {
     to_f64(part) / to_f64(total.max(1))
 }
 
-/// Converts without loss, because all durations here are far below 2^53 milliseconds.
+/// Converts a duration in milliseconds without loss, because all durations are far below 2^53.
 #[expect(
     clippy::cast_precision_loss,
     reason = "durations are far below 2^53 milliseconds"

@@ -1,16 +1,16 @@
-//! Sports, with the inconsistent names and ids of WHOOP's replies.
+//! Sports, with names and ids that are as inconsistent as in WHOOP's replies.
 
 use super::wire::MaybeAbsent;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sport {
     pub(crate) name: &'static str,
-    /// WHOOP's id of the sport. For newer sports, WHOOP sends null or no key.
+    /// WHOOP's id of the sport. For newer sports, WHOOP sends null or omits the key.
     pub(crate) id: MaybeAbsent<i64>,
     pub(crate) minutes: (i64, i64),
-    /// Average heart rate as a fraction of the maximum heart rate.
+    /// Average heart rate during the sport, as a fraction of the person's maximum heart rate.
     pub(crate) effort: f64,
-    /// Average speed; 0 for a sport without a distance.
+    /// Average speed in meters per minute; 0 for a sport in which WHOOP measures no distance.
     pub(crate) meters_per_minute: f64,
 }
 

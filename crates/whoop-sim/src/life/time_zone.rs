@@ -24,7 +24,7 @@ pub(crate) const LOS_ANGELES: SimTimeZone = SimTimeZone::new(-480, SummerTimeRul
 pub(crate) const HONOLULU: SimTimeZone = SimTimeZone::new(-600, SummerTimeRule::Never);
 pub(crate) const AUCKLAND: SimTimeZone = SimTimeZone::new(720, SummerTimeRule::NewZealand);
 pub(crate) const TOKYO: SimTimeZone = SimTimeZone::new(540, SummerTimeRule::Never);
-/// Newfoundland; changes its clocks with North America.
+/// Newfoundland, which changes its clocks on the same dates as the rest of North America.
 pub(crate) const ST_JOHNS: SimTimeZone = SimTimeZone::new(-210, SummerTimeRule::NorthAmerica);
 /// The Chatham Islands change their clocks at the same instant as New Zealand.
 pub(crate) const CHATHAM: SimTimeZone = SimTimeZone::new(765, SummerTimeRule::NewZealand);
@@ -48,14 +48,15 @@ impl SimTimeZone {
                 is_between(at, change(3), change(10))
             }
             SummerTimeRule::NorthAmerica => {
-                // 02:00 in the local time that is valid before the change.
+                // The clocks change at 02:00 local time, by the offset before the change.
                 let begins =
                     nth_sunday(year, 3, 2) + TimeDelta::minutes(120 - self.standard_minutes);
                 let ends = nth_sunday(year, 11, 1) + TimeDelta::minutes(60 - self.standard_minutes);
                 is_between(at, begins, ends)
             }
             SummerTimeRule::NewZealand => {
-                // 02:00 standard time in Auckland.
+                // The clocks change at 02:00 standard time in Auckland, also on the Chatham
+                // Islands.
                 let change = TimeDelta::minutes(120 - AUCKLAND.standard_minutes);
                 let ends = nth_sunday(year, 4, 1) + change;
                 let begins = last_sunday(year, 9) + change;
@@ -69,15 +70,17 @@ impl SimTimeZone {
         at.naive_utc() + TimeDelta::minutes(self.offset_minutes(at))
     }
 
-    /// Returns the instant of a local time. If the local time is ambiguous or skipped because of a
-    /// clock change, one of the two possible instants is returned.
+    /// Returns the instant of a local time.
+    ///
+    /// If a clock change makes the local time ambiguous or skips it, one of the two possible
+    /// instants is returned.
     pub(crate) fn to_instant(self, local: NaiveDateTime) -> DateTime<Utc> {
         let guess = local.and_utc() - TimeDelta::minutes(self.standard_minutes);
         local.and_utc() - TimeDelta::minutes(self.offset_minutes(guess))
     }
 }
 
-/// Formats a UTC offset like WHOOP, with the documented `Z` for zero.
+/// Formats a UTC offset as WHOOP does, such as `+02:00`. WHOOP documents `Z` for the offset zero.
 pub(crate) fn format_offset(minutes: i64) -> String {
     if minutes == 0 {
         return "Z".to_owned();

@@ -12,7 +12,7 @@ pub(crate) enum SimScoreState {
     Unscorable,
 }
 
-/// Optional value: `None` omits the key, `Some(None)` sends null. WHOOP does both.
+/// Value of an optional key: `None` omits the key, `Some(None)` sends null. WHOOP does both.
 pub(crate) type MaybeAbsent<T> = Option<Option<T>>;
 
 #[derive(Serialize)]
@@ -72,7 +72,7 @@ pub(crate) struct RecoveryScoreJson {
 }
 
 impl RecoveryScoreJson {
-    /// The score object of an unscored recovery.
+    /// Returns the score object with zeros that WHOOP sends in some unscored recoveries.
     pub(crate) fn zero() -> Self {
         Self {
             user_calibrating: false,
@@ -113,7 +113,7 @@ pub(crate) struct SleepScoreJson {
 }
 
 impl SleepScoreJson {
-    /// The score object of an unscored sleep.
+    /// Returns the score object with zeros that WHOOP sends in some unscored sleeps.
     pub(crate) fn zero() -> Self {
         Self {
             stage_summary: StageSummaryJson {
@@ -192,7 +192,7 @@ pub(crate) struct WorkoutScoreJson {
 }
 
 impl WorkoutScoreJson {
-    /// The score object of an unscored workout.
+    /// Returns the score object with zeros that WHOOP sends in some unscored workouts.
     pub(crate) fn zero() -> Self {
         Self {
             strain: SinglePrecision::ZERO,

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::number::{SinglePrecision, round_to_int};
 
-/// Maximum length of a workout in which WHOOP measures nothing.
+/// Maximum length of a workout for which WHOOP measures nothing, in milliseconds: one minute.
 const MAX_UNMEASURED_MILLI: i64 = 60_000;
 
-/// Values of a workout that the score of its cycle includes.
+/// Values of a workout that add to the score of its cycle.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WorkoutLoad {
     pub(crate) strain: f64,

@@ -20,14 +20,15 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) redirect_url: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) state: String,
-    /// WHOOP user id from `person` or `login_hint`.
+    /// WHOOP user id from the parameter `person` or `login_hint`, if the request has one of them.
     pub(crate) person: Option<String>,
 }
 
-/// Outcome of an authorization request.
+/// The browser's next step after an authorization request: an error page or a redirect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthorizationOutcome {
-    /// An error page, because no redirect URL is known to be safe.
+    /// An error page with this text. A redirect with the error could lead to a URL that is not
+    /// registered.
     Refused(&'static str),
     Redirect(String),
 }

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::config::ReuseMode;
 
-/// Time within which a code from the consent page can be exchanged.
+/// Time within which an authorization code can be exchanged for tokens.
 const CODE_TTL: TimeDelta = TimeDelta::minutes(10);
 
-/// One consent of one member, with the current tokens.
+/// The permission that one member gave with one consent, with the current tokens.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Grant {
@@ -27,11 +27,12 @@ pub struct Grant {
     pub access_expires_at: DateTime<Utc>,
     #[serde(skip)]
     pub refresh_token: Option<String>,
-    /// Scopes of the current access token. A refresh can request fewer than were granted.
+    /// Scopes of the current access token. They can be fewer than `scopes`, if a refresh requested
+    /// fewer.
     pub access_scopes: Vec<String>,
 }
 
-/// Result of a code exchange or a refresh.
+/// The tokens that the OAuth server returns for a code or a refresh token.
 #[derive(Debug, Clone, Serialize)]
 pub struct SimTokenPair {
     pub access_token: String,
@@ -42,7 +43,7 @@ pub struct SimTokenPair {
     pub token_type: &'static str,
 }
 
-/// Member and scopes of a valid access token.
+/// The member to whom a valid access token belongs, and the scopes of the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BearerAccess {
     pub(crate) whoop_user_id: i64,
@@ -59,7 +60,8 @@ struct AuthorizationCode {
     scopes: Vec<String>,
     redirect_url: Option<String>,
     expires_at: DateTime<Utc>,
-    /// Index of the grant for which the code was exchanged. A second exchange revokes that grant.
+    /// Index of the grant for which the code was exchanged; `None` before that. A second exchange
+    /// of the code revokes this grant.
     exchanged_for: Option<usize>,
 }
 
@@ -70,8 +72,8 @@ pub(crate) struct GrantStore {
     codes: HashMap<String, AuthorizationCode>,
     grants: Vec<Grant>,
     access_tokens: HashMap<String, usize>,
-    /// Live and spent refresh tokens, so that a spent token can be distinguished from an unknown
-    /// one.
+    /// Live and spent refresh tokens. Spent tokens are kept so that they can be distinguished from
+    /// unknown ones.
     refresh_tokens: HashMap<String, usize>,
 }
 
@@ -87,8 +89,8 @@ impl GrantStore {
         }
     }
 
-    /// Issues an authorization code. If `redirect_url` is `None`, the code is valid for any
-    /// redirect URL.
+    /// Issues an authorization code. If `redirect_url` is `None`, the code can be exchanged with
+    /// any redirect URL.
     pub(crate) fn issue_code(
         &mut self,
         whoop_user_id: i64,
@@ -148,7 +150,8 @@ impl GrantStore {
 
     /// Returns the index of the grant and its scopes if the refresh token is live.
     ///
-    /// A spent token is counted. In the mode `FamilyRevoked` it also revokes the grant.
+    /// The use of a spent token is counted in `reuses`. In the mode `FamilyRevoked` it also revokes
+    /// the grant.
     pub(crate) fn redeem(&mut self, token: &str) -> Result<(usize, Vec<String>), InvalidGrant> {
         let index = *self.refresh_tokens.get(token).ok_or(InvalidGrant)?;
         let grant = &mut self.grants[index];
@@ -174,8 +177,10 @@ impl GrantStore {
         self.codes.get(code).map(|code| code.whoop_user_id)
     }
 
-    /// Issues new tokens after `redeem`. The old access token becomes invalid now, and the old
-    /// refresh token too if `scopes` contains `offline`.
+    /// Issues new tokens for the grant that `redeem` returned.
+    ///
+    /// The old access token becomes invalid now. The old refresh token becomes invalid too if
+    /// `scopes` contains `offline`, because only then is there a new refresh token.
     pub(crate) fn refresh(
         &mut self,
         index: usize,
@@ -225,7 +230,7 @@ impl GrantStore {
         })
     }
 
-    /// Revokes every grant of a member; returns true if there was one.
+    /// Revokes every grant of a member; returns whether the member had an active grant.
     pub(crate) fn revoke(&mut self, whoop_user_id: i64) -> bool {
         let indices: Vec<usize> = (0..self.grants.len())
             .filter(|index| {

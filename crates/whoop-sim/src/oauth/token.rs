@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::grants::{GrantStore, SimTokenPair};
 use crate::{config::SimConfig, reply::HttpReply};
 
-/// Returns the member who owns the code or refresh token of a token request, live or spent.
+/// Returns the member to whom the code or refresh token of a request belongs, even if it is spent.
 pub(crate) fn owner_of_token_request(grants: &GrantStore, form: &[u8]) -> Option<i64> {
     url::form_urlencoded::parse(form).find_map(|(key, value)| match key.as_ref() {
         "refresh_token" => grants.owner_of_refresh_token(&value),
@@ -14,7 +14,7 @@ pub(crate) fn owner_of_token_request(grants: &GrantStore, form: &[u8]) -> Option
     })
 }
 
-/// Answers a token request. Returns the reply and, for the call log, the member of the new pair.
+/// Answers a token request. Returns the reply, and the member who got new tokens for the call log.
 pub(crate) fn answer_token(
     config: &SimConfig,
     grants: &mut GrantStore,
@@ -69,9 +69,10 @@ pub(crate) fn answer_token(
 
 /// Refreshes a token pair.
 ///
-/// `scope=offline`, as WHOOP documents it, renews all granted scopes. A list limits the new access
-/// token to these scopes. Without `offline`, the reply has no refresh token and the old one stays
-/// valid: the strictest of the behaviours that were reported of WHOOP.
+/// A request with `scope=offline`, as WHOOP documents it, renews all granted scopes. A request with
+/// a list of scopes gets an access token with only these scopes. If the request does not contain
+/// `offline`, the reply has no refresh token and the old refresh token stays valid. Clients have
+/// reported different behaviours of WHOOP in this case, and this is the strictest.
 fn refresh_grant(
     grants: &mut GrantStore,
     token: &str,
@@ -100,7 +101,7 @@ fn refresh_grant(
 }
 
 fn invalid_grant() -> HttpReply {
-    // WHOOP sends this text from RFC 6749.
+    // This description is from RFC 6749, and WHOOP sends the same text.
     HttpReply::oauth_error(
         400,
         "invalid_grant",

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Faults in the delivery of webhooks. WHOOP guarantees neither delivery nor the order of events,
-/// and may send an event more than once.
+/// Faults in the delivery of webhooks.
+///
+/// WHOOP guarantees neither the delivery nor the order of events, and may send an event more than
+/// once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookFaults {
@@ -11,12 +13,13 @@ pub struct WebhookFaults {
     pub lose: f64,
     /// Probability that an event is sent twice with the same trace id, from 0 to 1.
     pub duplicate: f64,
-    /// Maximum random delay of a delivery.
+    /// Maximum random delay of a delivery, in seconds.
     pub delay_seconds: u64,
     /// Whether events that are due together are sent in a random order.
     pub reorder: bool,
-    /// Whether a retry has a new timestamp instead of that of the first attempt. WHOOP's own
-    /// behaviour is not known.
+    /// Whether a retry has a new timestamp. Otherwise, it has the timestamp of the first attempt.
+    ///
+    /// WHOOP's own behaviour is not known.
     pub fresh_timestamp_on_retry: bool,
 }
 

@@ -1,6 +1,6 @@
-//! Webhooks: their content, the times of their attempts, and the sending.
+//! Webhooks: their content, the times of the delivery attempts, and the sending.
 //!
-//! `outbox` decides which webhooks are sent at which time and has no I/O; `sender` sends them.
+//! `outbox` decides when each webhook is sent and does no I/O; `sender` sends the webhooks.
 
 mod faults;
 mod outbox;

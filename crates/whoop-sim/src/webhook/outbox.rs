@@ -1,4 +1,5 @@
-//! Queue of webhooks with the times of their attempts, by the simulator's clock. It has no I/O.
+//! Queue of webhooks with the times of their delivery attempts, by the simulator's clock. It does
+//! no I/O.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,16 +9,16 @@ use serde::Serialize;
 use super::WebhookFaults;
 use crate::{data_type::SimDataType, life::SeededRng};
 
-/// Minutes from one attempt to the next: five retries within an hour.
+/// Minutes from one delivery attempt to the next: five retries within an hour.
 ///
-/// WHOOP does not document the intervals. They count from the last attempt, so that a jump of the
-/// clock does not cause all retries at once.
+/// WHOOP does not document these intervals. Each interval counts from the previous attempt, so that
+/// a jump of the clock does not cause all retries at once.
 const RETRY_DELAYS_MINUTES: [i64; 5] = [1, 4, 10, 15, 30];
 
-/// Maximum number of finished deliveries that are kept, to limit the memory of long tests.
+/// Maximum number of finished deliveries that are stored. It limits the memory of long tests.
 const MAX_FINISHED: usize = 100_000;
 
-/// A change that WHOOP announces. For a recovery, `id` is the id of its sleep.
+/// A change that WHOOP announces with a webhook. For a recovery, `id` is the id of its sleep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SimWebhookEvent {
     pub(crate) data_type: SimDataType,
@@ -26,8 +27,10 @@ pub(crate) struct SimWebhookEvent {
 }
 
 impl SimWebhookEvent {
-    /// Returns the event type; `None` for a cycle, because WHOOP sends no webhooks about cycles. A
-    /// new record is announced as updated.
+    /// Returns the event type that WHOOP sends; `None` for a cycle, because WHOOP sends no webhooks
+    /// about cycles.
+    ///
+    /// A new record is announced as updated.
     fn event_type(&self) -> Option<&'static str> {
         Some(match (self.data_type, self.deleted) {
             (SimDataType::Cycle, _) => return None,
@@ -48,17 +51,17 @@ pub enum DeliveryState {
     Waiting,
     InFlight,
     Delivered,
-    /// The first attempt and five retries failed.
+    /// The first attempt and all five retries failed, and there are no more attempts.
     GivenUp,
-    /// Never sent, because of [`WebhookFaults::lose`].
+    /// The webhook was never sent, because of [`WebhookFaults::lose`].
     Lost,
 }
 
-/// Delivery of one webhook. A duplicate is a separate delivery.
+/// Delivery of one webhook to the receiver. A duplicate is a separate delivery.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct WebhookDelivery {
-    /// Sequence number from 1, in the order of publishing.
+    /// Sequence number from 1, in the order in which the events were published.
     pub seq: u64,
     pub whoop_user_id: i64,
     #[serde(rename = "type")]
@@ -75,14 +78,14 @@ pub struct WebhookDelivery {
 #[non_exhaustive]
 pub struct DeliveryAttempt {
     pub at: DateTime<Utc>,
-    /// Value of the timestamp header, which is part of the signature.
+    /// Value of the webhook's timestamp header, which is part of the signature.
     pub timestamp_ms: i64,
     pub status: Option<u16>,
-    /// Reason why there is no status.
+    /// Error of an attempt that got no response.
     pub error: Option<String>,
 }
 
-/// A webhook that the sender sends now.
+/// A webhook that is ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutgoingWebhook {
     pub(crate) seq: u64,
@@ -106,7 +109,7 @@ pub(crate) struct WebhookOutbox {
     pub(crate) faults: WebhookFaults,
     last_seq: u64,
     unfinished: BTreeMap<u64, WebhookDelivery>,
-    /// Waiting deliveries, sorted by due time, so that the due ones are found quickly.
+    /// Waiting deliveries, sorted by the time at which they are due.
     queue: BTreeSet<(DateTime<Utc>, u64)>,
     finished: VecDeque<WebhookDelivery>,
 }
@@ -120,7 +123,7 @@ impl WebhookOutbox {
         }
     }
 
-    /// Queues the webhook of an event. Does nothing if there is no receiver's URL.
+    /// Queues the webhook of an event. Does nothing if no receiver's URL is configured.
     pub(crate) fn publish(
         &mut self,
         event: &SimWebhookEvent,
@@ -158,8 +161,8 @@ impl WebhookOutbox {
         }
     }
 
-    /// Returns the webhooks that are due. Each counts as a new attempt and is in flight from now
-    /// on.
+    /// Returns the webhooks that are due. For each of them, a new attempt is recorded and the state
+    /// becomes `InFlight`.
     pub(crate) fn take_due(
         &mut self,
         now: DateTime<Utc>,
@@ -204,8 +207,9 @@ impl WebhookOutbox {
         webhooks
     }
 
-    /// Records the answer to an attempt; every status except 2xx is a failure. The answer is
-    /// ignored if the delivery was cleared in the meantime.
+    /// Records the answer to an attempt. Every status except 2xx is a failure.
+    ///
+    /// The answer is ignored if the delivery was removed by `clear` in the meantime.
     pub(crate) fn record_answer(&mut self, seq: u64, answer: Result<u16, String>) {
         let Some(mut delivery) = self.unfinished.remove(&seq) else {
             return;
@@ -241,7 +245,8 @@ impl WebhookOutbox {
         self.finished.push_back(delivery);
     }
 
-    /// Returns finished and unfinished deliveries, in the order of publishing.
+    /// Returns the finished and the unfinished deliveries, in the order in which their events were
+    /// published.
     pub(crate) fn list(&self) -> Vec<&WebhookDelivery> {
         let mut all: Vec<_> = self
             .finished

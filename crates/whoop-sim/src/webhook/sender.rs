@@ -10,10 +10,11 @@ use crate::handle::WorldHandle;
 /// Maximum number of webhooks in flight at the same time.
 const MAX_CONCURRENT: usize = 32;
 
-/// Interval between two checks for due webhooks, which become due while the clock runs.
+/// Interval between two checks for webhooks that have become due as the clock advanced.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Lock that allows one round of deliveries at a time. A caller waits for the active round first.
+/// Lock that allows one round of deliveries at a time. A second caller waits for the end of the
+/// active round.
 pub(crate) type DeliveryLock = Arc<tokio::sync::Mutex<()>>;
 
 /// Sends all webhooks that are due now, waits for the answers and returns the number of webhooks.
@@ -69,8 +70,9 @@ pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// Sends due webhooks until the task is dropped. While there is no receiver, it sleeps until it is
-/// woken.
+/// Sends due webhooks until the task is dropped.
+///
+/// If no receiver is configured, the task sleeps until a test sets the receiver's URL.
 pub(crate) async fn run_delivery(world: WorldHandle, delivery_lock: DeliveryLock) {
     let wakeup = Arc::clone(&world.lock().delivery_wakeup);
     let mut http = None;
@@ -92,7 +94,7 @@ pub(crate) async fn run_delivery(world: WorldHandle, delivery_lock: DeliveryLock
         if let Some(http) = &http {
             deliver_due(&world, http, &delivery_lock).await;
         }
-        // The loop checks again after the interval or a wake-up.
+        // The loop checks again after the interval, or earlier if it is woken.
         let _ = tokio::time::timeout(POLL_INTERVAL, wakeup.notified()).await;
     }
 }

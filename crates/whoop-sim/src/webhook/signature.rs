@@ -4,7 +4,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Signs the text of the timestamp header, directly followed by the raw body.
+/// Returns the signature of a webhook: an HMAC-SHA256, in Base64, of the timestamp header's text
+/// directly followed by the raw body.
 pub(super) fn sign(client_secret: &str, timestamp: &str, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(client_secret.as_bytes())
         .expect("HMAC accepts keys of any length");

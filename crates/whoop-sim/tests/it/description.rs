@@ -40,7 +40,8 @@ async fn every_described_route_exists() {
     }
 }
 
-/// Reads the routes from the source code that registers them; a route without a description fails.
+/// Reads the routes from the source code that registers them, and fails if a route has no
+/// description.
 #[tokio::test]
 async fn every_route_is_described() {
     let (_sim, description) = described().await;

@@ -1,4 +1,4 @@
-//! Tests of the faults.
+//! Tests of the faults that a test can add to the simulated WHOOP.
 
 use std::time::Duration;
 

@@ -73,7 +73,7 @@ async fn an_interval_includes_the_records_that_overlap_it() {
     );
 
     // The earlier cycle ends exactly at `start` and is included. The later cycle begins exactly at
-    // `end` and is not.
+    // `end` and is not included.
     let later = truth["cycles"][4]["id"].clone();
     let earlier = truth["cycles"][6]["id"].clone();
     assert_eq!(ids(start, end).await, [cycle["id"].clone(), earlier]);

@@ -1,4 +1,4 @@
-//! Tests of the protocol options, and of faults that replace the answer.
+//! Tests of the protocol options, and of faults that replace WHOOP's answer.
 
 use serde_json::{Value, json};
 use whoop_sim::{Fault, FaultKind, LifePattern, SimServer};
@@ -53,7 +53,8 @@ async fn the_last_page_has_three_forms_of_next_token() {
     );
     set_option(&sim, json!({"last_page": "absent"})).await;
     assert_eq!(member.get(EMPTY_INTERVAL).await.text, r#"{"records":[]}"#);
-    // A client that reads page by page finds all records, whatever the form of the last page.
+    // A client that reads page by page finds all records, even if the last page has no
+    // `next_token`.
     let all = member.read_all("activity/sleep", "7").await.len();
     let truth = sim.world().records().truth(member.id);
     assert_eq!(all, truth["sleeps"].as_array().unwrap().len());
@@ -248,7 +249,7 @@ async fn bad_control_requests_are_refused_with_a_reason() {
 #[tokio::test]
 async fn extreme_requests_never_cause_a_500() {
     let (_sim, member) = connected().await;
-    // {"$":"o@1","o":18446744073709551615}
+    // The token `far` contains {"$":"o@1","o":18446744073709551615}, the largest offset.
     let far = "eyIkIjoib0AxIiwibyI6MTg0NDY3NDQwNzM3MDk1NTE2MTV9";
     for path in [
         &format!("cycle?nextToken={far}"),

@@ -1,4 +1,4 @@
-//! Tests of webhooks, as a receiver gets them.
+//! Tests of the webhooks that a receiver gets from the simulator.
 
 use std::{
     sync::{Arc, Mutex},
@@ -63,7 +63,7 @@ impl Receiver {
         seen.iter().map(|(_, _, body)| read(body)).collect()
     }
 
-    /// Returns the pairs of type and id of the received webhooks, sorted.
+    /// Returns the event type and the id of each received webhook, sorted.
     fn events(&self) -> Vec<(String, String)> {
         let text = |it: &Value| it.as_str().unwrap().to_owned();
         let bodies = self.bodies();

@@ -123,7 +123,7 @@ fn if_calls_are_scarce_new_and_active_members_are_first() {
         ..read(9)
     };
 
-    // A new member's first window has one page of each data type.
+    // The first window of a new member takes one call per data type.
     let selection = select_members(&[read(9), last_week, yesterday, new], &parameters(5));
 
     assert_eq!(members_of(&selection), [3, 2]);
@@ -142,10 +142,11 @@ fn calls_by_id_and_second_pages_are_in_the_cost() {
     };
 
     assert_eq!(cost(&of(1, [0; 4])), 2);
-    // Only the data types that are read count, and not more records than a sync requests.
+    // Only records of the requested data types count, and at most 10 records per data type.
     assert_eq!(cost(&of(1, [3, 40, 7, 7])), 2 + 3 + 10);
     assert_eq!(cost(&of(20, [0; 4])), 4);
-    // After a longer absence, and at the first read, one page of the newest days is read.
+    // After an absence of more than 21 days, and at the first read, only one page of the newest
+    // days is read per data type.
     assert_eq!(cost(&of(200, [0; 4])), 2);
     let never = MemberSyncState {
         last_sync_at: [None; 4],
@@ -214,7 +215,8 @@ fn all_members_near_the_end_of_the_fortnight_are_read() {
         40
     );
 
-    // Before that age, each run reads an even share, so that the members are not all due at once.
+    // Before the age of 12 days, each run selects only an even share of the members, so that they
+    // are not all read in the same run.
     let early = vec![read(11 * 24); 40];
     assert_eq!(
         select_members(
@@ -287,8 +289,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// No inactive member waits for longer than 14 days, if there is a call for each member who is
-    /// due.
+    /// No inactive member waits for longer than 14 days, provided that the quota has a call for
+    /// each member who is due.
     #[test]
     fn inactive_members_are_read_once_in_a_fortnight(count in 1_usize..120, ages in prop::collection::vec(0_i64..14 * 24, 120)) {
         let mut members: Vec<MemberSyncState> = ages.iter().take(count).map(|hours| read(*hours)).collect();

@@ -1,4 +1,5 @@
-//! Many rounds in which several callers request a member's tokens at once and a process is killed.
+//! Soak test of tokens: in many rounds, several callers request a member's tokens at the same time,
+//! and a process is killed.
 
 mod round;
 mod tally;

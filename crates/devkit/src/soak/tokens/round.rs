@@ -1,5 +1,5 @@
-//! One round: all tokens expire, callers request them, a process is killed, and every member is
-//! checked.
+//! One round: all access tokens expire, callers send requests that need new ones, a process is
+//! killed, and every member is checked.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use whoop_sim::{Fault, FaultKind, ReuseMode};
 use super::tally::TokenTally;
 use crate::environment::{SoakEnv, SoakMember, sync_request_body};
 
-/// Number of requests for each member, spread over both APIs.
+/// Number of requests for each member, spread over both API processes.
 const CALLERS_PER_MEMBER: usize = 5;
 
-/// Process to kill, if any.
+/// The process that is killed in a round.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum KillTarget {
     NoProcess,
@@ -40,7 +40,8 @@ pub(crate) async fn run_round(
     });
     let before = refresh_counts(env);
     world.oauth().expire_access_tokens();
-    // A forced read within a minute of the last one would need no token.
+    // A forced read within a minute of the last sync makes no call and needs no token. The last
+    // sync is therefore moved back by two minutes.
     env.execute_sql("UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '2 minutes'")
         .await?;
 
@@ -148,8 +149,10 @@ fn refresh_counts(env: &SoakEnv) -> Vec<(u32, u32)> {
     env.members.iter().map(counts_of).collect()
 }
 
-/// Checks that the member is connected, or that the member was lost in a kill and is informed of
-/// it. Reconnects a lost member.
+/// Checks that the member is still connected, or that a kill explains the lost connection and the
+/// API reports the reason.
+///
+/// Connects a member again whose connection was lost.
 async fn check_member(
     env: &SoakEnv,
     member: &SoakMember,

@@ -1,17 +1,20 @@
 use std::{fmt, process::ExitCode};
 
-/// Results of all rounds.
+/// Results of all rounds so far.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTally {
     pub(crate) kills: u32,
     pub(crate) refreshes: u32,
     pub(crate) answers: u32,
-    /// Requests that ended because the process that handled them was killed.
+    /// Number of requests without a response because the process that handled them was killed.
     pub(crate) cut_off: u32,
-    /// Members who were lost because a process died between WHOOP's response and the commit, and
-    /// who are informed that this is why they have to connect again.
+    /// Number of members who lost the connection because of a kill, and to whom the API reports
+    /// this reason.
+    ///
+    /// The process died after WHOOP had sent the new tokens and before they were committed, so the
+    /// member has to connect again.
     pub(crate) stranded_and_informed: u32,
-    /// Results that must not occur.
+    /// Descriptions of results that must not occur.
     pub(crate) defects: Vec<String>,
 }
 

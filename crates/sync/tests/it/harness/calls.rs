@@ -1,4 +1,4 @@
-//! Requests to WHOOP, as the simulator logged them.
+//! The calls that the simulator has logged.
 
 use url::form_urlencoded;
 use whoop_core::DataType;
@@ -6,7 +6,7 @@ use whoop_sim::{CallSide, LoggedCall};
 
 use super::Stage;
 
-/// Returns the path of WHOOP's list of a data type.
+/// Returns the path of WHOOP's list for a data type.
 pub(crate) fn list_of(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Recovery => "/developer/v2/recovery",
@@ -23,12 +23,12 @@ pub(crate) fn parameter(call: &LoggedCall, name: &str) -> Option<String> {
 }
 
 impl Stage {
-    /// Returns the calls to the data API, which count against the quota.
+    /// Returns the logged calls to the data API, which count against the quota.
     pub(crate) fn api_calls(&self) -> Vec<LoggedCall> {
         self.calls_to(CallSide::Api)
     }
 
-    /// Returns the requests to the token endpoint.
+    /// Returns the logged requests to the token endpoint.
     pub(crate) fn token_calls(&self) -> Vec<LoggedCall> {
         self.calls_to(CallSide::OAuth)
     }
@@ -38,7 +38,7 @@ impl Stage {
         calls.filter(|call| call.side == side).collect()
     }
 
-    /// Returns the calls for pages of a list, in order.
+    /// Returns the calls for pages of a list, in the order in which they were made.
     pub(crate) fn pages_of(&self, data_type: DataType) -> Vec<LoggedCall> {
         let calls = self.api_calls().into_iter();
         calls
@@ -52,7 +52,8 @@ impl Stage {
         let mut last = String::new();
         for page in self.pages_of(data_type) {
             let end = parameter(&page, "end").unwrap_or_default();
-            // Later pages of a read have an earlier end or a token.
+            // Within one read, each later page has an earlier `end` than the page before, or it has
+            // a page token.
             if parameter(&page, "nextToken").is_none() && end >= last {
                 walks += 1;
             }

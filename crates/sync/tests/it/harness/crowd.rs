@@ -1,4 +1,4 @@
-//! Events of generated members, in chronological order.
+//! Scheduled runs and app requests of generated members, in chronological order.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use whoop_capacity::{MemberEvent, SimulationParameters};

@@ -1,5 +1,5 @@
-//! Law 5 for WHOOP's records: the stored dates are those that the rules give for all of WHOOP's
-//! records at once.
+//! Check of law 5 (local dates): the stored dates must equal the dates that the rules assign when
+//! they see all of WHOOP's records at once.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,10 @@ use whoop_core::{
 
 use super::{Member, Stage};
 
-/// Local date per record: `cycle 3` → `2026-05-02`, with `others` if the date shows another cycle,
-/// and `night of` if the sleep is part of another date's night.
+/// Local date of each record as text, such as `2026-05-02` for the key `cycle 3`.
+///
+/// The text contains `others` if the app shows another record for this date, and `night of` with a
+/// date if the sleep is part of the night of that other date.
 type Dates = BTreeMap<String, String>;
 
 fn parse<R: DeserializeOwned>(record: &Value) -> R {

@@ -1,4 +1,4 @@
-//! An app that keeps a copy of a member's records with the change feed.
+//! An app that keeps its own copy of a member's records by reading the change feed.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use whoop_storage::{
 };
 use whoop_sync::Engine;
 
-/// Records by data type and id, each with its local date.
+/// The app's copy: records by data type and id, each with its local date.
 pub(crate) type Copy = BTreeMap<(String, String), (NaiveDate, Value)>;
 
 #[derive(Debug)]
 pub(crate) struct Follower {
     user_id: UserId,
-    /// Sequence number of the last change that the app has.
+    /// Sequence number of the last change that the app has read.
     pub(crate) since: i64,
     copy: Copy,
-    /// Number of times that the app had to read everything again.
+    /// Number of times that the app had to read all records again because changes were deleted.
     pub(crate) restarts: usize,
 }
 
@@ -34,7 +34,8 @@ impl Follower {
         }
     }
 
-    /// Requests the next changes, at most `limit`. Returns `false` once there are no more.
+    /// Requests the next changes, at most `limit`, and applies them to the copy. Returns `false` if
+    /// there are no more changes.
     pub(crate) async fn poll(&mut self, engine: &Engine, limit: i64) -> bool {
         let result = {
             let mut conn = engine.database.get().await.unwrap();
@@ -44,8 +45,8 @@ impl Follower {
         };
         let found = match result {
             FeedResult::Gone { latest } => {
-                // As the answer requires, the app reads everything again and continues from that
-                // number.
+                // The changes after `since` are no longer available. As the API requires, the app
+                // reads all records again and continues with the sequence number `latest`.
                 self.restarts += 1;
                 self.copy = stored(engine, &self.user_id).await;
                 self.since = latest;
@@ -69,7 +70,8 @@ impl Follower {
                     let record = serde_json::to_value(&present.record).unwrap();
                     self.copy.insert(key, (present.local_date, record));
                 }
-                // The record was deleted later, or a later change on the same page carries it.
+                // The record was deleted by a later change, or a later change on the same page
+                // contains the record.
                 (_, None) => {}
             }
         }
@@ -93,7 +95,7 @@ impl Follower {
     }
 }
 
-/// Returns all stored records of a member.
+/// Returns all stored records of a member, with their local dates.
 pub(crate) async fn stored(engine: &Engine, user_id: &UserId) -> Copy {
     let mut conn = engine.database.get().await.unwrap();
     let (mut copy, mut cursor, mut whoop_user_id) = (Copy::new(), ExportCursor::default(), 0);

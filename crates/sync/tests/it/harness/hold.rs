@@ -1,4 +1,4 @@
-//! Stops a sync at a point that the test chooses.
+//! Stops a sync of the service at a point that the test chooses.
 
 use std::time::Duration;
 
@@ -6,8 +6,10 @@ use whoop_core::DataType;
 
 use super::{Member, Stage};
 
-/// Locks a stored row, so that the next transaction that stores it again waits: the page is
-/// fetched, and nothing after it happens until `release`.
+/// A lock on the row of a stored record.
+///
+/// A sync that reads this record again fetches the page and then waits, because its transaction
+/// cannot store the record. It continues after `release`.
 pub(crate) struct Hold(tokio_postgres::Client);
 
 impl Hold {
@@ -28,7 +30,7 @@ impl Hold {
 }
 
 impl Stage {
-    /// Waits until a transaction of the service waits for a row lock.
+    /// Waits until a transaction of the service is waiting for a lock.
     pub(crate) async fn until_a_transaction_waits(&self) {
         super::until("a transaction waits for a row", || async {
             let waiting = self

@@ -7,12 +7,12 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, util::SubscriberInitExt};
 
-/// One subscriber for the whole process: a subscriber of a single thread may miss what another
-/// thread logged first.
+/// The log of the whole process. A log for one thread could miss a line that another thread had
+/// logged first.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let log = Log::default();
-    // The simulator's server is not part of the service, so its log is off. `try_init` also
-    // captures the `log` crate, which PostgreSQL's driver uses.
+    // The simulator's server is not part of the service, so its log lines are not captured.
+    // `try_init` also captures the lines of the `log` crate, which PostgreSQL's driver uses.
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(
             "trace,actix_http=off,actix_web=off,actix_server=off",
@@ -27,7 +27,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
-/// Starts to capture; call it before anything else can log.
+/// Starts to capture log lines and returns the log. A test must call this before anything can log.
 pub(crate) fn listen() -> Log {
     LOG.clone()
 }

@@ -1,7 +1,8 @@
-//! Test environment for one or more members: a PostgreSQL, a simulated WHOOP, and the engine.
+//! Test environment (stage) for one or more members: a PostgreSQL, a simulated WHOOP, and the
+//! engine.
 //!
-//! Both clocks are frozen at the same instant until a test moves them, and the quota is practically
-//! unlimited unless a test limits it.
+//! The clocks of WHOOP and of the service are frozen at the same time until a test moves them. The
+//! quota is practically unlimited unless a test limits it.
 
 mod calls;
 mod crowd;
@@ -45,7 +46,7 @@ pub(crate) use truth::{assert_all_same, at_whoop, id_of};
 
 pub(crate) const APP_SECRET: &str = "hush-hush-app-secret";
 
-/// Maximum duration of a wait, long enough for a slow machine.
+/// Maximum time to wait for a condition. It is long enough for a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage {
@@ -57,7 +58,7 @@ pub(crate) struct Stage {
     _receiver: Receiver,
 }
 
-/// A member of the app, with their WHOOP user id.
+/// A member of the app, with the id of the member's WHOOP account.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) user_id: UserId,
@@ -68,12 +69,12 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-10-20T15:07:00Z".parse().unwrap()
 }
 
-/// Formats an instant as WHOOP does.
+/// Formats an instant as WHOOP does, in UTC with milliseconds.
 pub(crate) fn text_of(instant: DateTime<Utc>) -> String {
     whoop_core::instant::to_text(instant)
 }
 
-/// Configuration with three people and half a year of history.
+/// Returns a configuration of the simulator with three people and half a year of history.
 pub(crate) fn half_a_year() -> SimConfig {
     SimConfig {
         days: 180,
@@ -96,7 +97,7 @@ impl Stage {
         Self::build(config, Receiver::bind().await).await
     }
 
-    /// Creates a stage to which WHOOP sends its webhooks.
+    /// Creates a test environment in which WHOOP's webhooks reach the service.
     pub(crate) async fn with_webhooks(config: SimConfig) -> Self {
         let receiver = Receiver::bind().await;
         let config = SimConfig {
@@ -123,26 +124,30 @@ impl Stage {
         }
     }
 
-    /// Creates a stage with one member, the ordinary sleeper, connected and read.
+    /// Creates a test environment with one connected member, whose first sync has ended.
+    ///
+    /// The member is the simulator's first person, an ordinary sleeper.
     pub(crate) async fn with_member() -> (Self, Member) {
         let stage = Self::new().await;
         let member = stage.connect_person(0).await;
         (stage, member)
     }
 
-    /// Sets the quota of WHOOP and of the service.
+    /// Sets the limits of the quota at WHOOP and in the service.
     pub(crate) fn limit(&mut self, limits: QuotaLimits) {
         self.world().set_limits(limits.per_minute, limits.per_day);
         self.engine = self.restarted(&self.engine, limits);
     }
 
-    /// Returns another process of the service.
+    /// Returns the engine of another process of the service.
     pub(crate) fn another_engine(&self) -> Engine {
         self.engine_within(PLENTY)
     }
 
-    /// Returns the same process after a restart. Its connections remain open, because opening new
-    /// ones takes longer than most tests.
+    /// Returns the engine of the same process after a restart, with these limits of the quota.
+    ///
+    /// Its database connections remain open, because opening new connections takes longer than most
+    /// tests.
     pub(crate) fn restarted(&self, process: &Engine, limits: QuotaLimits) -> Engine {
         engine_on(
             process.database.clone(),
@@ -152,7 +157,7 @@ impl Stage {
         )
     }
 
-    /// Returns another process that is configured with this quota.
+    /// Returns the engine of another process, with these limits of the quota.
     pub(crate) fn engine_within(&self, limits: QuotaLimits) -> Engine {
         self.engine_with(settings(limits))
     }
@@ -175,7 +180,7 @@ impl Stage {
         self.world().set_now(now);
     }
 
-    /// Begins a connect, and returns the state that WHOOP's redirect will contain.
+    /// Begins to connect a member, and returns the `state` that WHOOP's redirect will contain.
     pub(crate) async fn state_for(&self, user: &str, return_to: Option<&str>) -> String {
         let url = self
             .engine
@@ -197,7 +202,7 @@ impl Stage {
         self.code_without("nothing", whoop_user_id)
     }
 
-    /// Returns the code of a consent without one of the scopes.
+    /// Returns the authorization code of a consent in which the member refused this scope.
     pub(crate) fn code_without(&self, scope: &str, whoop_user_id: i64) -> String {
         let granted: Vec<&str> = SCOPES.split(' ').filter(|one| *one != scope).collect();
         self.world().oauth().issue_code(whoop_user_id, &granted)
@@ -216,7 +221,7 @@ impl Stage {
             .await
     }
 
-    /// Connects a person through WHOOP's consent, and waits for the first sync.
+    /// Connects a person as a member, and waits until the first sync has ended.
     pub(crate) async fn connect(&self, user: &str, whoop_user_id: i64) -> Member {
         let completed = self.try_connect(user, whoop_user_id).await.unwrap();
         completed.first_sync.await.unwrap();
@@ -232,8 +237,8 @@ impl Stage {
             .await
     }
 
-    /// Connects a member without any record at WHOOP: the membership ended before the history
-    /// begins.
+    /// Connects a member who has no records at WHOOP, because the membership ended before the
+    /// history begins.
     pub(crate) async fn connect_without_records(&self) -> Member {
         let added = self
             .world()
@@ -250,8 +255,10 @@ impl Stage {
             .unwrap()
     }
 
-    /// Reads all of the member's history, and again on the next day, because only then the end of
-    /// WHOOP's lists is accepted.
+    /// Reads the member's whole history, and reads it again on the next day.
+    ///
+    /// The second read is needed because the service accepts the end of WHOOP's lists only when it
+    /// sees the same end on another day.
     pub(crate) async fn read_whole_history(&self, member: &Member) {
         for wait in [TimeDelta::zero(), CONFIRM_AFTER] {
             self.advance(wait);
@@ -260,7 +267,8 @@ impl Stage {
         }
     }
 
-    /// Deletes everything that was read of the member.
+    /// Deletes all stored records of the member, and everything that the sync log contains about
+    /// the member.
     pub(crate) async fn forget(&self, member: &Member) {
         for table in [
             "whoop_recovery",
@@ -275,13 +283,13 @@ impl Stage {
         }
     }
 
-    /// Executes a statement about one member; `$1` is the user id.
+    /// Executes a statement about one member and returns the number of rows; `$1` is the user id.
     pub(crate) async fn execute(&self, sql: &str, member: &Member) -> u64 {
         let user = member.user_id.as_str();
         self.sql.execute(sql, &[&user]).await.unwrap()
     }
 
-    /// Returns the rows of a query about one member, each as one text.
+    /// Returns the rows of a query about one member, each as one text; `$1` is the user id.
     pub(crate) async fn texts(&self, sql: &str, member: &Member) -> Vec<Option<String>> {
         let user = member.user_id.as_str();
         let rows = self.sql.query(sql, &[&user]).await.unwrap();
@@ -298,7 +306,8 @@ impl Stage {
             .unwrap()
     }
 
-    /// Returns the columns of the sync log that change only when a whole window was read.
+    /// Returns, as one text, the columns of the sync log that change only after a whole window was
+    /// read.
     pub(crate) async fn log_of(&self, member: &Member, data_type: DataType) -> String {
         self.text(
             &format!(
@@ -333,8 +342,9 @@ impl Stage {
         .await
     }
 
-    /// Returns the date of the latest stored night: today, or the day before if there is no record
-    /// of the last night.
+    /// Returns the date of the newest stored night.
+    ///
+    /// This is today, or yesterday if WHOOP has no record of the last night.
     pub(crate) async fn latest_day(&self, member: &Member) -> NaiveDate {
         let date = self
             .text(
@@ -347,28 +357,29 @@ impl Stage {
         date
     }
 
-    /// Whether a process holds the member's refresh claim.
+    /// Returns whether a process holds the member's refresh claim.
     pub(crate) async fn is_refreshing(&self, member: &Member) -> bool {
         let claimed =
             "SELECT user_id FROM whoop_refresh WHERE user_id = $1 AND claimed_until > now()";
         !self.texts(claimed, member).await.is_empty()
     }
 
-    /// Ends the refresh claim of a killed process now. It would expire on its own.
+    /// Ends the refresh claim of a killed process now. The claim would otherwise expire later on
+    /// its own.
     pub(crate) async fn expire_the_claim(&self, member: &Member) {
         let end = "UPDATE whoop_refresh SET claimed_until = now() - INTERVAL '1 second' WHERE user_id = $1";
         self.execute(end, member).await;
     }
 
-    /// Returns the reason why the member has to connect again.
+    /// Returns the stored reason because of which the member has to connect again.
     pub(crate) async fn detail_of(&self, member: &Member) -> String {
         let sql = "SELECT status_detail FROM whoop_users WHERE user_id = $1";
         self.text(sql, member).await.unwrap()
     }
 }
 
-/// Practically unlimited quota, because most tests are about WHOOP's responses and not about the
-/// service's own count.
+/// Practically unlimited quota. Most tests are about WHOOP's answers and not about the service's
+/// own count of calls.
 pub(crate) const PLENTY: QuotaLimits = QuotaLimits {
     per_minute: 1_000_000,
     per_day: 1_000_000,
@@ -387,7 +398,8 @@ fn engine(db: &TestDb, sim: &SimServer, clock: &FixedClock, settings: EngineSett
 fn settings(limits: QuotaLimits) -> EngineSettings {
     EngineSettings {
         limits,
-        // The clock does not move, so every earlier read was made just now.
+        // The clock is frozen, so all earlier reads seem to have happened just now. With an
+        // interval, forced reads would be refused.
         forced_read_interval: TimeDelta::zero(),
         ..EngineSettings::default()
     }
@@ -413,7 +425,7 @@ fn engine_on(
     Engine::new(database, whoop, keys, clock, settings)
 }
 
-/// Returns a context that waits for PostgreSQL but not for WHOOP: a call that fails is not
+/// Returns a context that waits for PostgreSQL but not for WHOOP. A call that fails is not
 /// repeated.
 pub(crate) fn context_without_retries() -> SyncContext {
     let mut context = SyncContext::scheduled(None, CancellationToken::new());
@@ -426,7 +438,8 @@ pub(crate) fn context_without_retries() -> SyncContext {
     context
 }
 
-/// Returns a context that waits 100 ms for a token refresh, and then does not interrupt it.
+/// Returns a context with which the caller waits 100 ms for a token refresh. The refresh continues
+/// after that.
 pub(crate) fn context_with_short_refresh_timeout() -> SyncContext {
     let mut context = context_without_retries();
     context.refresh_timeout = Duration::from_millis(100);
@@ -441,7 +454,7 @@ impl RunObserver for SilentObserver {
     fn on_member_done(&self, _: &MemberReport) {}
 }
 
-/// Returns the request for a run over all members.
+/// Returns the request for a scheduled run over all members.
 pub(crate) fn plan(task: RunTask) -> RunRequest {
     RunRequest {
         trigger: "scheduled",
@@ -461,7 +474,7 @@ pub(crate) fn slot(slot: Slot) -> SyncRequest {
     }
 }
 
-/// Returns the request for all records of these data types.
+/// Returns the request to read the whole history of these data types.
 pub(crate) fn history(data_types: &[DataType]) -> SyncRequest {
     SyncRequest {
         reason: ReadReason::Asked,
@@ -472,7 +485,7 @@ pub(crate) fn history(data_types: &[DataType]) -> SyncRequest {
     }
 }
 
-/// Returns the request for one window back to `since`.
+/// Returns the request to read these data types from `since` up to the present.
 pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> SyncRequest {
     SyncRequest {
         reason: ReadReason::Asked,
@@ -483,8 +496,8 @@ pub(crate) fn back_to(since: DateTime<Utc>, data_types: &[DataType]) -> SyncRequ
     }
 }
 
-/// Returns the reason for which all parts of a day are absent, if every part is absent for the same
-/// reason.
+/// Returns the reason because of which all parts of a day are absent; `None` if a part exists or
+/// the reasons differ.
 pub(crate) fn all_missing(day: &Day) -> Option<MissingReason> {
     let reason = *day.missing.get("sleep")?;
     let parts = ["recovery", "sleep", "cycle", "workouts"];
@@ -499,7 +512,7 @@ pub(crate) fn all_missing(day: &Day) -> Option<MissingReason> {
     (all_alike && is_empty).then_some(reason)
 }
 
-/// Waits until a condition is true, and panics after a deadline.
+/// Waits until a condition is true, and panics if that takes longer than [`DEADLINE`].
 pub(crate) async fn until<F: Future<Output = bool>>(
     condition: &str,
     mut is_true: impl FnMut() -> F,

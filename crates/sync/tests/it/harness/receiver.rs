@@ -1,4 +1,4 @@
-//! Receiver of WHOOP's webhooks, with only as much of HTTP as they need.
+//! Receiver of WHOOP's webhooks. It implements only the part of HTTP that the webhooks need.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +9,8 @@ use tokio::{
 };
 use whoop_sync::{Engine, WebhookEnvelope, inbox::WebhookReceiveError};
 
-/// A receiver with an address that is known before the engine exists.
+/// A webhook receiver whose address is known before the engine exists. Until then, it answers with
+/// 503.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     engine: Arc<OnceLock<Engine>>,

@@ -1,4 +1,4 @@
-//! Compares WHOOP's records with the stored ones, value by value.
+//! Comparison of WHOOP's records with the stored records, value by value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{Member, Stage, follower::stored};
 
 pub(crate) type ById = BTreeMap<String, Value>;
 
-/// Returns the key of a data type's list in the simulator's truth.
+/// Returns the JSON key under which the simulator's truth lists the records of a data type.
 fn plural(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Recovery => "recoveries",
@@ -29,7 +29,7 @@ pub(crate) fn at_whoop(data_type: DataType) -> whoop_sim::SimDataType {
     }
 }
 
-/// Returns the id of a record; a recovery has that of its cycle.
+/// Returns the id of a record. A recovery has the id of its cycle.
 pub(crate) fn id_of(data_type: DataType, record: &Value) -> String {
     let id = match data_type {
         DataType::Recovery => &record["cycle_id"],
@@ -45,7 +45,7 @@ fn instant(value: &Value) -> DateTime<Utc> {
     value.as_str().unwrap().parse().unwrap()
 }
 
-/// Removes null fields, and objects that contain only nulls.
+/// Returns the value without null fields and without objects that contain only nulls.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -59,8 +59,9 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// Whether two values are equal: 68 and 68.0 are the same number, but integers are compared by all
-/// digits.
+/// Returns whether two JSON values are equal.
+///
+/// 68 and 68.0 are the same number, but two integers must agree in all digits.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
@@ -80,7 +81,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 }
 
 impl Stage {
-    /// Returns WHOOP's records of a data type, by id.
+    /// Returns WHOOP's records of a data type by their ids.
     pub(crate) fn truth(&self, member: &Member, data_type: DataType) -> ById {
         let truth = self.world().records().truth(member.whoop_user_id);
         let records = truth[plural(data_type)].as_array().unwrap();
@@ -90,7 +91,7 @@ impl Stage {
             .collect()
     }
 
-    /// Returns all records of a member at WHOOP.
+    /// Returns all records that WHOOP has of a member, by data type and id.
     pub(crate) fn complete_truth(&self, member: &Member) -> BTreeMap<(DataType, String), Value> {
         let truth = self.world().records().truth(member.whoop_user_id);
         let of = |data_type| {
@@ -103,13 +104,13 @@ impl Stage {
         DataType::ALL.into_iter().flat_map(of).collect()
     }
 
-    /// Returns WHOOP's records of a data type, newest first, as its list has them.
+    /// Returns WHOOP's records of a data type, newest first, in the order of WHOOP's list.
     pub(crate) fn listed(&self, member: &Member, data_type: DataType) -> Vec<Value> {
         let truth = self.world().records().truth(member.whoop_user_id);
         truth[plural(data_type)].as_array().unwrap().clone()
     }
 
-    /// Changes a record at WHOOP, as an edit or a new score does.
+    /// Changes a record at WHOOP, as an edit by the member or a new score would do.
     pub(crate) fn change(
         &self,
         member: &Member,
@@ -132,8 +133,10 @@ impl Stage {
             .unwrap()
     }
 
-    /// Returns WHOOP's records of a data type, newest first, each with its start. The start of a
-    /// recovery is that of its sleep, else that of its cycle, else its creation.
+    /// Returns WHOOP's records of a data type, newest first, each with its start.
+    ///
+    /// A recovery has the start of its sleep. If the sleep does not exist, it has the start of its
+    /// cycle, and if the cycle does not exist either, the time of its own creation.
     pub(crate) fn dated(
         &self,
         member: &Member,
@@ -163,7 +166,7 @@ impl Stage {
             .collect()
     }
 
-    /// Returns the newest record that began before `before`.
+    /// Returns the newest of WHOOP's records that began before `before`.
     pub(crate) fn newest_before(
         &self,
         member: &Member,
@@ -178,12 +181,12 @@ impl Stage {
             .unwrap()
     }
 
-    /// Returns the stored records of a data type, by id.
+    /// Returns the stored records of a data type by their ids.
     pub(crate) async fn stored(&self, member: &Member, data_type: DataType) -> ById {
         self.all_stored(member).await.take(data_type)
     }
 
-    /// Returns all stored records, in WHOOP's shape.
+    /// Returns all stored records of a member, in the format in which WHOOP sends records.
     pub(crate) async fn all_stored(&self, member: &Member) -> StoredRecords {
         let mut records_by_type = StoredRecords::default();
         for ((data_type, id), (_, record)) in stored(&self.engine, &member.user_id).await {
@@ -198,7 +201,7 @@ impl Stage {
         records_by_type
     }
 
-    /// Asserts that the stored records are exactly WHOOP's, with the same values.
+    /// Asserts that the database has the same records as WHOOP, with the same values.
     pub(crate) async fn assert_stored_is_truth(&self, member: &Member) {
         let mut records_by_type = self.all_stored(member).await;
         for data_type in DataType::ALL {
@@ -211,7 +214,8 @@ impl Stage {
         }
     }
 
-    /// Asserts what the sync log promises: everything that WHOOP has in the covered span is stored.
+    /// Asserts that the database has all of WHOOP's records in the time spans that, according to
+    /// the sync log, were read completely.
     pub(crate) async fn assert_sync_log_is_correct(&self, member: &Member) {
         let mut records_by_type = self.all_stored(member).await;
         let status = self

@@ -1,4 +1,4 @@
-//! One connected member of a simulator.
+//! A connected member of a simulator, with a client to read the member's data.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct Member {
     pub(crate) refresh_token: SecretString,
 }
 
-/// Creates a member who has just connected, with a clock that does not advance.
+/// Creates a member who has just connected. The simulator's clock does not advance.
 pub(crate) async fn connected(config: SimConfig) -> Member {
     listen();
     let config = SimConfig {
@@ -75,7 +75,7 @@ impl Member {
         self.whoop.fetch_page(&self.access_token, query).await
     }
 
-    /// Reads a list to its end and returns the records on its pages.
+    /// Reads a list to its end and returns all records on its pages.
     pub(crate) async fn walk<R: ListedRecord>(&self) -> Vec<R> {
         let mut walker = PageWalker::new(self.everything());
         let mut records: Vec<R> = Vec::new();

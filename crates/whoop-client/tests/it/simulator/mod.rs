@@ -1,4 +1,4 @@
-//! Tests of the client against the simulator with members, a quota and faults.
+//! Tests of the client against the simulator, with members, a quota and simulated failures.
 
 mod faults;
 mod lists;

@@ -91,7 +91,7 @@ async fn a_used_code_a_wrong_secret_and_an_outage_are_distinguished() {
     assert_eq!(refused.recommended_action(), ErrorAction::GiveUp);
     assert!(refused.to_string().contains("client secret is wrong"));
 
-    // None of these requests used up the token.
+    // None of the refused requests has used up the refresh token.
     let pair = member
         .whoop
         .refresh_tokens(&member.refresh_token, SCOPES)
