@@ -50,8 +50,8 @@ impl AppFactory {
         let served_routes = self.routes;
         App::new()
             .app_data(web::Data::new(reads))
-            // actix-web runs middleware in reverse order: the one that is added last sees a request
-            // first.
+            // actix-web runs middleware in reverse order: the middleware that is added last sees a
+            // request first.
             .wrap(from_fn(body::refuse_encoded))
             .wrap(from_fn(panics::contain))
             .wrap(from_fn(audit::record_request))

@@ -80,8 +80,8 @@ impl ListenerConfig {
             // Disables Nagle's algorithm: the later parts of a response, such as an event or a
             // compressed day, must not wait for the acknowledgement of the first part.
             .tcp_nodelay(true)
-            // Longer than the keep-alive of usual load balancers, so that they close idle
-            // connections first.
+            // The keep-alive is longer than the keep-alive of usual load balancers, so that load
+            // balancers close idle connections first.
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(REQUEST_HEAD_TIMEOUT)
             .on_connect(|connection, _| unread_limit::limit_unread_time(connection))

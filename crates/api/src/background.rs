@@ -55,7 +55,8 @@ impl BackgroundTasks {
         self.stop_token.clone()
     }
 
-    /// Requests that all tasks stop, and waits for the running ones, for at most [`STOP_TIMEOUT`].
+    /// Requests that all tasks stop, and waits until the running tasks have ended, for at most
+    /// [`STOP_TIMEOUT`].
     pub(crate) async fn shut_down(&self) {
         self.stop();
         self.tasks.close();

@@ -38,7 +38,7 @@ pub(crate) struct ConnectionCapacity {
 }
 
 impl ConnectionCapacity {
-    /// Subtracts the reserved files from `open_files`, and divides the remaining ones among the
+    /// Subtracts the reserved files from `open_files`, and divides the remaining files among the
     /// connections of `workers` worker threads.
     ///
     /// The reserved files include a database pool of `database_connections`.

@@ -165,8 +165,8 @@ impl ApiCli {
 
 /// Returns whether one server cannot listen on each of the two addresses at the same time.
 ///
-/// This is so if the ports are equal, and the IP addresses are equal or one of them is unspecified
-/// (such as `0.0.0.0`) and includes the other one.
+/// The addresses conflict if their ports are equal and their IP addresses overlap: the IP addresses
+/// are equal, or one of them is unspecified (such as `0.0.0.0`) and includes all others.
 fn addresses_overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_ip =
         one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();

@@ -1,7 +1,7 @@
 //! Metrics of the API process for Prometheus.
 //!
-//! The number of time series is limited, and callers cannot create new ones: labels contain the
-//! pattern of a route, never its path, and no user id.
+//! The number of time series is limited, and callers cannot create new time series: labels contain
+//! the pattern of a route, never its path, and no user id.
 
 use std::{
     fmt,

@@ -1,5 +1,5 @@
 //! Adds `X-Content-Type-Options: nosniff` to responses. With this header, a browser uses the
-//! declared content type and does not guess another one.
+//! declared content type and does not guess another type.
 
 use actix_web::{
     Error,

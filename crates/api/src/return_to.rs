@@ -83,8 +83,7 @@ impl ReturnUrls {
         let mut url = Url::parse(text)
             .map_err(|_| invalid("this is neither an absolute URL nor a path of this server"))?;
         // The fragment is removed, because a page may read credentials from it. The caller who
-        // began to connect WHOOP has chosen this fragment, and the person in the browser may be
-        // another one.
+        // began to connect WHOOP has chosen this fragment, and another person may use the browser.
         url.set_fragment(None);
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused());

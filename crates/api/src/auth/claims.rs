@@ -25,8 +25,8 @@ const REQUIRE: ListSetting = ListSetting {
     example: "role=authenticated,aal=aal2",
 };
 
-/// Audience that a token must have if `AUTH_JWT_AUDIENCE` is empty: the one of Supabase's tokens
-/// for signed-in users.
+/// Audience that a token must have if `AUTH_JWT_AUDIENCE` is empty: the audience of Supabase's
+/// tokens for signed-in users.
 const DEFAULT_AUDIENCE: &str = "authenticated";
 
 /// Values of the claim `role` in the tokens that Supabase issues for the project itself. A token

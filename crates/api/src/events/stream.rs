@@ -196,7 +196,7 @@ impl EventStream {
         self.last_sent = Some(last.seq);
         if last.seq < latest {
             // Not all changes were read. The next iteration starts immediately and reads the
-            // remaining ones.
+            // remaining changes.
             self.subscription.state.mark_changed();
         }
         latest_change_by_date(rows)

@@ -171,7 +171,7 @@ pub(crate) struct ReplayRequest {
     states: Option<Vec<String>>,
 }
 
-/// Result of a replay.
+/// Result of a request to process events again.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ReplayResponse {
     /// Number of events that will be processed again.

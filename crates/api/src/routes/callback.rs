@@ -50,10 +50,10 @@ pub(crate) enum ConnectStatus {
 /// the app must send to `POST …/connect/{user_id}/confirm` within ten minutes.
 ///
 /// The words are WHOOP's own, such as `access_denied` (the member refused, or did not allow access
-/// to the profile), and the following ones: `invalid_code`, `used_state` and `expired_state` (begin
-/// to connect again); `other_whoop_account` (erase the member's data first); `whoop_unavailable`
-/// and `quota_spent` (try again later); `service_refused` (WHOOP does not know this service; its
-/// operator has to act); `internal`.
+/// to the profile), or one of the following words: `invalid_code`, `used_state` and `expired_state`
+/// (begin to connect again); `other_whoop_account` (erase the member's data first);
+/// `whoop_unavailable` and `quota_spent` (try again later); `service_refused` (WHOOP does not know
+/// this service; its operator has to act); `internal`.
 #[utoipa::path(
     get, operation_id = "finishConnect", path = "/api/v1/whoop/callback", tag = "Connection",
     params(

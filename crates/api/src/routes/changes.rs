@@ -35,6 +35,7 @@ pub(crate) struct ChangesResponse {
     /// Sequence number of the member's latest change.
     latest: i64,
     /// Time at which the sequence numbers of this member began; null if the member does not exist.
+    ///
     /// If it differs from the value in the previous response, the member was erased in the meantime
     /// and the sequence numbers began again.
     counted_since: Option<DateTime<Utc>>,

@@ -25,7 +25,7 @@ pub(crate) struct MemberConnection {
     disconnected_at: Option<DateTime<Utc>>,
     /// Consent that the member gave when connecting, as the app sent it; null if it sent none.
     consent: Option<String>,
-    /// Time of the consent; null if there is none.
+    /// Time at which the member gave the consent; null if there is none.
     consented_at: Option<DateTime<Utc>>,
 }
 

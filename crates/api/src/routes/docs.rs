@@ -37,7 +37,7 @@ const NAMES: [&str; 8] = [
 static FILES: LazyLock<BTreeMap<&str, StaticFile>> = LazyLock::new(|| {
     let config = Arc::new(
         Config::from("/openapi.json")
-            // Users can share links to single operations.
+            // With this setting, users can share links to single operations.
             .deep_linking(true)
             .display_request_duration(true)
             // The browser stores neither the token nor other input.

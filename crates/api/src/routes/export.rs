@@ -236,8 +236,8 @@ impl RunningExport {
             // The permit is given back before the caller receives the end, because the caller may
             // start the next export immediately.
             drop(permit);
-            // Sending fails only if the caller has disconnected or reads too slowly. The export has
-            // already ended.
+            // Sending the end fails only if the caller has disconnected or reads too slowly.
+            // Nothing remains to be done in this case.
             let _ = chunks.send(ExportChunk::End).await;
         }
     }

@@ -160,8 +160,8 @@ fn configure_operations(config: &mut web::ServiceConfig) {
         .service(read_resource("/metrics", get_or_head().to(metrics::read)));
 }
 
-/// Returns a resource that supports only `route`, a route for GET and HEAD, and compresses its
-/// responses.
+/// Returns the resource at `path`. It serves only `route`, which handles GET and HEAD, and
+/// compresses the responses.
 fn read_resource(path: &str, route: Route) -> impl HttpServiceFactory + 'static {
     web::resource(path.to_owned())
         .wrap(Compress::default())

@@ -127,7 +127,7 @@ impl From<TypeReport> for SyncedType {
 /// If `wait` is false or `from` is more than three weeks ago, the sync runs in the background, and
 /// the response is 202 and is sent immediately. A span that begins more than three weeks ago is
 /// read as a backfill, page by page, so that it delays no other request. A member has at most one
-/// sync in the background: while it is queued or running, another such request gets the same
+/// of these background syncs: while it is queued or running, another such request gets the same
 /// response and starts no sync.
 ///
 /// A data type that was read less than a minute ago is not read again. If this applies to all data

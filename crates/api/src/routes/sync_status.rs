@@ -22,7 +22,7 @@ pub(crate) struct SyncStatus {
     syncing: bool,
     /// Sync status of each data type: `recovery`, `sleep`, `workout`, `cycle`.
     data_types: BTreeMap<&'static str, TypeStatus>,
-    /// Progress of the backfill.
+    /// Progress of reading the member's history.
     backfill: BackfillSummary,
     /// Number of records from WHOOP that could not be read and were set aside.
     rejected_records: i64,
@@ -73,7 +73,7 @@ struct TypeStatus {
     sync_status: String,
     /// Time of the last complete read up to the present; null if there was none.
     last_sync_at: Option<DateTime<Utc>>,
-    /// Time of the last attempt to sync; null if there was none.
+    /// Time of the last attempt to sync the data type; null if there was none.
     last_attempt_at: Option<DateTime<Utc>>,
     /// Total number of records of this data type that were written to the database.
     records_synced: i64,

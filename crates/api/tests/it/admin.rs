@@ -1,4 +1,4 @@
-//! Routes for the operator, which members must not use.
+//! The routes for the operator, which members must not be able to use.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,7 @@
 //! Law 11: a member has access only to their own data.
 //!
-//! The routes come from the OpenAPI document, so that new routes are tested without a change here.
+//! The tests take the routes from the OpenAPI document, so that new routes are tested without a
+//! change in this file.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::Algorithm;
@@ -9,8 +10,10 @@ use serde_json::json;
 
 use crate::harness::{Answer, Documented, JWT_SECRET, SERVICE_KEY, Stage, Token, documented};
 
-/// Routes that the contract opens to every caller: health checks, metrics, the API description, the
-/// callback for the browser from WHOOP, and the webhook, which requires WHOOP's signature.
+/// Routes that every caller may use without credentials.
+///
+/// These are the health checks, the metrics, the API description, the callback to which WHOOP
+/// redirects the browser, and the webhook receiver, which requires WHOOP's signature instead.
 const OPEN_TO_ALL: [&str; 6] = [
     "/api/v1/whoop/callback",
     "/healthz",
@@ -24,7 +27,8 @@ fn is_an_operators(route: &Documented) -> bool {
     route.path.starts_with("/api/v1/whoop/admin/")
 }
 
-/// Routes that require credentials: about one member, or for the operator.
+/// Returns the routes that require credentials: the routes about one member, and the operator's
+/// routes.
 fn guarded() -> Vec<Documented> {
     let all: Vec<_> = documented()
         .into_iter()
@@ -36,7 +40,7 @@ fn guarded() -> Vec<Documented> {
     all
 }
 
-/// Routes about one member.
+/// Returns the routes about one member.
 fn of_a_member() -> Vec<Documented> {
     let mut all = guarded();
     all.retain(|route| !is_an_operators(route));
@@ -56,7 +60,8 @@ async fn try_route(stage: &Stage, route: &Documented, authorization: Option<&str
     ask.send().await
 }
 
-/// Credentials that must not give access to alice's data, with the expected error.
+/// Returns credentials that must not give access to alice's data: a description, the value of
+/// `Authorization`, and the expected error.
 fn strangers() -> Vec<(&'static str, Option<String>, &'static str)> {
     let alice = || Token::of("alice");
     let bearer = |token: String| Some(format!("Bearer {token}"));
@@ -304,14 +309,15 @@ async fn a_member_and_a_service_may_use_every_route_of_the_member() {
             let answer = ask.with_token(&member.token).send().await;
 
             if path.ends_with("/confirm") {
-                // The request is authorized; then the word is missing.
+                // The caller is authorized. The request is refused because its body contains no
+                // one-time word.
                 answer.assert_invalid("invalid-confirm", "confirm");
                 continue;
             }
             assert_eq!(answer.status, 200, "{who} at {path}: {}", answer.text);
         }
     }
-    // The deletions are the last requests, and took effect.
+    // The requests to disconnect were sent last, and they took effect.
     for member in [alice, bob] {
         let day = member.day("").await;
         assert_eq!(day["meta"]["connection"], "disconnected");
@@ -334,9 +340,9 @@ async fn exactly_the_public_routes_are_open_without_credentials() {
     assert_eq!(open, OPEN_TO_ALL);
     for path in open {
         let (method, expected) = match path.as_str() {
-            // The callback without a state has no data to return.
+            // The callback was requested without a state, and has no data to return.
             "/api/v1/whoop/callback" => (Method::GET, 400),
-            // Only WHOOP can sign.
+            // The request has no signature, because only WHOOP can sign it.
             "/webhooks/whoop" => (Method::POST, 401),
             _ => (Method::GET, 200),
         };

@@ -1,4 +1,5 @@
-//! Law 13 for the path: any text in place of a user id.
+//! Law 13 (bad input gets a clear error and changes nothing) for the path: any text in place of a
+//! user id.
 
 use reqwest::Method;
 
@@ -10,7 +11,8 @@ fn of_a_member() -> impl Iterator<Item = Documented> {
         .filter(|route| route.path.contains("{user_id}"))
 }
 
-/// User ids in the encoding of a URL that the API must refuse.
+/// Returns user ids that the API must refuse, each with a description. The user ids are
+/// percent-encoded for a URL.
 fn refused() -> Vec<(&'static str, String)> {
     vec![
         ("10,000 characters", "a".repeat(10_000)),
@@ -211,8 +213,8 @@ async fn a_head_request_is_a_get_without_a_body() {
         .into_iter()
         .filter(|route| route.method == Method::GET)
         .map(|route| route.of_member("alice"))
-        // HEAD is not supported for three routes: a preview of the link would use up the callback's
-        // state, an export would be read for nothing, and a stream consists of its body.
+        // Three routes do not support HEAD: a link preview would use up the callback's state, an
+        // export would be read without being sent, and a stream consists only of its body.
         .filter(|path| {
             let is_only_a_get = ["/callback", "/export/", "/events/"];
             !is_only_a_get.iter().any(|part| path.contains(part))
@@ -227,7 +229,7 @@ async fn a_head_request_is_a_get_without_a_body() {
 
         assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
         for name in ["content-type", "content-length"] {
-            // The first of the two requests has changed the metrics.
+            // The metrics differ, because the first of the two requests has changed them.
             if (path.as_str(), name) != ("/metrics", "content-length") {
                 assert_eq!(head.header(name), get.header(name), "{name} of {path}");
             }

@@ -1,8 +1,8 @@
-//! Law 13 for the query.
+//! Law 13 (bad input gets a clear error and changes nothing) for the query.
 
 use crate::harness::Stage;
 
-/// The current date of the test environment. Its data covers the sixty days before.
+/// The current date in the test environment. WHOOP has data of the sixty days before this date.
 const TODAY: &str = "2026-10-20";
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn a_date_that_has_begun_in_no_time_zone_is_refused() {
     }
     before.assert_unchanged(&stage.rows().await, "a future date");
 
-    // In Kiribati (UTC+14) this date has begun.
+    // In Kiribati (UTC+14), this date has already begun.
     let day = alice.day("?date=2026-10-21").await;
     assert_eq!(day["date"], "2026-10-21");
 }

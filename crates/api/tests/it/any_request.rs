@@ -1,8 +1,9 @@
-//! Law 13 below HTTP: requests that no client library would send.
+//! Law 13 (bad input gets a clear error and changes nothing) for malformed HTTP: requests that no
+//! client library would send.
 
 use crate::harness::{Stage, status_of};
 
-/// Whether the server still answers requests.
+/// Returns whether the server still answers requests.
 async fn lives(stage: &Stage) -> bool {
     stage.client.get("/healthz").send().await.status == 200
 }

@@ -1,4 +1,4 @@
-//! Law 13 for the body.
+//! Law 13 (bad input gets a clear error and changes nothing) for the body.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -163,8 +163,7 @@ async fn a_sync_from_the_first_supported_date_reads_everything() {
     let from = "2026-10-20T17:07:00+02:00";
     let synced = alice.post("sync", &json!({ "from": from })).await;
     assert_eq!(synced.expect(200)["outcome"], "done");
-    // The service accepts that there is no older data only after WHOOP has confirmed it on two
-    // days.
+    // The service believes that WHOOP has no older data only after it has seen this on two days.
     let status = alice.get("sync-status", "").await.expect(200);
     assert_eq!(status["backfill"]["complete"], false, "{status:#}");
     stage.advance(TimeDelta::hours(20));
@@ -184,7 +183,7 @@ async fn a_body_of_twenty_kilobytes_is_too_large() {
         answer.assert_problem(413, "body-too-large");
         assert_eq!(answer.json()["field"], "body");
 
-        // Without a length, the size is known only while the body is read.
+        // Without `Content-Length`, the size of the body is known only while it is read.
         let chunk = format!("3e8\r\n{}\r\n", " ".repeat(1_000));
         let request = format!(
             "POST {} HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {}\r\n\

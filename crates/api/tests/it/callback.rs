@@ -1,4 +1,4 @@
-//! The callback from WHOOP.
+//! The callback, to which WHOOP redirects the browser after the member has consented or refused.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -6,7 +6,7 @@ use whoop_sim::Fault;
 
 use crate::harness::{Answer, Stage};
 
-/// Sends a callback with this query.
+/// Requests the callback with this query.
 async fn call_back(stage: &Stage, query: &[(&str, &str)]) -> Answer {
     let mut url: url::Url = "http://api/api/v1/whoop/callback".parse().unwrap();
     url.query_pairs_mut().extend_pairs(query);
@@ -14,7 +14,8 @@ async fn call_back(stage: &Stage, query: &[(&str, &str)]) -> Answer {
     stage.client.get(&path).send().await
 }
 
-/// Returns a new state for alice and a valid code for it.
+/// Begins to connect alice, and consents at WHOOP as the first person. Returns the state and the
+/// authorization code for the callback.
 async fn state_and_code(stage: &Stage, return_to: Option<&str>) -> (String, String) {
     let member = stage.member("alice");
     let consent = member.begin(&json!({ "return_to": return_to })).await;
@@ -99,7 +100,7 @@ async fn a_state_works_once() {
 
     again.assert_invalid("used-state", "state");
     before.assert_unchanged(&stage.rows().await, "a state used again");
-    // If a code were sent to WHOOP twice, WHOOP would revoke the connection.
+    // The code must not be sent to WHOOP twice: WHOOP would then revoke the connection.
     assert_eq!(stage.world().call_count(), 0);
     assert!(is_connected(&stage).await);
 }
@@ -203,7 +204,7 @@ async fn a_refusal_of_the_member_redirects_with_whoops_error_word() {
         answer.location().as_str(),
         "hos://whoop/done?tab=health&error=access_denied"
     );
-    // The browser's back button sends the same request again.
+    // The member uses the browser's back button, which sends the same request again.
     let again = call_back(&stage, &query).await;
     assert_eq!(
         again.location().as_str(),
@@ -217,7 +218,8 @@ async fn a_refusal_without_a_return_address_is_answered_as_an_error() {
     let stage = Stage::new().await;
     let (state, code) = state_and_code(&stage, None).await;
 
-    // WHOOP's refusal takes precedence over the other parameters.
+    // The parameter `error` contains WHOOP's refusal, and takes precedence over the other
+    // parameters.
     let query = [
         ("state", state.as_str()),
         ("code", code.as_str()),
@@ -292,7 +294,8 @@ async fn a_rejected_client_secret_is_answered_without_retry_after() {
     assert!(answer.header("retry-after").is_none());
 }
 
-/// Law 16: the connection is stored before any call that counts against the quota.
+/// Law 16 (connecting never fails because of the quota): the connection is stored before any call
+/// that counts against the quota.
 #[tokio::test]
 async fn a_connect_succeeds_while_the_quota_is_used_up_or_the_profile_cannot_be_read() {
     let stage = Stage::new().await;

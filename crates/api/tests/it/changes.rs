@@ -1,4 +1,4 @@
-//! Law 14: an app can follow all changes.
+//! Law 14: an app can follow every change of a member's records.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,8 @@ use whoop_sim::SimDataType;
 
 use crate::harness::{Member, Stage};
 
-/// Returns all changes after a sequence number, read in pages of `limit`.
+/// Returns all changes after the sequence number `since`, which are read in pages of `limit`
+/// changes.
 async fn all_after(member: &Member, mut since: i64, limit: i64) -> Vec<Value> {
     let mut changes = Vec::new();
     loop {
@@ -49,7 +50,7 @@ async fn sequence_numbers_start_at_one_without_gaps_for_any_page_size() {
     assert!(all.len() > 60, "{}", all.len());
     assert_eq!(numbers(&all), expected);
     assert_eq!(numbers(&by_seven), expected);
-    // The last change of each record contains the record.
+    // The last change of each record contains the whole record.
     let mut last: BTreeMap<(String, String), &Value> = BTreeMap::new();
     for one in &all {
         assert_eq!(one["op"], "upsert");
@@ -91,7 +92,8 @@ async fn a_deleted_record_is_listed_with_its_last_local_date() {
         .records()
         .delete(person, SimDataType::Sleep, id)
         .unwrap();
-    // No list shows a newer night, so one 404 is not enough to delete the records.
+    // WHOOP's lists contain no newer night, so one 404 is not enough to delete the records. A
+    // second one is needed.
     for minutes in [1, 60] {
         stage.advance(TimeDelta::minutes(minutes));
         alice.day("?refresh=force").await;

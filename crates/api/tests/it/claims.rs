@@ -131,7 +131,7 @@ async fn a_token_with_a_lifetime_of_more_than_a_day_is_refused() {
     day(&stage, &forever)
         .await
         .assert_problem(401, "lifetime-too-long");
-    // This token expires soon, but was issued for a week.
+    // This token expires in ten minutes, but its lifetime since it was issued is a week.
     let week = alice()
         .with_time("iat", -7 * DAY + 600)
         .with_time("exp", 600);
@@ -262,7 +262,7 @@ async fn without_authentication_only_requests_to_this_machine_are_answered() {
         let ask = stage.client.get(&path).with_header("host", host);
         ask.send().await.expect(200);
     }
-    // With credentials, the host name is not checked.
+    // The `Host` header is not checked if the request has credentials.
     let ask = stage
         .client
         .get(&path)

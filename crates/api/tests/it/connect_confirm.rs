@@ -1,4 +1,4 @@
-//! `CONNECT_CONFIRM=required`: a connect takes effect after the app has confirmed it.
+//! `CONNECT_CONFIRM=required`: a member is connected only after the app has confirmed this.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -10,7 +10,8 @@ async fn confirming() -> Stage {
     Stage::with_flags(&["--connect-confirm=required".to_owned()]).await
 }
 
-/// Lets `person` consent to a connect that `member` began, and returns the word for the app.
+/// Begins to connect `member`, consents at WHOOP as `person`, and returns the one-time word that
+/// the app has to send.
 async fn word_of(stage: &Stage, member: &Member, person: usize) -> String {
     let consent = member
         .begin(&json!({"return_to": "hos://whoop/done", "consent": "terms"}))
@@ -193,7 +194,8 @@ async fn one_of_two_concurrent_confirmations_connects() {
 
     let (one, two) = tokio::join!(confirm(&alice, &word), confirm(&alice, &word));
 
-    // The second request finds the same connection, or the word already used.
+    // The second request finds that the member is already connected, or that the word was already
+    // used.
     let mut statuses = [one.status, two.status];
     statuses.sort_unstable();
     assert!(
@@ -201,7 +203,8 @@ async fn one_of_two_concurrent_confirmations_connects() {
         "{statuses:?}"
     );
     alice.is_read().await;
-    // If both requests connected, the sync of the second may still be running.
+    // If both requests connected the member, the sync that the second one started may still be
+    // running.
     let day = alice.day("?refresh=force").await;
     let sync = day["meta"]["sync"].as_str();
     assert!(["done", "shared"].map(Some).contains(&sync), "{sync:?}");

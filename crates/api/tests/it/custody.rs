@@ -1,5 +1,7 @@
-//! Law 8, tested from outside: two API processes and a worker need new tokens of one member at the
-//! same moment, and WHOOP receives only one refresh request.
+//! Law 8 (one token refresh at a time), tested from outside.
+//!
+//! Two API processes and a worker need new tokens of one member at the same moment, and WHOOP
+//! receives only one refresh request.
 
 use clap::Parser;
 use futures::future::join_all;
@@ -11,7 +13,8 @@ use whoop_sync_worker::{Console, WorkerCli, run_until_stopped};
 
 use crate::harness::{Member, RunningApi, Stage, flags, simulator};
 
-/// Runs the worker's command line with the same database and the same WHOOP.
+/// Runs the night run of the worker for alice, with the same database and the same simulated WHOOP
+/// as the API. Returns the exit code.
 async fn night_run(database_url: &str, sim: &SimServer, api: &RunningApi) -> u8 {
     let shared = flags(api.client.address, database_url, sim);
     let known = ["--database-", "--whoop-", "--token-keys"];

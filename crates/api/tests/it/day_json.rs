@@ -1,12 +1,13 @@
-//! The exact JSON of a day.
+//! The exact JSON of the response for a day.
 
 use serde_json::{Value, json};
 use whoop_sim::{SimConfig, SimDataType};
 
 use crate::harness::{Stage, two_months};
 
-/// Returns the same text with one line per field. Order and the spelling of numbers and times
-/// remain as they were sent.
+/// Returns the JSON text with one line per field.
+///
+/// The order of the fields, and the spelling of numbers and times, remain as the API sent them.
 fn lines(text: &str) -> String {
     let (mut out, mut depth, mut in_string, mut escaped) = (String::new(), 0, false, false);
     let mut letters = text.chars().peekable();
@@ -342,7 +343,7 @@ async fn every_figure_is_the_one_that_whoop_sent() {
 
 #[tokio::test]
 async fn whole_numbers_have_no_decimal_point_on_any_day() {
-    // One person of each kind that the simulator supports.
+    // The simulator creates one person of each kind that it supports.
     let stage = Stage::with(SimConfig {
         people: 9,
         ..two_months()

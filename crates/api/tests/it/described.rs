@@ -1,6 +1,6 @@
-//! The OpenAPI description: it is complete and has the right version.
+//! The OpenAPI description of the API: it is complete and has the right version.
 //!
-//! The test client checks in every test that each response matches the description.
+//! In addition, the test client checks in every test that each response matches the description.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::harness::{SERVICE_KEY, Stage, documented, schema_faults, schema_of};
 
-/// Source text of the router, so that new routes are found.
+/// Source text of the router. The tests read the routes from this text, so that new routes are
+/// found.
 const ROUTER: &str = include_str!("../../src/routes/mod.rs");
 
 fn paths_of_the_router() -> BTreeSet<String> {
@@ -50,7 +51,7 @@ async fn the_description_and_the_router_have_the_same_methods() {
             .header("allow")
             .unwrap()
             .split(", ")
-            // HEAD is described together with GET.
+            // The description has no HEAD: it is described together with GET.
             .filter(|method| *method != "HEAD")
             .map(str::to_owned)
             .collect();
@@ -125,7 +126,7 @@ fn every_field_and_every_enum_value_is_described() {
     }
 }
 
-/// Returns the description of a schema, or of the schema that it refers to.
+/// Returns the description of a schema, or of the schema to which it refers.
 fn description_of(schema: &Value, document: &Value) -> Option<String> {
     if let Some(text) = schema["description"].as_str() {
         return Some(text.to_owned());
@@ -220,7 +221,8 @@ fn every_route_of_a_member_or_the_operator_requires_credentials_and_describes_it
         assert_eq!(requires_credentials, is_guarded, "{one:?}");
         for status in ["400", "401", "403", "503"] {
             let is_described = operation["responses"][status].is_object();
-            // Two of the operator's routes have no input that could be invalid.
+            // Two of the operator's routes cannot answer 400, because they have no input that could
+            // be invalid.
             let is_needed = of_a_member || is_guarded && status != "400";
             assert!(is_described || !is_needed, "{one:?} lacks {status}");
         }

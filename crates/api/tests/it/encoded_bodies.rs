@@ -14,7 +14,8 @@ use crate::harness::{RunningApi, SERVICE_KEY, Stage, documented, simulator, webh
 /// 256 MiB of zeros, compressed with Brotli.
 const BROTLI_BOMB: &str = "z///f/gnAOKxQCD3/p/////wTwDEYQGA7v0/////4Z8AiMMiAN37f/7//8M/ARCHBQC69//8//+HfwIgDgsAdO//+f//D/8EQBwWAOje//P//x/+CYA4LADQvf/n//8//BMAcVgAoHv/z///f/gnAOKwAED3/p/////wTwDEYQGA7v0/////4Z8AiMMCAN37f/7//8M/ARCHBQC69//8//+HfwIgDgsAdO//+f//D/8EQBwWAOje//P//x/+CYA4LADQvf/n//8//BMAcVgAoHv/Pw==";
 
-/// Number of bytes before compression; compressed they are below the limit of 16 KiB.
+/// Size in bytes of the gzip and deflate bodies before compression. Compressed, they are smaller
+/// than the maximum body size of 16 KiB.
 const DEFLATED_BYTES: usize = 12 * 1024 * 1024;
 
 /// Returns a Zstandard frame of 256 MiB of zeros: 2,048 blocks of one repeated byte.
@@ -79,7 +80,7 @@ async fn every_content_encoding_is_refused_on_every_route_without_using_memory()
             let answer = ask.with_header("content-encoding", encoding).send().await;
             answer.assert_problem(415, "encoded-body");
         }
-        // Two headers count as one list.
+        // Two `Content-Encoding` headers count as one list of encodings.
         let ask = api
             .client
             .ask(route.method.clone(), &route.of_member("alice"));
@@ -89,7 +90,7 @@ async fn every_content_encoding_is_refused_on_every_route_without_using_memory()
         answer.assert_problem(415, "encoded-body");
     }
     assert!(routes >= 4, "{routes} routes take a body");
-    // Routes without a body do not decode one either.
+    // A route that takes no body refuses an encoded body, too.
     let ask = api.client.get("/healthz").with_body(brotli.clone());
     let answer = ask
         .with_header("content-encoding", "br")
@@ -116,8 +117,8 @@ async fn a_webhook_is_signed_over_the_bytes_that_were_sent() {
         gzip.write_all(event.as_bytes()).unwrap();
         gzip.finish().unwrap()
     };
-    // The signature covers the decoded body in the first case, the encoded body in the second.
-    // Neither body is decoded.
+    // In the first case the signature covers the decoded body, in the second case the encoded body.
+    // The API decodes neither body.
     for signed in [
         webhook.with_body(gzipped.clone()),
         Webhook::of_bytes(gzipped, stage.clock_now()),

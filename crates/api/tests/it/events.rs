@@ -9,7 +9,7 @@ use whoop_sim::SimDataType;
 
 use crate::harness::{Member, Stage, Token, events::Events, until};
 
-/// Changes today's recovery at WHOOP and makes the service read it.
+/// Changes the score of today's recovery at WHOOP, and makes the service read it.
 async fn rescore(stage: &Stage, member: &Member, score: i32) {
     let person = stage.world().people()[0];
     let truth = stage.world().records().truth(person);
@@ -72,7 +72,7 @@ async fn a_stream_survives_the_loss_of_all_database_connections() {
         )
         .await;
 
-    // The closed connections in the pool are detected one by one.
+    // The pool detects its closed connections one by one, so the first requests may fail.
     let person = stage.world().people()[0];
     let truth = stage.world().records().truth(person);
     let cycle = &truth["recoveries"][0]["cycle_id"];

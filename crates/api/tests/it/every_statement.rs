@@ -1,5 +1,6 @@
-//! An operator who distributes the tables by member relies on this: each statement that an app
-//! request causes contains the user id of the member.
+//! Each SQL statement that an app request causes contains the user id of the member.
+//!
+//! Operators who distribute the tables over several servers by member rely on this.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ const OF_MEMBERS: [&str; 9] = [
     "whoop_rejected_record",
 ];
 
-/// Returns the statements that were sent to PostgreSQL, from the log.
+/// Returns the statements that the API has sent to PostgreSQL, as its log contains them.
 fn statements(log: &str) -> BTreeSet<&str> {
     log.lines()
         .filter(|line| line.contains("whoop_storage::wire"))
@@ -36,7 +37,7 @@ fn statements(log: &str) -> BTreeSet<&str> {
 fn names_the_member(statement: &str) -> bool {
     let plain = statement.replace(['"', '\\'], "");
     plain.starts_with("INSERT ")
-        // The parameter is the name of a channel.
+        // A notification reads and writes no table.
         || plain.starts_with("SELECT pg_notify(")
         || plain.contains("user_id = $")
         || plain.contains("user_id = ANY($")
@@ -84,9 +85,10 @@ async fn each_statement_of_the_serving_path_contains_the_member() {
     let of_anybody: Vec<&&&str> = of_members
         .iter()
         .filter(|statement| !names_the_member(statement))
-        // The background processing of the webhook inbox looks for members with signals to read.
+        // The background processing of the webhook inbox searches for all members with signals to
+        // read.
         .filter(|statement| !statement.contains("FROM whoop_webhook_event"))
-        // A process that starts looks for first syncs to resume.
+        // A process that starts searches for the first syncs of all members that it has to resume.
         .filter(|statement| !statement.contains("first_sync_pending\\\" AND"))
         .collect();
     assert!(of_anybody.is_empty(), "{of_anybody:#?}");

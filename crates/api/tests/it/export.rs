@@ -1,4 +1,5 @@
-//! Export: complete, only for the member, and never held in memory as a whole.
+//! Exports: they are complete, contain only the member's own data, and are never in memory as a
+//! whole.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,8 @@ fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Converts numbers to one spelling and removes nulls.
+/// Returns the value with all numbers as floating-point numbers and without nulls, so that equal
+/// values are equal texts.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
@@ -31,7 +33,7 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-/// Returns the records that WHOOP has of a person, by data type and id.
+/// Returns all records of a person that the simulated WHOOP has, by data type and id.
 fn truth(stage: &Stage, person: usize) -> BTreeMap<(String, String), Value> {
     let world = stage.world();
     let truth = world.records().truth(world.people()[person]);
@@ -59,7 +61,7 @@ fn lines_of<'a>(
         .collect()
 }
 
-/// Starts a download without reading its body.
+/// Starts to download the member's export, and does not read the body.
 async fn open_export(member: &Member) -> reqwest::Response {
     let url = format!("http://{}{}", member.client.address, member.path("export"));
     // The response is not compressed, so that its unread part is larger than the socket buffers.
@@ -75,7 +77,7 @@ async fn with_everything() -> (Stage, Member) {
     let (stage, alice) = Stage::with_member().await;
     let from = (crate::harness::now() - chrono::TimeDelta::days(70)).to_rfc3339();
     alice.sync_back_to(&from).await;
-    // One more record that cannot be read.
+    // WHOOP sends one more record, which cannot be read and is set aside.
     let broken = json!("no offset at all");
     let fault = Fault {
         times: Some(1),
@@ -192,7 +194,7 @@ async fn an_unknown_member_or_format_cannot_be_exported() {
     let answer = alice.get("export", "?format=xlsx").await;
     answer.assert_invalid("invalid-format", "format");
 
-    // A member can still export their data after a disconnect.
+    // A member can still export their data after they have disconnected.
     alice.delete("").await.expect(200);
     let answer = alice.get("export", "").await;
     assert!(answer.text.contains(r#"{"records":"#), "{}", answer.text);
@@ -227,7 +229,7 @@ async fn an_export_ends_early_if_the_database_fails() {
     assert!(failed, "the export ended without an error");
     let text = String::from_utf8_lossy(&text);
     assert!(!text.contains(r#""type":"end""#));
-    // Its permit is free again.
+    // The failed export has given back its permit.
     stage
         .execute("ALTER TABLE whoop_workout RENAME COLUMN gone TO id")
         .await;
@@ -262,7 +264,7 @@ async fn too_many_concurrent_exports_are_refused() {
     // Other requests are still answered.
     members[4].day("").await;
 
-    // A member who disconnects frees a permit.
+    // A caller who closes the download frees its permit.
     drop(open);
     until("another export is accepted", || async {
         members[4].get("export", "?format=csv").await.status == 200
@@ -284,7 +286,8 @@ async fn an_export_that_is_not_read_does_not_block_other_members() {
         let seconds: u64 = second.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
     }
-    // A service key has no second export of the same member, but one of another member.
+    // A service key cannot start a second export of the same member, either. Another member can
+    // start an export.
     let service = stage.service_for("alice").get("export", "").await;
     service.assert_problem(429, "export-running");
     let others = bob.get("export", "").await;
@@ -319,8 +322,8 @@ async fn a_refused_export_keeps_no_permit() {
     }
 }
 
-/// Inserts many copies of one record of each data type of these members, with other ids, to
-/// simulate many years of data.
+/// Inserts `times` copies of one record of each data type for each of these members, with other
+/// ids. They simulate many years of data.
 async fn multiply(db: &TestDb, members: &[&str], times: u32) {
     let client = db.client().await;
     for kind in TYPES {
@@ -370,7 +373,7 @@ async fn an_export_of_eighty_thousand_records_needs_a_few_megabytes_of_memory() 
         .await
         .expect(200);
     alice.is_read().await;
-    // The first export makes the allocations that are made only once.
+    // The first export makes the allocations that happen only once, so that they are not measured.
     alice.get("export", "").await;
     multiply(&db, &["alice"], 20_000).await;
     let before = resident_kb(api.pid());

@@ -1,5 +1,5 @@
-//! Known attacks with forged tokens, against an API that accepts a secret and an issuer's public
-//! keys.
+//! Known attacks with forged tokens, against an API that accepts tokens signed with a secret and
+//! tokens signed by an issuer.
 
 use base64::{
     Engine,
@@ -14,7 +14,7 @@ struct Scene {
     stage: Stage,
     rsa: Signer,
     elliptic: Signer,
-    /// Server that returns the attacker's own key to all callers.
+    /// Server of the attacker, which returns the attacker's own key set to all callers.
     attacker: Issuer,
     attackers_key: Signer,
     _issuer: Issuer,
@@ -42,7 +42,8 @@ impl Scene {
         }
     }
 
-    /// Asserts that the API refuses all these tokens and stores nothing.
+    /// Asserts that the API refuses all these tokens, stores nothing, and sends no request to the
+    /// attacker's server.
     async fn refuses_all(&self, forged: Vec<(String, String)>) {
         let before = self.stage.rows().await;
         for (what, token) in forged {
@@ -84,7 +85,8 @@ fn unsigned(header: &Value, signature: &str) -> String {
     format!("{}.{}.{signature}", part(header), part(&claims()))
 }
 
-/// Returns a token signed by HMAC with public bytes.
+/// Returns a token that is signed with HMAC. `secret` contains bytes that are public, such as a
+/// public key.
 fn hmac(header: &Header, secret: &[u8]) -> String {
     encode(header, &claims(), &EncodingKey::from_secret(secret)).unwrap()
 }
@@ -212,7 +214,7 @@ async fn keys_inside_a_token_are_ignored() {
         .iter()
         .map(|header| (format!("{header:?}"), key.sign_under(&alice, header)))
         .collect();
-    // A valid key, with a required extension that the API does not support.
+    // The key is valid, but the header requires an extension that the API does not support.
     let critical = Header {
         kid: Some(scene.rsa.id.clone()),
         crit: Some(vec!["b64".to_owned()]),
@@ -289,7 +291,7 @@ async fn a_signature_must_match_the_text_and_the_key() {
         ] {
             forged.push((format!("a signature {what}"), format!("{text}.{other}")));
         }
-        // The header of a key of the other kind.
+        // The header names the other key, which has another algorithm.
         let mut header = Header::new(signer.algorithm);
         header.kid = Some(signer.id.clone());
         let crossed = match signer.algorithm {
@@ -357,7 +359,7 @@ async fn claims_of_the_wrong_type_are_refused() {
             (what, scene.elliptic.sign(&token)),
         ]
     })
-    // A user id of blanks is valid but belongs to no member: the answer is 403 without data.
+    // A user id of blanks is valid but belongs to no member, so the API answers 403 without data.
     .filter(|(what, _)| what != "sub: \" \"")
     .collect();
     scene.refuses_all(forged).await;

@@ -1,4 +1,4 @@
-//! Members with tokens from an external issuer: Supabase's signing keys, Auth0.
+//! Members with tokens from an external issuer, such as Supabase (with signing keys) or Auth0.
 
 use futures::future::join_all;
 use jsonwebtoken::{Algorithm, Header};
@@ -14,7 +14,8 @@ async fn day(stage: &Stage, token: &str) -> Answer {
     alice.get("daily-data", "").await
 }
 
-/// Starts an API that uses this issuer, and waits until it has read the keys.
+/// Starts an environment in which the API uses this issuer, and waits until the API has requested
+/// the key set.
 async fn with(issuer: &Issuer) -> Stage {
     let stage = Stage::with_flags(&[issuer.flag()]).await;
     until("the keys have been read", || async {
@@ -44,7 +45,7 @@ async fn tokens_signed_with_rsa_ecdsa_and_eddsa_are_accepted() {
         let other = day(&stage, &signer.sign(&Token::of("bob"))).await;
         other.assert_problem(403, "not-your-data");
     }
-    // Tokens signed with the secret are still accepted.
+    // Tokens that were signed with the secret are still accepted.
     day(&stage, &Token::of("alice").text()).await.expect(200);
     assert_eq!(issuer.request_count(), 1);
 }
@@ -85,14 +86,14 @@ async fn a_new_key_is_accepted_and_a_removed_key_is_refused() {
     issuer.publish(&[&old, &new]);
     stage.clock.advance(chrono::TimeDelta::seconds(31));
 
-    // An unknown key id causes a refresh of the key set.
+    // The token names an unknown key id, so the API fetches the key set again.
     day(&stage, &new.sign(&alice)).await.expect(200);
     day(&stage, &old.sign(&alice)).await.expect(200);
     assert_eq!(issuer.request_count(), 2);
 
     issuer.publish(&[&new]);
     stage.clock.advance(chrono::TimeDelta::minutes(11));
-    // This request finds the key set too old and causes a refresh.
+    // The cached key set is too old, so this request makes the API fetch it again.
     day(&stage, &new.sign(&alice)).await.expect(200);
     until("the keys have been read again", || async {
         issuer.request_count() == 3
@@ -198,7 +199,7 @@ async fn keys_that_could_not_be_refreshed_for_a_day_are_not_used() {
     stage.clock.advance(chrono::TimeDelta::minutes(61));
     let answer = day(&stage, &token).await;
     answer.assert_problem(503, "keys-unavailable");
-    // Members with tokens signed by the secret are not affected.
+    // Members with tokens that were signed with the secret are not affected.
     day(&stage, &Token::of("alice").text()).await.expect(200);
 
     issuer.publish(&[&signer]);
@@ -217,7 +218,7 @@ async fn tokens_are_answered_with_503_if_the_issuer_was_never_reached() {
     let answer = day(&stage, &token).await;
     answer.assert_problem(503, "keys-unavailable");
     assert!(answer.header("retry-after").is_some());
-    // These two requests do not need the key set.
+    // The following two requests do not need the key set.
     stage
         .service_for("alice")
         .get("daily-data", "")

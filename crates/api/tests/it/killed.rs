@@ -1,4 +1,5 @@
-//! `kill -9` between response and processing: an acknowledged webhook is never lost.
+//! The API is killed (`kill -9`) between its response to a webhook and the processing: no
+//! acknowledged webhook is lost.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
     let truth = sim.world().records().truth(person);
     let recoveries: Vec<Value> = truth["recoveries"].as_array().unwrap().clone();
     for kill in 0..KILLS {
-        // A few nights with new scores, each with its event.
+        // A few nights get new scores, and WHOOP sends an event for each of them.
         for nth in 0..random.random_range(1..4) {
             let recovery = &recoveries[random.random_range(0..15)];
             let score = random.random_range(1..99);
@@ -55,12 +56,13 @@ async fn an_api_that_is_killed_a_hundred_times_loses_nothing_that_it_acknowledge
             scores.retain(|(cycle, _)| cycle != &recovery["cycle_id"]);
             scores.push((recovery["cycle_id"].clone(), score));
         }
-        // The kill comes at any moment: before the event is read, during a call to WHOOP, during a
-        // write.
+        // The process is killed at a random moment: before the event is read, during a call to
+        // WHOOP, or during a write.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..450))).await;
         api.signal(Signal::KILL);
         api.end().await;
-        // Its open connections may still claim a member lease.
+        // Until PostgreSQL has closed the connections of the killed process, one of them may still
+        // claim a member lease.
         let of_killed = "SELECT 1 FROM pg_stat_activity
             WHERE datname = current_database() AND application_name = 'whoop'";
         while !sql.query(of_killed, &[]).await.unwrap().is_empty() {

@@ -1,4 +1,5 @@
-//! Log lines and responses of the real program with all logging enabled: they contain no secret.
+//! Log lines and responses of the real program: they contain no secret, even if all logging is
+//! enabled.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustix::process::Signal;
@@ -34,7 +35,7 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
         }
     };
 
-    // A connect with a consent and a return address that contain text of the member.
+    // The member connects WHOOP, with a return address that contains a text of the member.
     let alice = Member::new(&api.client, "alice-whose-name-is-hers");
     secrets.push(("the member's JWT", alice.token.clone()));
     let body = json!({"return_to": "hos://whoop/words-of-the-address"});
@@ -46,7 +47,8 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
     alice.is_read().await;
     note_tokens(&mut secrets);
 
-    // Invalid requests: the same state again, an invented state, invalid tokens and bodies.
+    // The following requests are invalid: the same state again, an invented state, an expired
+    // token.
     let again = callback.follow(&api.client).await;
     assert!(again.location().as_str().ends_with("error=used_state"));
     let invented = "/api/v1/whoop/callback?state=made-up-state-text&code=made-up-code-text";
@@ -60,7 +62,8 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
     api.client.get(&path).with_token(&expired).send().await;
     secrets.push(("an expired JWT", expired));
 
-    // A token refresh, a day, a sync, and a disconnect.
+    // The following requests cause a token refresh, and read a day, start a sync and read the
+    // metrics.
     world.oauth().expire_access_tokens();
     Stage::two_minutes_pass_since_reads(&db).await;
     let day = alice.day("?refresh=force").await;
@@ -75,7 +78,7 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
     service.post("sync", &json!({})).await.expect(200);
     let metrics = api.client.get("/metrics").send().await;
     assert!(metrics.text.contains("whoop_users"), "{}", metrics.text);
-    // A refusal with WHOOP's own text, and a permission that cannot be revoked.
+    // WHOOP refuses a token refresh with its own text, and the permission cannot be revoked.
     world.oauth().expire_access_tokens();
     world.add_fault(Fault::status("token", 503));
     Stage::two_minutes_pass_since_reads(&db).await;
@@ -92,13 +95,13 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
     let (status, log) = api.end().await;
 
     assert!(status.success(), "{log}");
-    // All logging was enabled.
+    // The log contains these words only if all logging was enabled.
     for word in ["TRACE", "DEBUG", "tokio_postgres", "whoop_client", "actix"] {
         assert!(log.contains(word), "no {word} among {} bytes", log.len());
     }
     assert!(secrets.len() >= 14, "{}", secrets.len());
     let answers = api_answers.join("\n");
-    // The texts contain what they should.
+    // The searched texts are not empty: each contains a word that it must contain.
     for (text, word) in [
         (&answers, "expired-token"),
         (&answers, "whoop_users"),
@@ -116,7 +119,8 @@ async fn no_secret_is_logged_at_trace_level_sent_or_stored() {
             ("an answer", &answers),
         ];
         for (place, text) in places {
-            // The app receives the state, because it sends the member to WHOOP with it.
+            // The state is allowed in a response: the app receives it, because it sends the member
+            // to WHOOP with it.
             if (*what, place) == ("the state", "an answer") {
                 continue;
             }
@@ -140,7 +144,8 @@ async fn a_slow_statement_is_logged_without_its_values() {
     let lock = other.transaction().await.unwrap();
     lock.execute("LOCK TABLE whoop_users", &[]).await.unwrap();
     let hold = async {
-        // The sleep runs in PostgreSQL and is longer than a statement should take.
+        // The sleep runs in PostgreSQL. It is longer than the time after which a statement is
+        // logged as slow.
         lock.execute("SELECT pg_sleep(0.8)", &[]).await.unwrap();
         lock.commit().await.unwrap();
     };
@@ -160,13 +165,14 @@ async fn a_slow_statement_is_logged_without_its_values() {
     assert!(!line.contains("alice"), "{line}");
 }
 
-/// Returns a text as it is, and in the forms of a column of bytes.
+/// Returns a secret in the forms in which a text can contain it: unchanged, in hexadecimal, and in
+/// Base64.
 fn forms(secret: &str) -> [String; 3] {
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     [secret.to_owned(), hex, STANDARD.encode(secret)]
 }
 
-/// Returns the lines that contain all of these words.
+/// Returns the lines of a log that contain all of these words.
 fn lines_with<'a>(log: &'a str, words: &[&str]) -> Vec<&'a str> {
     log.lines()
         .filter(|line| words.iter().all(|word| line.contains(word)))
@@ -189,7 +195,7 @@ async fn log_lines_of_refused_requests_are_limited_and_counted() {
     for _ in 0..REFUSED / 3 {
         refuse().await;
     }
-    // The next line that is written contains the number of suppressed lines.
+    // The next log line that is written contains the number of suppressed lines.
     until("the suppressed lines are counted", || async {
         refuse().await;
         !lines_with(&api.log_so_far(), &["request refused", "suppressed="]).is_empty()

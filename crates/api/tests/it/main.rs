@@ -1,5 +1,6 @@
-//! Integration tests of the API: real requests, a real PostgreSQL and a simulated WHOOP, by the
-//! laws of the contract.
+//! Integration tests of the API, with real HTTP requests, a real PostgreSQL and a simulated WHOOP.
+//!
+//! Some modules test a “law”: one of the numbered rules that the service must always obey.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 

@@ -1,4 +1,4 @@
-//! Metrics for the operator: the values are right and contain no user id.
+//! Metrics for the operator: their values are right, and they contain no user id.
 
 use serde_json::json;
 
@@ -10,7 +10,8 @@ async fn metrics(stage: &Stage) -> String {
     answer.text
 }
 
-/// Returns the value of a metric with this name and these labels.
+/// Returns the value of the time series `series`, which is the name of a metric with its labels.
+/// Returns `None` if it is absent.
 fn value_of(text: &str, series: &str) -> Option<f64> {
     let line = text.lines().find(|line| {
         let rest = line.strip_prefix(series);

@@ -1,4 +1,4 @@
-//! Headers of requests and responses: tags, request ids, encodings, origins.
+//! Headers of requests and responses: version tags, request ids, encodings, origins.
 
 use reqwest::Method;
 use serde_json::json;
@@ -31,7 +31,7 @@ async fn an_unchanged_response_is_answered_with_304() {
         let ask = stage.client.get(&path).with_token(&alice.token);
         let other = ask.with_header("if-none-match", "W/\"other\"").send().await;
         assert_eq!(other.status, 200);
-        // Access is checked before the tag.
+        // The access of the caller is checked before the tag is compared.
         let bob = Token::of("bob").text();
         let ask = stage.client.get(&path).with_token(&bob);
         ask.with_header("if-none-match", &tag)
@@ -83,7 +83,7 @@ async fn a_request_keeps_the_id_that_its_caller_sent() {
         let id = given.header("x-request-id").unwrap();
         assert_eq!(id.len(), 32, "{bad:?} became {id:?}");
     }
-    // Refused requests and unknown paths have an id, too.
+    // The responses to refused requests and unknown paths have an id, too.
     let lost = stage.client.get("/nowhere").send().await;
     assert!(lost.header("x-request-id").is_some());
 }

@@ -1,4 +1,4 @@
-//! More connections than the limit of open files allows.
+//! The API with more connections than its limit of open files allows.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ fn open_files(pid: u32) -> usize {
     files.count()
 }
 
-/// Requests `/healthz` on a connection that remains open.
+/// Requests `/healthz` on an open connection, which remains open. Returns whether the API answers
+/// 200.
 async fn is_healthy(connection: &mut TcpStream) -> bool {
     let request = b"GET /healthz HTTP/1.1\r\nHost: api\r\n\r\n";
     if connection.write_all(request).await.is_err() {
@@ -40,7 +41,8 @@ async fn more_idle_connections_than_open_files_block_no_request() {
     let mut first = TcpStream::connect(api.client.address).await.unwrap();
     assert!(is_healthy(&mut first).await);
 
-    // Twice the limit. Connections beyond the limit wait in the kernel's queue.
+    // The test opens twice as many connections as the limit allows. The connections beyond the
+    // limit wait in the kernel's queue.
     let mut idle = Vec::new();
     for _ in 0..2 * LIMIT {
         idle.push(TcpStream::connect(api.client.address).await.unwrap());
@@ -51,7 +53,7 @@ async fn more_idle_connections_than_open_files_block_no_request() {
     .await;
 
     assert!(is_healthy(&mut first).await, "{}", api.log_so_far());
-    // The operations address has its own connections.
+    // The operations address has its own connections, so it still answers.
     let operations = api.operations.clone().unwrap();
     operations.get("/healthz").send().await.expect(200);
     let files = open_files(api.pid());

@@ -1,4 +1,4 @@
-//! Operations address: metrics, the operator's page and its routes.
+//! The operations address, which serves the metrics, the operator's page and the operator's routes.
 
 use std::net::TcpListener;
 
@@ -57,17 +57,17 @@ async fn each_route_is_on_its_own_address_and_the_state_is_the_same() {
         assert_eq!(status(&stage.client, path).await, 200, "{path}");
         assert_eq!(status(&operations, path).await, 200, "{path}");
     }
-    // The operations address serves the files of its page.
+    // The operations address also serves the files that its page loads.
     for path in ["/page/style.css", "/page/dom.js", "/page/icon.svg"] {
         assert_eq!(status(&operations, path).await, 200, "{path}");
     }
-    // Routes with another method, which only operators may use, do not exist on this address.
+    // The operator's POST routes do not exist on the public address.
     for path in ["admin/doctor", "admin/webhooks/replay"] {
         let path = format!("/api/v1/whoop/{path}");
         let ask = stage.client.post(&path).with_token(SERVICE_KEY);
         ask.send().await.assert_problem(404, "no-such-route");
     }
-    // The metrics count members' requests to the public address.
+    // The metrics on the operations address also count the members' requests to the public address.
     Member::new(&stage.client, "alice").day("").await;
     let metrics = operations.get("/metrics").send().await.text;
     assert!(metrics.contains("daily-data/{user_id}"), "{metrics}");

@@ -1,4 +1,4 @@
-//! Information and faults that only concern the operator are not shown to members.
+//! Information and faults that concern only the operator are not shown to members.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Files of the pages: their paths and headers. `scripts/test-page` tests their content in a
-//! browser.
+//! The files of the web pages: their paths and headers. `scripts/test-page` tests their content in
+//! a browser.
 
 use crate::harness::{Answer, Stage};
 
@@ -48,7 +48,8 @@ async fn every_file_of_the_offline_page_is_listed_and_served() {
     let files = list["files"].as_object().unwrap();
     assert!(files.contains_key("/page/health.js"), "{list}");
     assert!(!files.contains_key("/page/admin.js"), "{list}");
-    // Each entry has the tag that distinguishes a file of this build from other builds.
+    // Each entry of the list has the tag that distinguishes the file of this build from the same
+    // file of other builds.
     let shell = [("/", &list["shell"])];
     let files = files.iter().map(|(path, tag)| (path.as_str(), tag));
     for (path, tag) in files.chain(shell) {
@@ -111,7 +112,7 @@ async fn the_description_and_its_page_are_compressed_once_and_have_an_etag() {
         assert!(!plain.headers().contains_key("content-encoding"));
         let tag = plain.headers()["etag"].clone();
         let plain = plain.bytes().await.unwrap();
-        // The client accepts Brotli, too, but only gzip is available.
+        // The client also accepts Brotli, but the file is available only with gzip.
         let packed = ask().header("accept-encoding", "br, gzip");
         let packed = packed.send().await.unwrap();
         assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");

@@ -1,4 +1,4 @@
-//! Connects that were not completed.
+//! Members who have begun to connect WHOOP and have not finished.
 
 use serde_json::json;
 

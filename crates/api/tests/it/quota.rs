@@ -1,4 +1,4 @@
-//! Responses when WHOOP's quota is used up.
+//! Responses of the API when WHOOP's quota is used up.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -6,7 +6,8 @@ use whoop_sim::{Fault, FaultKind, SimConfig};
 
 use crate::harness::{Member, Stage, now, two_months, until};
 
-/// Returns a member after the first sync, and a WHOOP without quota for the current minute.
+/// Returns an environment in which alice is connected, and WHOOP's quota for the current minute is
+/// used up.
 async fn spent() -> (Stage, Member) {
     let stage = Stage::with(SimConfig {
         calls_per_minute: 60,
@@ -39,7 +40,7 @@ async fn a_sync_without_quota_is_answered_with_the_wait_until_the_next_minute() 
     let (stage, alice) = spent().await;
     let calls = stage.world().call_count();
 
-    // The first request gets WHOOP's refusal, the second is not sent.
+    // WHOOP refuses the call of the first request. The second request sends no call to WHOOP.
     for _ in 0..2 {
         let answer = alice.post("sync", &json!({})).await;
         answer.assert_problem(429, "quota-spent");
@@ -126,7 +127,7 @@ async fn concurrent_background_syncs_of_a_member_are_one_sync() {
     let before = stage.world().call_count();
     alice.post("sync", &json!({})).await.expect(200);
     let calls_of_one = stage.world().call_count() - before;
-    // The first sync is still running when all requests have been sent.
+    // This latency keeps the first sync running until all requests have been sent.
     stage.world().add_fault(Fault {
         millis: Some(3_000),
         ..Fault::new("*", FaultKind::Latency)
@@ -175,8 +176,8 @@ async fn a_background_sync_may_begin_after_the_previous_one_ended() {
     }
 }
 
-/// Law 9: a member's own background sync yields to their app, even while it waits for WHOOP's
-/// limit.
+/// Law 9 (one sync per member at a time): a member's background sync yields to the member's app,
+/// even while it waits for WHOOP's quota.
 #[tokio::test]
 async fn a_background_sync_that_waits_for_the_quota_does_not_block_other_requests() {
     let (stage, alice) = spent().await;
@@ -228,7 +229,8 @@ async fn a_sync_from_long_ago_runs_in_the_background_and_app_requests_take_prece
     );
 }
 
-/// One forced read per minute: an app that sends requests in a loop causes no more calls.
+/// A forced read is allowed once per minute, so an app that sends requests in a loop causes no more
+/// calls.
 #[tokio::test]
 async fn a_forced_read_within_a_minute_is_shared() {
     let (stage, alice) = Stage::with_member().await;

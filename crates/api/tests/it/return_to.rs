@@ -1,4 +1,4 @@
-//! Addresses that a connect may return to.
+//! Addresses to which the browser may be redirected after connecting WHOOP.
 
 use serde_json::json;
 
@@ -94,7 +94,8 @@ async fn the_authorization_url_contains_the_client_and_the_scopes() {
     assert!(one.state().len() >= 32, "{url}");
     assert_ne!(one.state(), two.state());
     assert!(!url.as_str().contains("alice"), "{url}");
-    // A person with read access to the database cannot complete another member's connect.
+    // The database does not contain the state, so a person with read access to it cannot complete
+    // another member's connection.
     assert_eq!(stage.rows().await.tables_with(&one.state()), [""; 0]);
 }
 

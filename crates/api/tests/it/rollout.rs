@@ -1,4 +1,4 @@
-//! Migrations while an API serves.
+//! Migrations of the database while an API serves requests.
 
 use std::sync::{
     Arc,
@@ -16,7 +16,7 @@ const CALLERS: usize = 4;
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
     let db = TestDb::new().await;
-    // Roles belong to the whole server, so the role's name contains the database's name.
+    // A role belongs to the whole PostgreSQL server, so its name contains the name of the database.
     let role = format!("{}_serves", db.name());
     let owner = db.client().await;
     let create = format!("CREATE ROLE {role} LOGIN PASSWORD 'serving-word'");
@@ -36,7 +36,7 @@ async fn twenty_rollouts_under_traffic_succeed_and_fail_no_request() {
     url.set_password(Some("serving-word")).unwrap();
     let stage = Stage::at(url.as_str(), db, two_months()).await;
     let mut alice = stage.connect("alice").await;
-    // A service key is used because a member is limited to ten requests per second.
+    // The test uses a service key, because a member is limited to ten requests per second.
     SERVICE_KEY.clone_into(&mut alice.token);
 
     let (stop, answered) = (

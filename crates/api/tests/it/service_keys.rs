@@ -1,5 +1,5 @@
-//! Service keys in the database: they take effect and are revoked immediately, and give no access
-//! beyond their scopes.
+//! Service keys in the database: they take effect and are revoked immediately, and they give no
+//! access beyond their scopes.
 
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -23,7 +23,7 @@ async fn database(stage: &Stage) -> Database {
     .unwrap()
 }
 
-/// Creates a key like `sync-worker service-keys create`.
+/// Creates a service key as `sync-worker service-keys create` does, and returns the key.
 async fn create(stage: &Stage, name: &str, scopes: &[Scope], days: Option<i64>) -> String {
     let (key, digest) = service_key::generate().unwrap();
     let database = database(stage).await;
@@ -260,7 +260,7 @@ async fn audited(stage: &Stage) -> Vec<Value> {
     serde_json::from_str(&stage.text(sql).await).unwrap()
 }
 
-/// Returns the audit rows of a caller: action, member and detail.
+/// Returns the rows of the audit trail about one caller: action, member and detail.
 fn rows_of(rows: &[Value], caller: &str) -> Vec<(String, Value, Value)> {
     rows.iter()
         .filter(|row| row["caller"] == caller)

@@ -1,4 +1,4 @@
-//! The recommended setup of the API: a role that cannot change the schema.
+//! The API in its recommended setup: with a database role that cannot change the schema.
 
 use serde_json::json;
 use whoop_devkit::TestDb;
@@ -9,7 +9,7 @@ use crate::harness::{Stage, two_months};
 #[tokio::test]
 async fn the_serving_role_suffices_for_every_route() {
     let db = TestDb::new().await;
-    // Roles belong to the whole server, so the role's name contains the database's name.
+    // A role belongs to the whole PostgreSQL server, so its name contains the name of the database.
     let role = format!("{}_serves", db.name());
     let owner = db.client().await;
     owner
@@ -48,7 +48,8 @@ async fn the_serving_role_suffices_for_every_route() {
         metrics.text
     );
 
-    // The member disconnects while WHOOP is unavailable; the permission is revoked later.
+    // The member disconnects while WHOOP is unavailable, so the permission can be revoked only
+    // later.
     stage.world().add_fault(Fault::status("*", 503));
     let disconnected = alice.delete("").await.expect(200);
     assert_eq!(disconnected["revocation"], "pending");

@@ -1,4 +1,4 @@
-//! Spans of days, and complete records in pages.
+//! The routes for spans of days, and for complete records in pages.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ async fn range(member: &Member, from: NaiveDate, to: NaiveDate) -> Vec<Value> {
     found.expect(200)["days"].as_array().unwrap().clone()
 }
 
-/// Returns every record of a data type, read in pages of `limit`.
+/// Returns all records of a data type, which are read in pages of `limit` records.
 async fn all_records(member: &Member, data_type: &str, limit: usize) -> Vec<Value> {
     let mut found = Vec::new();
     let mut rest = format!("?limit={limit}");
@@ -36,7 +36,7 @@ async fn all_records(member: &Member, data_type: &str, limit: usize) -> Vec<Valu
 #[tokio::test]
 async fn each_day_of_a_span_has_the_figures_of_the_complete_day() {
     let stage = Stage::new().await;
-    // One of these people sleeps twice a day, naps, and does not always wear the strap.
+    // One of these three people sleeps twice a day, naps, and does not always wear the strap.
     for person in 0..3 {
         let member = stage
             .connect_person(&format!("person-{person}"), person)
@@ -59,7 +59,7 @@ async fn each_day_of_a_span_has_the_figures_of_the_complete_day() {
                 "workouts": day["workouts"].as_array().unwrap().len(),
             });
             let mut brief = brief.clone();
-            // The value is null if it is unknown whether there were workouts.
+            // The number of workouts is null if it is unknown whether there were any.
             if brief["workouts"].is_null() {
                 assert!(day["missing"]["workouts"].is_string(), "{day}");
                 brief["workouts"] = json!(0);
@@ -124,7 +124,8 @@ async fn pages_of_any_size_contain_each_record_once_as_whoop_sent_it() {
         for limit in [1, 7] {
             assert_eq!(all_records(&alice, data_type, limit).await, all);
         }
-        // The oldest history is still being read; the stored records are the same as WHOOP's.
+        // The oldest history is still being read. The records that are already stored are the same
+        // as WHOOP's.
         let known: BTreeSet<String> = truth[plural]
             .as_array()
             .unwrap()
@@ -140,7 +141,8 @@ async fn pages_of_any_size_contain_each_record_once_as_whoop_sent_it() {
     }
 }
 
-/// Returns one text for equal values: 82.0 and 82 are one number, null is absent.
+/// Returns the same text for equal values: 82.0 and 82 are the same number, and a null field is the
+/// same as an absent one.
 fn plain(value: Value) -> String {
     fn numbers(value: &mut Value) {
         match value {

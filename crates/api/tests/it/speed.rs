@@ -1,4 +1,4 @@
-//! Response times, measured in the time of WHOOP's responses.
+//! Response times of the API, in comparison with the simulated latency of WHOOP's responses.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ fn slow_down(stage: &Stage) {
     });
 }
 
-/// Returns the shortest duration of three attempts, because a busy machine does not make the API
-/// slow.
+/// Returns the shortest duration of three attempts, so that a busy machine does not make the API
+/// look slow.
 async fn quickest(mut attempt: impl AsyncFnMut() -> Duration) -> Duration {
     let mut best = Duration::MAX;
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Settings that prevent the real program from starting, and its error messages.
+//! Settings with which the real program does not start, and its error messages.
 
 use whoop_devkit::TestDb;
 
@@ -7,7 +7,7 @@ use crate::harness::{Binary, JWT_SECRET, RunningApi, TOKEN_KEY, free_address, si
 const APP_SECRET: &str = "hush-hush-app-secret";
 const DATABASE_PASSWORD: &str = "hush-hush-password";
 
-/// All required variables, with a port that the system chooses.
+/// Valid values of all required variables. The operating system chooses the port.
 const GOOD: [(&str, &str); 7] = [
     ("API_LISTEN", "127.0.0.1:0"),
     (
@@ -27,7 +27,8 @@ const GOOD: [(&str, &str); 7] = [
     ),
 ];
 
-/// Returns the program with one variable changed or removed.
+/// Returns the program with the variables in [`GOOD`], except that `name` has the value `value` or
+/// is not set.
 fn but_for(name: &str, value: Option<&str>) -> Binary {
     let mut binary = Binary::new();
     for (known, good) in GOOD.iter().filter(|(known, _)| *known != name) {
@@ -242,7 +243,8 @@ async fn all_invalid_settings_are_reported_at_once() {
     .await;
 }
 
-/// A port that is in use, so that a program with valid settings fails only because of its address.
+/// A port that is already in use. A program with valid settings fails to start only because of this
+/// port.
 struct Taken {
     listener: std::net::TcpListener,
 }
@@ -454,7 +456,8 @@ async fn help_shows_every_variable_and_no_value() {
         "{}",
         ended.stdout
     );
-    // Five required settings, and three of which one is required.
+    // Five settings are required. Three more are marked as required, because one of them has to be
+    // set.
     assert_eq!(
         ended.stdout.matches("(required").count(),
         8,

@@ -1,4 +1,4 @@
-//! Stop of the real program.
+//! The real program stops when it receives a signal.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,10 @@ use whoop_sim::{Fault, FaultKind, SimServer};
 
 use crate::harness::{Member, RunningApi, Stage, simulator, until};
 
-/// Maximum time for the stop. The contract allows ten seconds; a caller who keeps a connection open
-/// for the next request must not use them up.
+/// Maximum time that the program may take to stop.
+///
+/// The contract allows ten seconds. A caller who keeps an idle connection open must not delay the
+/// stop until then.
 const QUICKLY: Duration = Duration::from_secs(3);
 
 async fn running(log_filter: &str) -> (TestDb, SimServer, RunningApi) {
@@ -74,8 +76,10 @@ async fn requests_in_progress_are_answered_before_the_stop() {
     );
 }
 
-/// Law 8: the old token pair is invalid after WHOOP has answered, so a stop between that response
-/// and the commit would lose the connection.
+/// Law 8 (no token refresh is lost): a refresh in progress is finished before the program ends.
+///
+/// After WHOOP has answered, the old token pair is invalid. If the program ended between this
+/// response and the commit, the member would lose the connection.
 #[tokio::test]
 async fn a_refresh_in_progress_is_finished_although_no_caller_waits_for_it() {
     let (db, sim, api) = running("info").await;

@@ -1,4 +1,4 @@
-//! Life of a member from the connect to the erasure.
+//! The whole time of a member with the service, from connecting WHOOP to the erasure of all data.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -6,9 +6,11 @@ use whoop_sim::CallSide;
 
 use crate::harness::{Stage, now};
 
-/// Dates in the current month and long ago.
+/// Today in the test environment.
 const TODAY: &str = "2026-10-20";
+/// A date that the first sync has read.
 const TWO_WEEKS_OLD: &str = "2026-10-06";
+/// A date before the first record that WHOOP has of the member.
 const BEFORE_THE_STRAP: &str = "2026-03-01";
 
 fn calls_of(stage: &Stage, side: CallSide) -> usize {
@@ -25,7 +27,7 @@ async fn a_member_connects_reads_days_and_disconnects() {
     let stage = Stage::new().await;
     let member = stage.member("alice");
 
-    // The member is unknown, and WHOOP is not called.
+    // The member is unknown, so WHOOP is not called.
     let day = member.day("").await;
     assert_eq!(day["meta"]["connection"], "never_connected");
     assert_eq!(day["meta"]["sync"], "off");
@@ -39,7 +41,7 @@ async fn a_member_connects_reads_days_and_disconnects() {
     assert_eq!(connection["connection"], "connected");
     assert_eq!(connection["consent"], "terms of 2026");
 
-    // The first load and all later ones come from the database.
+    // The first request for the day and all later ones are answered from the database.
     stage.world().reset_calls();
     for _ in 0..3 {
         let day = member.day("").await;
@@ -53,7 +55,7 @@ async fn a_member_connects_reads_days_and_disconnects() {
     }
     assert_eq!(stage.world().call_count(), 0);
 
-    // A quarter of an hour later, today is read again: one call per data type.
+    // After a quarter of an hour, today is read again with one call per data type.
     stage.advance(TimeDelta::minutes(16));
     let day = member.day("").await;
     assert_eq!(day["meta"]["source"], "whoop");
@@ -61,7 +63,7 @@ async fn a_member_connects_reads_days_and_disconnects() {
     assert_eq!(day["meta"]["last_synced_at"], "2026-10-20T15:23:00.000Z");
     assert_eq!(calls_of(&stage, CallSide::Api), 4);
 
-    // A day within the first sync is stored and fresh.
+    // A day that the first sync has read is stored and fresh.
     stage.world().reset_calls();
     let day = member.day(&format!("?date={TWO_WEEKS_OLD}")).await;
     assert_eq!(day["meta"]["sync"], "not_needed");
@@ -69,15 +71,15 @@ async fn a_member_connects_reads_days_and_disconnects() {
     assert!(part_is_there(&day, "sleep"), "{day:#}");
     assert_eq!(stage.world().call_count(), 0);
 
-    // Days before the first sync wait for the backfill …
+    // Days before those that the first sync has read wait for the backfill …
     let day = member.day(&format!("?date={BEFORE_THE_STRAP}")).await;
     for part in ["recovery", "sleep", "cycle", "workouts"] {
         assert_eq!(day["missing"][part], "not_synced", "{part}");
     }
     assert_eq!(stage.world().call_count(), 0);
 
-    // … or for a caller who requests them. If WHOOP returns nothing on two days, the service
-    // accepts that there is no data.
+    // … or for a caller who requests them with a sync. If WHOOP returns nothing on two days, the
+    // service believes that there is no data.
     for hours in [0, 20] {
         stage.advance(TimeDelta::hours(hours));
         member.sync_back_to("2026-02-01").await;
@@ -99,7 +101,8 @@ async fn a_member_connects_reads_days_and_disconnects() {
     }
     assert_eq!(status["rejected_records"], 0);
 
-    // Disconnect: the permission is revoked at WHOOP; the data is kept until it is erased.
+    // The member disconnects. The permission is revoked at WHOOP, and the data is kept until it is
+    // erased.
     let disconnected = member.delete("").await.expect(200);
     assert_eq!(
         disconnected,

@@ -1,4 +1,4 @@
-//! Law 12: a webhook is a hint, and is never lost.
+//! Law 12: an incoming webhook is only a hint that a record changed, and is never lost.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::harness::{
     webhooks::{Webhook, event},
 };
 
-/// Returns the id of the first person, their latest main sleep and its recovery.
+/// Returns WHOOP's id of the first person, their latest main sleep, and the recovery of this sleep.
 fn last_night(stage: &Stage) -> (i64, Value, Value) {
     let person = stage.world().people()[0];
     let truth = stage.world().records().truth(person);
@@ -64,13 +64,13 @@ async fn a_rescored_night_is_shown_after_its_webhook() {
 
     stage.hear().await;
 
-    // One call for each record, although three events concerned them.
+    // The service sends one call for each of the two records, although three events concern them.
     assert_eq!(world.call_count(), 2, "{:?}", world.calls());
     assert_eq!(stage.inbox().await, ["done"; 3]);
     let day = alice.day("?refresh=never").await;
     assert_eq!(day["recovery"]["score"], 7, "{day:#}");
     assert_eq!(day["sleep"]["performance"], 11);
-    // The next app request has no data of the night to read.
+    // The next app request reads only the cycle, because the data of the night was already read.
     stage.advance(TimeDelta::minutes(20));
     world.reset_calls();
     alice.day("").await;
@@ -136,7 +136,7 @@ async fn a_score_whose_webhook_is_lost_arrives_with_the_next_request() {
         .patch(person, SimDataType::Sleep, id, pending)
         .unwrap();
     stage.hear().await;
-    // An edited sleep causes an event for its recovery, too.
+    // An edited sleep causes a second event for its recovery.
     assert_eq!(stage.inbox().await, ["done", "done"]);
     assert_eq!(
         alice.day("?refresh=never").await["sleep"]["state"],
@@ -170,7 +170,7 @@ async fn a_repeated_event_has_no_effect() {
     stage.world().reset_calls();
 
     webhook.send(&stage.client).await.assert_status(204);
-    // The same event with a new signature, as in a retry.
+    // WHOOP sends the same event with a new signature, as in a retry.
     stage.advance(TimeDelta::minutes(30));
     Webhook::of(
         &event(person, "sleep.updated", id, "trace 1"),
@@ -183,7 +183,7 @@ async fn a_repeated_event_has_no_effect() {
 
     assert_eq!(stage.inbox().await, ["done"]);
     assert_eq!(stage.world().call_count(), 0);
-    // An event with another type and the same trace id is a different event.
+    // An event with the same trace id but another type is a different event.
     Webhook::of(
         &event(person, "recovery.updated", id, "trace 1"),
         stage.clock_now(),
@@ -195,8 +195,8 @@ async fn a_repeated_event_has_no_effect() {
     assert_eq!(stage.inbox().await, ["done", "done"]);
 }
 
-/// The second and third ids have the form of WHOOP's v1, the fourth and fifth are paths, the last
-/// two share a trace id.
+/// The second and the third id in the list have the form of WHOOP's API v1. The fourth and the
+/// fifth id are paths. The last two events have the same trace id.
 #[tokio::test]
 async fn ids_of_any_form_are_stored_and_never_lead_to_another_path() {
     let (stage, alice) = Stage::with_member().await;
@@ -374,7 +374,7 @@ async fn a_webhook_without_a_valid_signature_is_refused_and_not_stored() {
     }
 
     before.assert_unchanged(&stage.rows().await, "what is not WHOOP's");
-    // The valid webhook is accepted, even an hour late.
+    // The valid webhook is accepted, even if it arrives an hour late.
     at(-74).send(&stage.client).await.assert_status(204);
 }
 

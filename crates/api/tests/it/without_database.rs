@@ -1,4 +1,5 @@
-//! PostgreSQL is unavailable, becomes available again, or is not migrated yet.
+//! The API while PostgreSQL is unavailable, after it becomes available again, and before it is
+//! migrated.
 
 use whoop_devkit::TestDb;
 
@@ -15,8 +16,8 @@ fn assert_unavailable(answer: &Answer) {
     }
 }
 
-/// Adds the body that a confirmation requires: without a word it is refused before the database is
-/// used.
+/// Adds the body that the route for confirming a connection requires. Without the one-time word,
+/// the request is refused before the database is used.
 fn with_needed_body(ask: Ask, path: &str) -> Ask {
     match path.ends_with("/confirm") {
         true => ask.with_json(&serde_json::json!({"confirm": "a-word"})),

@@ -16,7 +16,7 @@ impl Answer {
     pub(crate) async fn read(mut response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = match headers.get(CONTENT_TYPE) {
-            // An event stream has a beginning and no end.
+            // An event stream does not end, so only its beginning is read.
             Some(value) if value == "text/event-stream" => {
                 let first = response.chunk().await.unwrap().unwrap_or_default();
                 String::from_utf8(first.to_vec()).unwrap()
@@ -39,7 +39,7 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error} in {}: {}", self.status, self.text))
     }
 
-    /// Returns the body of a response, which must have this status.
+    /// Asserts that the response has this status, and returns its JSON body.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
@@ -51,7 +51,7 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.text);
     }
 
-    /// Returns the short name of the problem; the response must be one.
+    /// Asserts that the response is a valid problem, and returns the last part of its `type`.
     #[track_caller]
     pub(crate) fn problem(&self) -> String {
         assert_eq!(
@@ -84,14 +84,15 @@ impl Answer {
         );
     }
 
-    /// Asserts a problem about one parameter or one field of the body.
+    /// Asserts that the response is a problem with status 400 about this parameter or field of the
+    /// body.
     #[track_caller]
     pub(crate) fn assert_invalid(&self, kind: &str, field: &str) {
         self.assert_problem(400, kind);
         assert_eq!(self.json()["field"], field, "{}", self.text);
     }
 
-    /// Returns the address that the response redirects the browser to.
+    /// Asserts that the response redirects the browser, and returns the address to which it does.
     #[track_caller]
     pub(crate) fn location(&self) -> url::Url {
         assert_eq!(self.status, 303, "{}", self.text);

@@ -1,4 +1,4 @@
-//! The real program, in its own process and environment.
+//! The real program `api`, which runs in its own process with its own environment.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -16,10 +16,10 @@ use whoop_sim::{SimConfig, SimServer};
 
 use super::{APP_SECRET, Client, DEADLINE, flags, free_address};
 
-/// The `api` program with an empty environment.
+/// A command that starts the program `api` with an empty environment.
 pub(crate) struct Binary(Command);
 
-/// Exit status and output of a program that ended.
+/// Exit status and output of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -32,7 +32,8 @@ impl Binary {
         Self::run(Command::new(env!("CARGO_BIN_EXE_api")))
     }
 
-    /// Returns `api` with limits set by the shell, such as `-n 200` for 200 open files.
+    /// Returns a command that starts `api` with a limit set by the shell, such as `-n 200` for 200
+    /// open files.
     fn limited(ulimit: &str) -> Self {
         let mut shell = Command::new("/bin/sh");
         let script = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
@@ -60,7 +61,7 @@ impl Binary {
         self
     }
 
-    /// Runs the program until it exits without a signal.
+    /// Runs the program until it exits by itself, and returns its output.
     pub(crate) async fn ended(mut self) -> Ended {
         let output = timeout(DEADLINE, self.0.output())
             .await
@@ -74,17 +75,17 @@ impl Binary {
     }
 }
 
-/// The program while it serves.
+/// The program `api` while it serves requests.
 pub(crate) struct RunningApi {
     pub(crate) client: Client,
-    /// Client for the operations address, if there is one.
+    /// Client for the operations address; `None` if the program has no operations address.
     pub(crate) operations: Option<Client>,
     child: Child,
     log: Arc<Mutex<String>>,
     reading: JoinHandle<()>,
 }
 
-/// Starts a simulated WHOOP that uses the system clock, like the programs.
+/// Starts a simulated WHOOP that uses the system clock, as the programs do.
 pub(crate) async fn simulator() -> SimServer {
     let config = SimConfig {
         days: 60,
@@ -98,7 +99,8 @@ pub(crate) async fn simulator() -> SimServer {
 }
 
 impl RunningApi {
-    /// Starts the program, and retries if another program has taken its port.
+    /// Starts the program and waits until it serves. If another program has taken its port, tries
+    /// another port.
     pub(crate) async fn start(database_url: &str, sim: &SimServer, log_filter: &str) -> Self {
         Self::start_with_flags(database_url, sim, log_filter, &[]).await
     }
@@ -117,8 +119,8 @@ impl RunningApi {
         .await
     }
 
-    /// Starts the program with limits set by the shell, such as `-n 200` for 200 open files, and
-    /// with an operations address.
+    /// Starts the program with an operations address, and with a limit set by the shell, such as
+    /// `-n 200` for 200 open files.
     pub(crate) async fn start_limited(database_url: &str, sim: &SimServer, ulimit: &str) -> Self {
         let mut operations = free_address();
         let mut api = Self::launch(database_url, sim, "info", || {
@@ -166,7 +168,8 @@ impl RunningApi {
         }
     }
 
-    /// Waits until the program serves. Returns `false` if it exited because its port was taken.
+    /// Waits until the program serves, and returns `true`. Returns `false` if the program has
+    /// exited because its port was taken.
     async fn serves(&mut self) -> bool {
         let starting = async {
             loop {
@@ -200,7 +203,7 @@ impl RunningApi {
         kill_process(pid.and_then(Pid::from_raw).unwrap(), signal).unwrap();
     }
 
-    /// Waits for the exit of the program. Returns its status and its complete log.
+    /// Waits until the program exits. Returns its exit status and its complete log.
     pub(crate) async fn end(mut self) -> (ExitStatus, String) {
         let status = timeout(DEADLINE, self.child.wait()).await.unwrap().unwrap();
         timeout(DEADLINE, self.reading).await.unwrap().unwrap();

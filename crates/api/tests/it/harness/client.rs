@@ -1,4 +1,4 @@
-//! Client for the API that checks every response against the OpenAPI description.
+//! HTTP client for the API. It checks every response against the OpenAPI description.
 
 use std::{
     net::SocketAddr,
@@ -44,7 +44,7 @@ impl Client {
         format!("http://{}", self.address)
     }
 
-    /// Returns all responses so far, headers and body, as text.
+    /// Returns the headers and bodies of all responses so far, as text.
     pub(crate) fn answers(&self) -> Vec<String> {
         self.answers.lock().unwrap().clone()
     }
@@ -70,7 +70,7 @@ impl Client {
         self.ask(Method::POST, path_and_query)
     }
 
-    /// Sends a request to another server, such as WHOOP, without following redirects.
+    /// Sends a GET request to another server, such as WHOOP, without following redirects.
     pub(crate) async fn elsewhere(&self, url: url::Url) -> Answer {
         Answer::read(self.http.get(url).send().await.unwrap()).await
     }
@@ -98,14 +98,14 @@ impl Ask {
         self
     }
 
-    /// Sets a body without a content type.
+    /// Sets the body of the request, without a content type.
     pub(crate) fn with_raw_body(mut self, body: impl Into<reqwest::Body>) -> Self {
         self.request = self.request.body(body);
         self
     }
 
     /// Sends a request that the description does not contain, such as a browser's preflight
-    /// request.
+    /// request. The response is not checked.
     pub(crate) async fn send_undescribed(self) -> Answer {
         Answer::read(self.request.send().await.unwrap()).await
     }

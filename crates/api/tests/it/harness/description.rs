@@ -1,4 +1,4 @@
-//! The OpenAPI description, checked against the responses of the API.
+//! The OpenAPI description, against which the responses of the API are checked.
 
 use std::sync::LazyLock;
 
@@ -11,14 +11,15 @@ use super::Answer;
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(whoop_api::openapi_document()).unwrap());
 
-/// A method and a path with `{user_id}` in it, from the description.
+/// An operation of the description: a method, and a path that contains `{user_id}` instead of a
+/// user id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Documented {
     pub(crate) path: String,
     pub(crate) method: Method,
 }
 
-/// Returns every operation of the description, deletions last.
+/// Returns all operations of the description, with the DELETE operations last.
 pub(crate) fn documented() -> Vec<Documented> {
     let mut all: Vec<Documented> = DOCUMENT["paths"]
         .as_object()
@@ -77,7 +78,8 @@ impl Documented {
     }
 }
 
-/// Asserts that the description contains this response.
+/// Asserts that the description contains the status of this response, and that the body matches its
+/// schema.
 #[track_caller]
 pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
     let status = answer.status;
@@ -87,12 +89,12 @@ pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
         answer.text
     );
     let kind = match status {
-        // A response to HEAD has no body with the error's type.
+        // A response to HEAD has no body, and therefore no `type` of the error.
         ..400 => String::new(),
         _ if method == Method::HEAD => String::new(),
         _ => answer.problem(),
     };
-    // For these two errors the description has no operation.
+    // These two errors are described for no operation, because no operation matches the request.
     if status == 405 || kind == "no-such-route" {
         return;
     }
@@ -131,7 +133,7 @@ pub(crate) fn assert_described(method: &Method, path: &str, answer: &Answer) {
     assert_eq!(faults, Vec::<String>::new(), "{method} {path}: {body:#}");
 }
 
-/// Returns the differences of a value from a schema of the description.
+/// Returns the differences between a value and a schema of the description.
 pub(crate) fn schema_faults(schema: &Value, value: &Value) -> Vec<String> {
     validator(schema)
         .iter_errors(value)
@@ -139,7 +141,7 @@ pub(crate) fn schema_faults(schema: &Value, value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Returns the schema of this name.
+/// Returns the schema with this name from the description.
 pub(crate) fn schema_of(name: &str) -> &'static Value {
     &DOCUMENT["components"]["schemas"][name]
 }

@@ -1,17 +1,17 @@
-//! An event stream, read as a browser reads it.
+//! An event stream of the API, which the tests read as a browser reads it.
 
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{DEADLINE, Member};
 
-/// An open stream.
+/// An open event stream, and the received text that was not parsed yet.
 pub(crate) struct Events {
     response: reqwest::Response,
     text: String,
 }
 
-/// One event.
+/// One event of an event stream.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Event {
     pub(crate) name: String,
@@ -20,7 +20,8 @@ pub(crate) struct Event {
 }
 
 impl Member {
-    /// Opens the member's event stream, after `last_event_id` if it is given.
+    /// Opens the member's event stream. If `last_event_id` is given, the stream resumes after this
+    /// event.
     pub(crate) async fn follow(&self, last_event_id: Option<&str>) -> Events {
         let response = self.open_stream(last_event_id).await;
         assert_eq!(response.status(), 200);
@@ -42,7 +43,7 @@ impl Member {
 }
 
 impl Events {
-    /// Returns the next event, without comments; `None` at the end of the stream.
+    /// Returns the next event, or `None` at the end of the stream. Comments are skipped.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         timeout(DEADLINE, self.read_next()).await.unwrap()
     }
@@ -61,7 +62,7 @@ impl Events {
         }
     }
 
-    /// Returns the next event of this name.
+    /// Returns the next event with this name, and skips events with other names.
     pub(crate) async fn next_of(&mut self, name: &str) -> Event {
         loop {
             let event = self.next().await.unwrap();

@@ -1,4 +1,4 @@
-//! An issuer that signs the members' JWTs and publishes its keys.
+//! A simulated issuer, which signs the members' JWTs and publishes its public keys.
 
 use std::sync::{
     Arc, Mutex,
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::Token;
 
-/// A generated pair of keys.
+/// A generated key pair, with which an issuer signs tokens.
 #[derive(Clone)]
 pub(crate) struct Signer {
     pub(crate) id: String,
@@ -51,7 +51,7 @@ impl Signer {
         }
     }
 
-    /// Returns the public key, as the issuer publishes it.
+    /// Returns the public key in the form in which the issuer publishes it (JWK).
     pub(crate) fn jwk(&self) -> Value {
         let jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
         let mut jwk = serde_json::to_value(jwk).unwrap();
@@ -77,7 +77,7 @@ fn elliptic(algorithm: &'static EcdsaSigningAlgorithm) -> EncodingKey {
     EncodingKey::from_ec_der(der.as_ref())
 }
 
-/// A server that gives the same response to all requests, and counts them.
+/// An HTTP server that gives the same response to all requests, and counts them.
 pub(crate) struct Issuer {
     pub(crate) url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
@@ -120,7 +120,7 @@ impl Issuer {
         }
     }
 
-    /// Returns the flag that configures the API to use this issuer.
+    /// Returns the command-line flag that makes the API use this issuer.
     pub(crate) fn flag(&self) -> String {
         format!("--auth-jwks-url={}", self.url)
     }
@@ -134,7 +134,7 @@ impl Issuer {
         *self.answer.lock().unwrap() = (status, body.to_owned());
     }
 
-    /// Returns the number of requests so far.
+    /// Returns the number of requests that the issuer has received so far.
     pub(crate) fn request_count(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -142,7 +142,8 @@ impl Issuer {
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        // The call itself sends the command; its future only waits.
+        // The call of `stop` sends the command. The returned future would only wait, and is
+        // dropped.
         drop(self.server.stop(false));
     }
 }

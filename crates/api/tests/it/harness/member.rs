@@ -1,4 +1,4 @@
-//! Members of the app, and their connects.
+//! Members of the app, and how they connect WHOOP.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -13,7 +13,7 @@ pub(crate) struct Member {
     pub(crate) token: String,
 }
 
-/// A connect that waits for the member's consent at WHOOP.
+/// A member has begun to connect WHOOP, and now has to consent at this address.
 #[derive(Debug, Clone)]
 pub(crate) struct Consent {
     pub(crate) authorization_url: Url,
@@ -28,7 +28,7 @@ impl Member {
         }
     }
 
-    /// Returns the same member as a client of another API process.
+    /// Returns the same member, who sends requests to another API process.
     pub(crate) fn at(&self, replica: &Replica) -> Self {
         Self {
             client: replica.client.clone(),
@@ -40,7 +40,8 @@ impl Member {
         format!("/api/v1/whoop/{route}/{}", self.user_id)
     }
 
-    /// Sends a `GET`. `rest` follows the user id, such as `?date=…`.
+    /// Sends a GET request to a route about this member. `rest` is appended to the user id, such as
+    /// `?date=…`.
     pub(crate) async fn get(&self, route: &str, rest: &str) -> Answer {
         let path = format!("{}{rest}", self.path(route));
         self.client.get(&path).with_token(&self.token).send().await
@@ -62,7 +63,7 @@ impl Member {
         ask.with_token(&self.token).send().await
     }
 
-    /// Begins a connect with this body.
+    /// Begins to connect the member to WHOOP, with this request body.
     pub(crate) async fn begin(&self, body: &Value) -> Consent {
         let answer = self.post("connect", body).await.expect(200);
         let url = answer["authorization_url"].as_str().unwrap();
@@ -71,8 +72,8 @@ impl Member {
         }
     }
 
-    /// Starts a sync back to `from`, which must be more than three weeks ago, and waits for its
-    /// end.
+    /// Starts a sync back to `from`, which must be more than three weeks ago, and waits until the
+    /// sync has ended.
     pub(crate) async fn sync_back_to(&self, from: &str) {
         let body = json!({"from": from, "wait": true});
         let started = self.post("sync", &body).await.expect(202);
@@ -99,7 +100,8 @@ impl Consent {
         parameter(&self.authorization_url, "state")
     }
 
-    /// Gives consent at WHOOP as this person, and returns the callback.
+    /// Consents at WHOOP as this person, and returns the callback to which WHOOP redirects the
+    /// browser.
     pub(crate) async fn given_by(&self, client: &Client, whoop_user_id: i64) -> Callback {
         let mut url = self.authorization_url.clone();
         url.query_pairs_mut()
@@ -111,7 +113,7 @@ impl Consent {
     }
 }
 
-/// The callback address that WHOOP redirects the browser to, with a code.
+/// The address of the callback to which WHOOP redirects the browser, with an authorization code.
 #[derive(Debug, Clone)]
 pub(crate) struct Callback {
     pub(crate) url: Url,
@@ -146,7 +148,7 @@ impl Stage {
         Member::new(&self.client, user_id)
     }
 
-    /// Returns a service that may access this member's data.
+    /// Returns a caller with a service key who sends requests about this member.
     pub(crate) fn service_for(&self, user_id: &str) -> Member {
         Member {
             token: SERVICE_KEY.to_owned(),
@@ -154,8 +156,8 @@ impl Stage {
         }
     }
 
-    /// Connects the first person through WHOOP's consent page, and waits until the newest days are
-    /// read.
+    /// Connects the first person of the simulator as the member `user_id`, and waits until all data
+    /// types have been read.
     pub(crate) async fn connect(&self, user_id: &str) -> Member {
         self.connect_person(user_id, 0).await
     }

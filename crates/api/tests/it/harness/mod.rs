@@ -1,7 +1,7 @@
-//! Test environment: a PostgreSQL, a simulated WHOOP, and the API.
+//! Test environment: a PostgreSQL database, a simulated WHOOP, and the API.
 //!
-//! The clocks of the API and of WHOOP are stopped at the same instant until a test moves them. The
-//! quota does not limit calls unless a test configures it.
+//! The clocks of the API and of WHOOP show the same time, and stand still until a test moves them.
+//! WHOOP's quota does not limit calls unless a test configures it.
 
 mod answer;
 mod binary;
@@ -41,17 +41,18 @@ pub(crate) const SERVICE_KEY: &str = "a-service-key-that-opens-every-door";
 pub(crate) const TOKEN_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) const RETURN_URLS: &str = "hos://whoop,https://app.example/whoop/";
 
-/// Timeout for all waits, in which even a slow machine must succeed.
+/// Timeout for all waits in the tests. It is long enough for a slow machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     pub(crate) client: Client,
-    /// Client for the operations address, if there is one.
+    /// Client for the operations address; `None` if the API has no operations address.
     pub(crate) operations: Option<Client>,
     pub(crate) clock: FixedClock,
     pub(crate) sim: SimServer,
     server: StopHandle,
-    // The last field, because the others hold connections to the database.
+    // This is the last field, because fields are dropped in order and the other fields hold
+    // connections to the database.
     pub(crate) db: TestDb,
 }
 
@@ -59,7 +60,8 @@ pub(crate) fn now() -> DateTime<Utc> {
     "2026-10-20T15:07:00Z".parse().unwrap()
 }
 
-/// Returns a simulator configuration with sixty days of three people and a stopped clock.
+/// Returns a simulator configuration with sixty days of data of three people, and with a stopped
+/// clock.
 pub(crate) fn two_months() -> SimConfig {
     SimConfig {
         // With this seed the first person has slept, napped and trained in the last two days.
@@ -86,7 +88,8 @@ impl Stage {
         Self::over(db, config).await
     }
 
-    /// Starts an API with additional flags, such as another way to authenticate callers.
+    /// Starts an environment with additional flags for the API, such as another way to authenticate
+    /// callers.
     pub(crate) async fn with_flags(more: &[String]) -> Self {
         let db = TestDb::new().await;
         let url = db.url().to_owned();
@@ -98,7 +101,7 @@ impl Stage {
         Self::at(&url, db, config).await
     }
 
-    /// Starts an API that uses `database_url`, while the test uses `db`.
+    /// Starts an environment in which the API uses `database_url`, while the test uses `db`.
     pub(crate) async fn at(database_url: &str, db: TestDb, config: SimConfig) -> Self {
         Self::build(database_url, db, config, &[]).await
     }
@@ -121,7 +124,7 @@ impl Stage {
         }
     }
 
-    /// Returns an environment with one connected member, after the first sync.
+    /// Returns an environment with one connected member, alice, after the first sync.
     pub(crate) async fn with_member() -> (Self, Member) {
         let stage = Self::new().await;
         let member = stage.connect("alice").await;
@@ -143,7 +146,8 @@ impl Stage {
         replica
     }
 
-    /// Starts another API on the same database, with the production interval between forced reads.
+    /// Starts another API on the same database. Its minimum interval between forced reads is the
+    /// default of production.
     pub(crate) fn replica_that_shares(&self) -> Replica {
         let every = whoop_sync::EngineSettings::default().forced_read_interval;
         let url = self.db.url();
@@ -167,7 +171,7 @@ impl Stage {
         Rows::of(&self.db).await
     }
 
-    /// Whether a process holds the member lease now.
+    /// Returns whether a process holds the member lease of this member now.
     pub(crate) async fn is_claimed(&self, user_id: &str) -> bool {
         Self::is_claimed_in(&self.db, user_id).await
     }
@@ -178,14 +182,16 @@ impl Stage {
         !rows.unwrap().is_empty()
     }
 
-    /// Makes the last reads older than the interval between forced reads. For a program that uses
-    /// the system clock, which a test cannot move.
+    /// Moves the times of the last reads two minutes into the past, so that a forced read is
+    /// allowed again.
+    ///
+    /// This is for a program that uses the system clock, which a test cannot move.
     pub(crate) async fn two_minutes_pass_since_reads(db: &TestDb) {
         let sql = "UPDATE whoop_sync_log SET last_sync_at = last_sync_at - INTERVAL '2 minutes'";
         db.client().await.batch_execute(sql).await.unwrap();
     }
 
-    /// Whether the API has no connection to the database.
+    /// Returns whether the API has no open connection to the database.
     pub(crate) async fn is_alone(&self) -> bool {
         let sql = "SELECT 1 FROM pg_stat_activity \
                    WHERE datname = current_database() AND application_name = 'whoop'";
@@ -193,12 +199,12 @@ impl Stage {
         rows.unwrap().is_empty()
     }
 
-    /// Returns the current time of the API and of WHOOP.
+    /// Returns the current time of the clocks of the API and of WHOOP.
     pub(crate) fn clock_now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// Returns the single value of a query.
+    /// Returns the single value that a query returns.
     pub(crate) async fn text(&self, sql: &str) -> String {
         let row = self.db.client().await.query_one(sql, &[]).await.unwrap();
         row.get(0)
@@ -209,7 +215,7 @@ impl Stage {
     }
 }
 
-/// An additional API process on the environment's database.
+/// An additional API on the database of the environment.
 pub(crate) struct Replica {
     pub(crate) client: Client,
     server: StopHandle,
@@ -223,12 +229,13 @@ impl Drop for Replica {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // The call itself sends the command; its future only waits.
+        // The call of `stop` sends the command. The returned future would only wait, and is
+        // dropped.
         drop(self.server.stop());
     }
 }
 
-/// Returns the flags that every start of the API needs.
+/// Returns the command-line flags that every start of the API needs.
 pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &SimServer) -> Vec<String> {
     vec![
         "api".to_owned(),
@@ -250,8 +257,10 @@ pub(crate) fn flags(listen: SocketAddr, database_url: &str, sim: &SimServer) -> 
     ]
 }
 
-/// Starts an API. WHOOP has to know the callback in advance, so the port is chosen first. If
-/// another program has taken it in the meantime, another port is chosen.
+/// Returns an API that is bound to a free port.
+///
+/// The settings contain the address of the callback, so the port is chosen before the API binds it.
+/// If another program has taken the port in the meantime, another port is chosen.
 fn application(
     database_url: &str,
     sim: &SimServer,
@@ -261,7 +270,7 @@ fn application(
     application_that_forces(TimeDelta::zero(), database_url, sim, clock, more)
 }
 
-/// Starts an API with a minimum interval between forced reads.
+/// Returns an API as [`application`] does, with this minimum interval between forced reads.
 fn application_that_forces(
     forced_reads_every: TimeDelta,
     database_url: &str,
@@ -271,11 +280,12 @@ fn application_that_forces(
 ) -> Application {
     loop {
         let mut flags = flags(free_address(), database_url, sim);
-        // The test's flags replace the common ones.
+        // The flags of the test replace the common flags with the same names.
         let name = |flag: &String| flag.split('=').next().map(str::to_owned);
         flags.retain(|flag| !more.iter().any(|other| name(other) == name(flag)));
         let mut cli = ApiCli::parse_from(flags.iter().chain(more));
-        // The clock does not move, so every earlier read would count as just made.
+        // The clock stands still, so with a longer interval every earlier read would count as just
+        // made, and no forced read would be allowed.
         cli.freshness.forced_read_interval = forced_reads_every;
         match Application::build(&cli, Arc::new(clock.clone())) {
             Err(ApiStartError::Listen { source, .. })
@@ -285,7 +295,7 @@ fn application_that_forces(
     }
 }
 
-/// Returns the error with which an API with these flags fails to start.
+/// Returns the error with which the API fails to start with these flags.
 pub(crate) async fn refused_start(more: &[String]) -> ApiStartError {
     let sim = SimServer::start(two_months()).await.unwrap();
     let mut flags = flags(free_address(), "postgres://127.0.0.1:1/nothing", &sim);
@@ -303,7 +313,7 @@ pub(crate) fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-/// Waits until a condition is true, with a timeout.
+/// Waits until a condition is true. Panics after [`DEADLINE`].
 pub(crate) async fn until<F: Future<Output = bool>>(condition: &str, mut is_so: impl FnMut() -> F) {
     let waiting = async {
         while !is_so().await {

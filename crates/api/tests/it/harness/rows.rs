@@ -1,10 +1,10 @@
-//! All rows of the database, for asserting that they did not change.
+//! All rows of the database. With them, a test asserts that nothing has changed.
 
 use std::collections::BTreeMap;
 
 use whoop_devkit::TestDb;
 
-/// The rows of each table, as sorted text.
+/// The rows of each table, each row as text, in sorted order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rows(BTreeMap<String, Vec<String>>);
 
@@ -29,13 +29,13 @@ impl Rows {
         self.0[table].len()
     }
 
-    /// Returns all rows, like a dump.
+    /// Returns the text of all rows, like a dump of the database.
     pub(crate) fn text(&self) -> String {
         let rows = self.0.values().flatten();
         rows.map(|row| format!("{row}\n")).collect()
     }
 
-    /// Returns the tables that contain a text.
+    /// Returns the names of the tables with a row that contains `text`.
     pub(crate) fn tables_with(&self, text: &str) -> Vec<&str> {
         let contains_text = |rows: &[String]| rows.iter().any(|row| row.contains(text));
         let tables = self.0.iter().filter(|(_, rows)| contains_text(rows));
@@ -44,7 +44,8 @@ impl Rows {
 
     pub(crate) fn assert_unchanged(&self, now: &Self, after: &str) {
         for (table, rows) in &self.0 {
-            // A refused request by a service key also adds a row to the audit trail.
+            // The audit trail is not compared, because a refused request with a service key also
+            // adds a row to it.
             if table == "whoop_audit" {
                 continue;
             }

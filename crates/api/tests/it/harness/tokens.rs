@@ -1,4 +1,4 @@
-//! Credentials, valid and invalid.
+//! Valid and invalid credentials for the tests.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
@@ -15,7 +15,8 @@ pub(crate) struct Token {
     algorithm: Algorithm,
 }
 
-/// Returns a time relative to the system clock, which the token checks use.
+/// Returns the time `seconds` from now, in seconds since 1970. It uses the system clock, as the
+/// API's checks of tokens do.
 fn seconds_from_now(seconds: i64) -> i64 {
     i64::try_from(get_current_timestamp()).unwrap() + seconds
 }
@@ -35,7 +36,7 @@ impl Token {
         }
     }
 
-    /// Sets a claim; null removes it.
+    /// Sets a claim of the token. A null value removes the claim.
     pub(crate) fn with(mut self, claim: &str, value: Value) -> Self {
         let claims = self.claims.as_object_mut().unwrap();
         if value.is_null() {
@@ -46,7 +47,7 @@ impl Token {
         self
     }
 
-    /// Sets a time claim to `seconds` from now.
+    /// Sets a claim with a time to `seconds` from now.
     pub(crate) fn with_time(self, claim: &str, seconds: i64) -> Self {
         self.with(claim, json!(seconds_from_now(seconds)))
     }
@@ -70,8 +71,9 @@ impl Token {
         &self.claims
     }
 
-    /// Returns a token with a chosen header and a signature with the right secret, as an attacker
-    /// sends it to make the header decide how the token is checked.
+    /// Returns a token with this header, and with a signature that was made with the right secret.
+    ///
+    /// An attacker sends such a token in order to make the header decide how the token is checked.
     pub(crate) fn under_header(&self, header: &Value) -> String {
         let message = format!("{}.{}", part(header), part(&self.claims));
         let key = EncodingKey::from_secret(self.secret.as_bytes());
@@ -80,7 +82,7 @@ impl Token {
         format!("{message}.{signature}")
     }
 
-    /// Returns a token with a chosen header and without a signature.
+    /// Returns a token with this header and without a signature.
     pub(crate) fn unsigned(&self, header: &Value) -> String {
         format!("{}.{}.", part(header), part(&self.claims))
     }
@@ -90,7 +92,7 @@ fn part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// Returns the digest of a key in the form that `AUTH_SERVICE_KEYS` requires.
+/// Returns the digest of a service key in the form that `AUTH_SERVICE_KEYS` requires.
 pub(crate) fn digest_of(key: &str) -> String {
     Sha256::digest(key.as_bytes())
         .iter()

@@ -1,4 +1,4 @@
-//! Webhooks as WHOOP sends them, with a valid or invalid signature.
+//! Webhooks as WHOOP sends them, with valid or invalid signatures.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -19,7 +19,8 @@ pub(crate) struct Webhook {
     content_encoding: Option<String>,
 }
 
-/// Returns WHOOP's signature over the text of the timestamp and the raw body.
+/// Returns the signature with which WHOOP signs a webhook: it covers the text of the timestamp and
+/// the raw body.
 fn signature(secret: &str, timestamp: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let tag = hmac::sign(&key, &[timestamp.as_bytes(), body].concat());
@@ -96,7 +97,8 @@ pub(crate) fn event(whoop_user_id: i64, kind: &str, id: &str, trace: &str) -> Va
 }
 
 impl Stage {
-    /// Configures WHOOP to send its webhooks here, with faults set by `switches`.
+    /// Configures the simulated WHOOP to send its webhooks to this API. `switches` configures
+    /// faults of the delivery, such as lost events.
     pub(crate) async fn hook_up(&self, switches: &Value) {
         let url = format!("http://{}{PATH}", self.client.address);
         let change = json!({"url": url, "switches": switches});
@@ -112,14 +114,15 @@ impl Stage {
         assert_eq!(answer.status(), 200);
     }
 
-    /// Returns the states of all events in alphabetical order.
+    /// Returns the states of all webhook events in alphabetical order, except for the events that
+    /// [`Stage::nudge`] sends.
     pub(crate) async fn inbox(&self) -> Vec<String> {
         let sql = "SELECT state FROM whoop_webhook_event WHERE event_type <> 'nudge' ORDER BY 1";
         let rows = self.db.client().await.query(sql, &[]).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// Waits until every event that is due has been processed or deferred.
+    /// Waits until every webhook event that is due has been processed or deferred.
     pub(crate) async fn is_drained(&self) {
         let sql = "SELECT 1 FROM whoop_webhook_event WHERE state = 'pending' AND due_at <= $1::TEXT::TIMESTAMPTZ";
         let db = self.db.client().await;
@@ -130,7 +133,8 @@ impl Stage {
         .await;
     }
 
-    /// Makes the API process the inbox now instead of at its next check.
+    /// Makes the API process the webhook inbox now instead of at its next check, by sending it an
+    /// event without meaning.
     pub(crate) async fn nudge(&self) {
         let nudge = event(1, "nudge", "-", &self.clock_now().to_rfc3339());
         let nudge = Webhook::of(&nudge, self.clock_now());
@@ -138,7 +142,7 @@ impl Stage {
         self.is_drained().await;
     }
 
-    /// Delivers WHOOP's outstanding webhooks and waits until they are processed.
+    /// Makes WHOOP deliver its outstanding webhooks, and waits until the API has processed them.
     pub(crate) async fn hear(&self) {
         self.sim.deliver_webhooks().await;
         self.is_drained().await;

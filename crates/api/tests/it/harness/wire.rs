@@ -1,4 +1,4 @@
-//! Requests that no client library would send.
+//! Requests that no client library would send, written byte by byte.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -9,8 +9,9 @@ use tokio::{
 use super::{Client, DEADLINE, until};
 
 impl Client {
-    /// Sends bytes and returns the response until the connection ends; empty if the API closes it
-    /// without a response.
+    /// Sends these bytes, and returns everything that the API sends until the connection is closed.
+    ///
+    /// The result is empty if the API closes the connection without a response.
     pub(crate) async fn send_raw(&self, request: &[u8]) -> String {
         let exchange = async {
             let mut connection = TcpStream::connect(self.address).await.unwrap();
@@ -23,8 +24,8 @@ impl Client {
         timeout(DEADLINE, exchange).await.unwrap()
     }
 
-    /// Sends a request without normalizing its path. Returns the status and the text of the
-    /// response.
+    /// Sends a GET request without normalizing its path. Returns the status and the whole text of
+    /// the response.
     pub(crate) async fn get_raw(&self, target: &str, token: &str) -> (u16, String) {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
@@ -36,14 +37,14 @@ impl Client {
     }
 }
 
-/// Returns the status of a response; 0 if there is none.
+/// Returns the status of a response, or 0 if there is no response.
 pub(crate) fn status_of(answer: &str) -> u16 {
     let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
     status.unwrap_or(0)
 }
 
 impl Client {
-    /// Sends the beginning of a request and closes the connection.
+    /// Sends the beginning of a request, and closes the sending direction of the connection.
     pub(crate) async fn send_and_hang_up(&self, half: &[u8]) {
         let mut connection = TcpStream::connect(self.address).await.unwrap();
         connection.write_all(half).await.unwrap();
@@ -54,8 +55,8 @@ impl Client {
 }
 
 impl Client {
-    /// Sends a request and, when a condition is true, closes the connection without reading the
-    /// response.
+    /// Sends a request, waits until the condition `is_so` is true, and closes the connection
+    /// without reading the response.
     pub(crate) async fn send_and_leave<F: Future<Output = bool>>(
         &self,
         request: &[u8],
