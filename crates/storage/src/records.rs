@@ -178,7 +178,17 @@ pub struct DateRange {
     pub to: Option<NaiveDate>,
 }
 
-/// Returns at most `limit` records of a data type that follow the cursor.
+/// Selects one page of the records of a member.
+#[derive(Debug, Clone, Default)]
+pub struct PageQuery {
+    pub dates: DateRange,
+    /// Position after which the page begins; `None` selects the first page.
+    pub after: Option<PageCursor>,
+    /// Maximum number of records.
+    pub limit: i64,
+}
+
+/// Returns one page of the records of a data type.
 ///
 /// The records are in descending order of local date, creation time and id. The position of a
 /// record changes only when its local date changes. A reader that reads page by page during
@@ -191,9 +201,7 @@ pub async fn page(
     conn: &mut PgConnection,
     user_id: &UserId,
     data_type: DataType,
-    range: &DateRange,
-    cursor: Option<&PageCursor>,
-    limit: i64,
+    page: &PageQuery,
 ) -> Result<Vec<RecordRow>, StorageError> {
     macro_rules! read {
         ($table:ident, $row:ident, $kind:ident) => {{
@@ -205,15 +213,15 @@ pub async fn page(
                     $table::id.desc(),
                 ))
                 .select($row::as_select())
-                .limit(limit)
+                .limit(page.limit)
                 .into_boxed();
-            if let Some(from) = range.from {
+            if let Some(from) = page.dates.from {
                 query = query.filter($table::local_date.ge(from));
             }
-            if let Some(to) = range.to {
+            if let Some(to) = page.dates.to {
                 query = query.filter($table::local_date.le(to));
             }
-            if let Some(cursor) = cursor {
+            if let Some(cursor) = &page.after {
                 let (date, at) = (cursor.local_date, cursor.created_at);
                 let is_after_cursor = $table::created_at
                     .lt(at)

@@ -179,21 +179,22 @@ pub async fn remove_record(
 ) -> Result<Vec<RemovedRecord>, StorageError> {
     users::lock_member(conn, user_id).await?;
     let mut affected = AffectedRecords::default();
-    let mut removed = delete_records(
-        conn,
-        user_id,
-        data_type,
-        delete_sql(data_type),
-        id,
-        &mut affected,
-    )
-    .await?;
-    if data_type == DataType::Sleep {
-        let recovery_sql = "DELETE FROM whoop_recovery WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, cycle_id";
-        let recovery = DataType::Recovery;
-        removed.extend(
-            delete_records(conn, user_id, recovery, recovery_sql, id, &mut affected).await?,
-        );
+    let mut removed = Vec::new();
+    let recovery_of_sleep =
+        (data_type == DataType::Sleep).then_some((DataType::Recovery, DELETE_RECOVERY_OF_SLEEP));
+    for (data_type, sql) in [(data_type, delete_sql(data_type))]
+        .into_iter()
+        .chain(recovery_of_sleep)
+    {
+        for row in delete_records(conn, user_id, sql, id).await? {
+            affected.cycles.extend(row.cycle_id);
+            affected.add_date(data_type, row.local_date);
+            removed.push(RemovedRecord {
+                data_type,
+                id: row.id,
+                local_date: row.local_date,
+            });
+        }
     }
     let mut changes = ChangeBatch::default();
     for record in &removed {
@@ -206,6 +207,9 @@ pub async fn remove_record(
     rejected_record::forget(conn, user_id, data_type, &ids).await?;
     Ok(removed)
 }
+
+const DELETE_RECOVERY_OF_SLEEP: &str = "DELETE FROM whoop_recovery \
+    WHERE user_id = $1 AND sleep_id = $2 RETURNING id, local_date, cycle_id";
 
 const fn delete_sql(data_type: DataType) -> &'static str {
     match data_type {
@@ -231,25 +235,12 @@ const fn delete_sql(data_type: DataType) -> &'static str {
 async fn delete_records(
     conn: &mut PgConnection,
     user_id: &UserId,
-    data_type: DataType,
     sql: &'static str,
     id: &str,
-    affected: &mut AffectedRecords,
-) -> Result<Vec<RemovedRecord>, StorageError> {
-    let rows: Vec<RemovedRow> = prepared(sql)
+) -> Result<Vec<RemovedRow>, StorageError> {
+    Ok(prepared(sql)
         .bind::<Text, _>(user_id.as_str())
         .bind::<Text, _>(id)
         .load(conn)
-        .await?;
-    let mut removed = Vec::with_capacity(rows.len());
-    for row in rows {
-        affected.cycles.extend(row.cycle_id);
-        affected.add_date(data_type, row.local_date);
-        removed.push(RemovedRecord {
-            data_type,
-            id: row.id,
-            local_date: row.local_date,
-        });
-    }
-    Ok(removed)
+        .await?)
 }

@@ -210,15 +210,12 @@ impl LegacyImport {
             adoption.outcome = expected_outcome(account);
             return Ok(adoption);
         }
+        let account = LegacyAccount {
+            whoop_user_id,
+            ..account.clone()
+        };
         match self
-            .adopt_account(
-                &user_id,
-                account,
-                whoop_user_id,
-                &found,
-                context,
-                &mut adoption,
-            )
+            .adopt_account(&user_id, &account, &found, context, &mut adoption)
             .await
         {
             Ok(outcome) => adoption.outcome = outcome,
@@ -252,13 +249,11 @@ impl LegacyImport {
         &self,
         user_id: &UserId,
         account: &LegacyAccount,
-        whoop_user_id: Option<i64>,
         found: &AdoptableRecords,
         context: &SyncContext,
         adoption: &mut MemberAdoption,
     ) -> Result<AdoptionOutcome, SyncError> {
-        self.insert_legacy_connection(user_id, account, whoop_user_id)
-            .await?;
+        self.insert_legacy_connection(user_id, account).await?;
         let member = self.load_member(user_id).await?;
         let mut outcome = match member.connection() {
             ConnectionStatus::Connected => AdoptionOutcome::Connected,
@@ -305,7 +300,6 @@ impl LegacyImport {
         &self,
         user_id: &UserId,
         account: &LegacyAccount,
-        whoop_user_id: Option<i64>,
     ) -> Result<(), SyncError> {
         let now = self.clock.now();
         let (status, detail) = match expected_outcome(account) {
@@ -318,7 +312,7 @@ impl LegacyImport {
         };
         let member = NewUser {
             user_id: user_id.to_string(),
-            whoop_user_id: whoop_user_id.unwrap_or(UNKNOWN_ACCOUNT),
+            whoop_user_id: account.whoop_user_id.unwrap_or(UNKNOWN_ACCOUNT),
             status,
             status_detail: detail.map(str::to_owned),
             connected_at: now,

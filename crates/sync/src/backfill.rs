@@ -145,14 +145,7 @@ impl Backfill {
             match one.window {
                 Some(window) => {
                     self.types
-                        .read_data_type(
-                            user_id,
-                            context,
-                            one.data_type,
-                            window,
-                            false,
-                            &mut one.read,
-                        )
+                        .read_data_type(user_id, context, one.data_type, window, &mut one.read)
                         .await
                 }
                 None => Ok(()),

@@ -3,6 +3,8 @@
 //! An app request of the same member interrupts such a sync. A sync that reaches far back reads one
 //! page at a time, and releases the member lease after each page.
 
+use std::ops::Range;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use whoop_core::Clock;
@@ -117,10 +119,10 @@ impl BackgroundSync {
             let newest = types.find(|one| one.data_type == data_type);
             let end = newest
                 .and_then(|one| one.complete_span)
-                .map(|(from, _)| from);
+                .map_or_else(|| self.clock.now(), |(from, _)| from);
             let mut read = ReadProgress::default();
             let ended = self
-                .read_pages_backwards(user_id, &context, data_type, end, since, &mut read)
+                .read_pages_backwards(user_id, &context, data_type, since..end, &mut read)
                 .await;
             let more = self
                 .types
@@ -134,20 +136,18 @@ impl BackgroundSync {
         Ok(())
     }
 
-    /// Reads pages from the newest to the oldest record: from `end`, or the present if `end` is
-    /// `None`, back to `since` or to the member's first record. The member lease is taken for each
-    /// page.
+    /// Reads pages from the newest to the oldest record: from the end of `span` back to its start or
+    /// to the member's first record. The member lease is taken for each page.
     async fn read_pages_backwards(
         &self,
         user_id: &UserId,
         context: &SyncContext,
         data_type: DataType,
-        end: Option<DateTime<Utc>>,
-        since: DateTime<Utc>,
+        span: Range<DateTime<Utc>>,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
-        let mut oldest = end.unwrap_or_else(|| self.clock.now());
-        while oldest > since {
+        let mut oldest = span.end;
+        while oldest > span.start {
             // The first page contains the record at `oldest`, which is older than this `end`.
             // Therefore the window is complete after one page.
             let end = oldest + TimeDelta::milliseconds(1);
@@ -158,7 +158,7 @@ impl BackgroundSync {
             let leased = self.leases.lease_member(user_id, context).await?;
             let ended = self
                 .types
-                .read_data_type(user_id, &leased.context, data_type, window, false, read)
+                .read_data_type(user_id, &leased.context, data_type, window, read)
                 .await;
             self.leases.release_member(leased).await?;
             match ended {

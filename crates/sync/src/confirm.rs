@@ -22,7 +22,7 @@ use whoop_storage::{
     StorageError, Transaction,
     table::{
         oauth_states::PendingConnect,
-        revocation,
+        revocation::{self, NewRevocation},
         tokens::OAuthTokens,
         unconfirmed_connect::{self, NewUnconfirmedConnect, UnconfirmedConnectRow},
     },
@@ -293,8 +293,15 @@ impl Revocations {
         match row.open(&self.keys) {
             Ok(pair) => {
                 let (id, now) = (Uuid::new_v4(), self.clock.now());
-                revocation::insert_for_later(transaction, &self.keys, id, &pair, now, due_at)
-                    .await?;
+                revocation::insert(
+                    transaction,
+                    &self.keys,
+                    &NewRevocation {
+                        due_at,
+                        ..NewRevocation::due_now(id, &pair, now)
+                    },
+                )
+                .await?;
                 Ok(Some(id))
             }
             Err(StorageError::Seal(error)) => {

@@ -17,7 +17,9 @@ use whoop_storage::{
     table::{
         audit::{self, Actor},
         oauth_states::{self, ConsumeOutcome, PendingConnect},
-        refresh, revocation, sync_log,
+        refresh,
+        revocation::{self, NewRevocation},
+        sync_log,
         tokens::{self, OAuthTokens},
         users::{self, ProfileAccount},
         webhook_signal,
@@ -337,7 +339,12 @@ impl Connections {
             // The account of the superseded token pair was never confirmed, and may be another one.
             // The revocation will not take place if a connected member uses that account.
             let id = Uuid::new_v4();
-            revocation::insert(&mut transaction, &self.keys, id, &superseded, now).await?;
+            revocation::insert(
+                &mut transaction,
+                &self.keys,
+                &NewRevocation::due_now(id, &superseded, now),
+            )
+            .await?;
         }
         let connection = users::NewMemberConnection {
             pair,

@@ -26,7 +26,9 @@ use whoop_storage::{
 };
 
 use crate::{
-    RecordReader, SyncContext, SyncError, pending_scores::daily_share, record_by_id::FirstDenial,
+    RecordReader, SyncContext, SyncError,
+    pending_scores::daily_share,
+    record_by_id::{FirstDenial, RecordRequest},
     window::ReadProgress,
 };
 
@@ -127,19 +129,22 @@ impl RecordReader {
             between = daily_share(between, MAX_READS_BY_ID, today);
         }
         for id in between {
-            self.fetch_by_id_or_warn(user_id, context, R::DATA_TYPE, id, FirstDenial::List, read)
+            let request = RecordRequest {
+                data_type: R::DATA_TYPE,
+                id,
+                first_denial: FirstDenial::List,
+            };
+            self.fetch_by_id_or_warn(user_id, context, request, read)
                 .await?;
         }
         for id in at_the_ends {
-            self.fetch_by_id_or_warn(
-                user_id,
-                context,
-                R::DATA_TYPE,
+            let request = RecordRequest {
+                data_type: R::DATA_TYPE,
                 id,
-                FirstDenial::NotFound,
-                read,
-            )
-            .await?;
+                first_denial: FirstDenial::NotFound,
+            };
+            self.fetch_by_id_or_warn(user_id, context, request, read)
+                .await?;
         }
         Ok(())
     }
@@ -164,14 +169,11 @@ impl RecordReader {
         &self,
         user_id: &UserId,
         context: &SyncContext,
-        data_type: DataType,
-        id: String,
-        first_denial: FirstDenial,
+        request: RecordRequest,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
-        let fetched = self
-            .fetch_by_id(user_id, context, data_type, id.clone(), first_denial, read)
-            .await;
+        let (data_type, id) = (request.data_type, request.id.clone());
+        let fetched = self.fetch_by_id(user_id, context, request, read).await;
         match fetched {
             Err(SyncError::Whoop(WhoopError::Unexpected { status })) => {
                 tracing::warn!(

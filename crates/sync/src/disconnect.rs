@@ -8,7 +8,9 @@ use whoop_storage::{
     table::{
         audit::{self, Actor},
         erasure::{self, ErasureReceipt},
-        oauth_states, refresh, revocation, tokens,
+        oauth_states, refresh,
+        revocation::{self, NewRevocation},
+        tokens,
         users::{self, UserRow},
     },
 };
@@ -181,7 +183,12 @@ impl Revocations {
             Ok(Some(pair)) => {
                 let id = Uuid::new_v4();
                 let now = self.clock.now();
-                revocation::insert(transaction, &self.keys, id, &pair, now).await?;
+                revocation::insert(
+                    transaction,
+                    &self.keys,
+                    &NewRevocation::due_now(id, &pair, now),
+                )
+                .await?;
                 Ok(Ok(id))
             }
             Ok(None) => Ok(Err(RevocationOutcome::NotNeeded)),

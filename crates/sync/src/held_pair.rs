@@ -11,7 +11,12 @@ use chrono::TimeDelta;
 use uuid::Uuid;
 use whoop_storage::{
     PgConnection, StorageError,
-    table::{oauth_states, revocation, tokens::OAuthTokens, unconfirmed_connect},
+    table::{
+        oauth_states,
+        revocation::{self, NewRevocation},
+        tokens::OAuthTokens,
+        unconfirmed_connect,
+    },
 };
 
 use crate::{Connections, SyncError};
@@ -75,7 +80,16 @@ impl Connections {
     async fn try_hold_pair(&self, id: Uuid, tokens: &OAuthTokens) -> Result<(), StorageError> {
         let now = self.clock.now();
         let mut conn = self.database.get().await?;
-        revocation::insert_held(&mut conn, &self.keys, id, tokens, now, now + MAX_HOLD).await
+        revocation::insert(
+            &mut conn,
+            &self.keys,
+            &NewRevocation {
+                due_at: now + MAX_HOLD,
+                is_held: true,
+                ..NewRevocation::due_now(id, tokens, now)
+            },
+        )
+        .await
     }
 
     /// Makes the held token pair of a failed connection request due for revocation now.

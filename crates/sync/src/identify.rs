@@ -12,7 +12,9 @@ use uuid::Uuid;
 use whoop_client::MemberProfile;
 use whoop_core::{UserId, day::ConnectionStatus};
 use whoop_storage::table::{
-    refresh, revocation, tokens,
+    refresh,
+    revocation::{self, NewRevocation},
+    tokens,
     users::{self, ProfileAccount, UserRow},
     webhook_event,
 };
@@ -113,8 +115,15 @@ impl MemberLeases {
         if let Some(refused) = tokens::find(&mut transaction, &self.keys, user_id).await? {
             let id = Uuid::new_v4();
             let due_at = now + REVOCATION_DELAY;
-            revocation::insert_for_later(&mut transaction, &self.keys, id, &refused, now, due_at)
-                .await?;
+            revocation::insert(
+                &mut transaction,
+                &self.keys,
+                &NewRevocation {
+                    due_at,
+                    ..NewRevocation::due_now(id, &refused, now)
+                },
+            )
+            .await?;
         }
         tokens::delete(&mut transaction, user_id).await?;
         refresh::delete(&mut transaction, user_id).await?;

@@ -370,14 +370,16 @@ impl DataTypeSync {
             let ReadRequest {
                 data_type, window, ..
             } = request;
-            let mut read = ReadProgress::default();
-            let up_to_now = window.end >= planned_at;
+            let mut read = ReadProgress {
+                up_to_now: window.end >= planned_at,
+                ..ReadProgress::default()
+            };
             let ended = async {
                 let start = self.begin_attempt(user_id, data_type).await?;
                 read.signal_at = start.signal_at;
                 let is_known_to_fail = is_known_to_fail(start.failing_since, self.clock.now());
                 let context = &context.for_known_failure(is_known_to_fail);
-                self.read_data_type(user_id, context, data_type, window, up_to_now, &mut read)
+                self.read_data_type(user_id, context, data_type, window, &mut read)
                     .await
             };
             let ended = ended.await;
@@ -427,36 +429,34 @@ impl DataTypeSync {
         Ok(sync_log::begin(&mut conn, user_id, data_type, self.clock.now()).await?)
     }
 
-    /// Reads one window of one data type, and adds the result to `read`. `up_to_now` is true if the
-    /// window ends at the present.
+    /// Reads one window of one data type, and adds the result to `read`.
     pub(crate) async fn read_data_type(
         &self,
         user_id: &UserId,
         context: &SyncContext,
         data_type: DataType,
         window: ReadWindow,
-        up_to_now: bool,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
         match data_type {
             DataType::Recovery => {
                 self.reader
-                    .read_window::<Recovery>(user_id, context, window, up_to_now, read)
+                    .read_window::<Recovery>(user_id, context, window, read)
                     .await
             }
             DataType::Sleep => {
                 self.reader
-                    .read_window::<Sleep>(user_id, context, window, up_to_now, read)
+                    .read_window::<Sleep>(user_id, context, window, read)
                     .await
             }
             DataType::Workout => {
                 self.reader
-                    .read_window::<Workout>(user_id, context, window, up_to_now, read)
+                    .read_window::<Workout>(user_id, context, window, read)
                     .await
             }
             DataType::Cycle => {
                 self.reader
-                    .read_window::<Cycle>(user_id, context, window, up_to_now, read)
+                    .read_window::<Cycle>(user_id, context, window, read)
                     .await
             }
         }
@@ -478,6 +478,7 @@ impl DataTypeSync {
             complete_span,
             signal_at: _,
             list_ended: _,
+            up_to_now: _,
         } = read;
         let report = TypeReport {
             data_type,

@@ -6,7 +6,9 @@ use whoop_core::{DataType, UserId, plan::MAX_READS_BY_ID};
 use whoop_storage::member_snapshot::{self, PendingRecord};
 
 use crate::{
-    RecordReader, SyncContext, SyncError, record_by_id::FirstDenial, window::ReadProgress,
+    RecordReader, SyncContext, SyncError,
+    record_by_id::{FirstDenial, RecordRequest},
+    window::ReadProgress,
 };
 
 /// Returns at most `limit` of these ids, and a different share of them on each day.
@@ -69,8 +71,12 @@ impl RecordReader {
             .map(|one| one.id.clone())
             .collect();
         for id in daily_share(ids, MAX_READS_BY_ID, self.clock.now().num_days_from_ce()) {
-            self.fetch_by_id(user_id, context, data_type, id, FirstDenial::NotFound, read)
-                .await?;
+            let request = RecordRequest {
+                data_type,
+                id,
+                first_denial: FirstDenial::NotFound,
+            };
+            self.fetch_by_id(user_id, context, request, read).await?;
         }
         Ok(())
     }

@@ -102,6 +102,7 @@ impl Reconciliation {
         };
         let now = self.clock.now();
         let end = reconcile.until.map_or(now, |until| until.min(now));
+        read.up_to_now = end == now;
         // Records that are older than the retention period are not read, and do not count as
         // differences.
         let from = self
@@ -124,14 +125,7 @@ impl Reconciliation {
                         .signal_at;
                 }
                 self.types
-                    .read_data_type(
-                        user_id,
-                        &leased.context,
-                        data_type,
-                        window,
-                        end == now,
-                        &mut read,
-                    )
+                    .read_data_type(user_id, &leased.context, data_type, window, &mut read)
                     .await
             };
             let ended = ended.await;

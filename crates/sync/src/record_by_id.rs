@@ -29,6 +29,15 @@ pub(crate) enum FirstDenial {
     NotFound,
 }
 
+/// A request for a record by its id.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordRequest {
+    pub(crate) data_type: DataType,
+    pub(crate) id: String,
+    /// The evidence that has to come before a 404, so that the 404 deletes the stored record.
+    pub(crate) first_denial: FirstDenial,
+}
+
 /// WHOOP's answer to a request for a record by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordAnswer {
@@ -45,16 +54,18 @@ impl RecordReader {
     /// Requests a record by its id, and makes the stored record equal to WHOOP's record.
     ///
     /// A 404 deletes the stored record only if it is the second of two independent denials.
-    /// `first_denial` names the evidence that has to come before it.
     pub(crate) async fn fetch_by_id(
         &self,
         user_id: &UserId,
         context: &SyncContext,
-        data_type: DataType,
-        id: String,
-        first_denial: FirstDenial,
+        request: RecordRequest,
         read: &mut ReadProgress,
     ) -> Result<RecordAnswer, SyncError> {
+        let RecordRequest {
+            data_type,
+            id,
+            first_denial,
+        } = request;
         match data_type {
             DataType::Sleep => {
                 let sleep = SleepId(id.clone());

@@ -30,6 +30,8 @@ use crate::{
 pub(crate) struct ReadProgress {
     pub(crate) stored: StoreCounts,
     pub(crate) pages: u64,
+    /// Whether the window ends at the present, so that the read makes its data type fresh.
+    pub(crate) up_to_now: bool,
     /// Whether WHOOP answered 404 instead of a list.
     pub(crate) not_found: bool,
     /// Comparison with the stored records; `None` if the read is not a reconciliation.
@@ -70,7 +72,6 @@ impl RecordReader {
         user_id: &UserId,
         context: &SyncContext,
         window: ReadWindow,
-        up_to_now: bool,
         read: &mut ReadProgress,
     ) -> Result<(), SyncError> {
         let kept_from = self.retention.member_kept_from(user_id).await?;
@@ -138,7 +139,7 @@ impl RecordReader {
                             list_ended: walker.list_ended(),
                             read_at: now,
                         },
-                        up_to_now,
+                        up_to_now: read.up_to_now,
                         signal_at: read.signal_at,
                         rejected: read.stored.rejected,
                         written,
@@ -156,7 +157,7 @@ impl RecordReader {
                 cause,
             })?;
         }
-        if let Some(before) = before.filter(|_| up_to_now)
+        if let Some(before) = before.filter(|_| read.up_to_now)
             && let Err(error) = self
                 .detect_missed_webhooks(R::DATA_TYPE, latest_change, &before)
                 .await

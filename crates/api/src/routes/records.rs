@@ -2,7 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use whoop_core::DataType;
 use whoop_storage::{
-    records::{self, DateRange, DatedRecord, PageCursor},
+    records::{self, DateRange, DatedRecord, PageCursor, PageQuery},
     table::users,
 };
 
@@ -91,15 +91,18 @@ pub(crate) async fn read(
     let limit = parameters::parse_number("limit", limit, DEFAULT_LIMIT, 1..=MAX_LIMIT)?;
     let below = query.cursor.as_deref().map(cursor::decode).transpose()?;
     let member_id = user_id.clone();
+    // One record more than requested is read. It shows whether there is another page.
+    let page = PageQuery {
+        dates: span,
+        after: below,
+        limit: limit + 1,
+    };
     let (mut rows, whoop_user_id) = reads
         .read(&state, &user_id, move |mut conn| {
-            let (member_id, span, below) = (member_id.clone(), span.clone(), below.clone());
+            let (member_id, page) = (member_id.clone(), page.clone());
             async move {
                 let member = users::find(&mut conn, &member_id).await?;
-                // One record more than requested is read. It shows whether there is another page.
-                let below = below.as_ref();
-                let rows = records::page(&mut conn, &member_id, data_type, &span, below, limit + 1)
-                    .await?;
+                let rows = records::page(&mut conn, &member_id, data_type, &page).await?;
                 Ok((rows, member.map_or(0, |member| member.whoop_user_id)))
             }
         })

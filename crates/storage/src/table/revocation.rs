@@ -35,55 +35,41 @@ struct RevocationRow {
     created_at: DateTime<Utc>,
 }
 
-/// Schedules the revocation of a member's permission at WHOOP for the time `now`. The stored row
-/// does not identify the member.
+/// A permission at WHOOP to revoke. The stored row does not identify the member.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRevocation<'a> {
+    pub id: Uuid,
+    pub tokens: &'a OAuthTokens,
+    pub created_at: DateTime<Utc>,
+    /// Time before which the permission must not be revoked.
+    pub due_at: DateTime<Utc>,
+    /// Whether an attempt to connect a WHOOP account is still using the token pair.
+    ///
+    /// The permission is revoked at `due_at`, unless [`release_held`] removes the token pair before
+    /// that time.
+    pub is_held: bool,
+}
+
+impl<'a> NewRevocation<'a> {
+    /// Creates a revocation that is due at `now`.
+    pub fn due_now(id: Uuid, tokens: &'a OAuthTokens, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            tokens,
+            created_at: now,
+            due_at: now,
+            is_held: false,
+        }
+    }
+}
+
+/// Schedules the revocation of a permission at WHOOP.
 pub async fn insert(
     conn: &mut PgConnection,
     keys: &TokenKeys,
-    id: Uuid,
-    tokens: &OAuthTokens,
-    now: DateTime<Utc>,
+    revocation: &NewRevocation<'_>,
 ) -> Result<(), StorageError> {
-    insert_row(conn, keys, id, tokens, now, now, None).await
-}
-
-/// Schedules the revocation of a permission that must not be revoked before `due_at`.
-pub async fn insert_for_later(
-    conn: &mut PgConnection,
-    keys: &TokenKeys,
-    id: Uuid,
-    tokens: &OAuthTokens,
-    now: DateTime<Utc>,
-    due_at: DateTime<Utc>,
-) -> Result<(), StorageError> {
-    insert_row(conn, keys, id, tokens, now, due_at, None).await
-}
-
-/// Stores the token pair of an attempt to connect a WHOOP account (connection attempt) that is in
-/// progress.
-///
-/// The permission is revoked at `until`, unless [`release_held`] removes the token pair before that
-/// time.
-pub async fn insert_held(
-    conn: &mut PgConnection,
-    keys: &TokenKeys,
-    id: Uuid,
-    tokens: &OAuthTokens,
-    now: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<(), StorageError> {
-    insert_row(conn, keys, id, tokens, now, until, Some(until)).await
-}
-
-async fn insert_row(
-    conn: &mut PgConnection,
-    keys: &TokenKeys,
-    id: Uuid,
-    tokens: &OAuthTokens,
-    now: DateTime<Utc>,
-    due_at: DateTime<Utc>,
-    held_until: Option<DateTime<Utc>>,
-) -> Result<(), StorageError> {
+    let NewRevocation { id, tokens, .. } = *revocation;
     let sealed = tokens.seal(keys, &id.to_string())?;
     diesel::insert_into(whoop_revocation::table)
         .values((
@@ -92,9 +78,9 @@ async fn insert_row(
             whoop_revocation::key_id.eq(sealed.key_id),
             whoop_revocation::scope.eq(&tokens.scope),
             whoop_revocation::expires_at.eq(tokens.expires_at),
-            whoop_revocation::next_attempt_at.eq(due_at),
-            whoop_revocation::created_at.eq(now),
-            whoop_revocation::held_until.eq(held_until),
+            whoop_revocation::next_attempt_at.eq(revocation.due_at),
+            whoop_revocation::created_at.eq(revocation.created_at),
+            whoop_revocation::held_until.eq(revocation.is_held.then_some(revocation.due_at)),
         ))
         // The row exists already if PostgreSQL's answer to an earlier attempt was lost.
         .on_conflict_do_nothing()
@@ -103,7 +89,7 @@ async fn insert_row(
     Ok(())
 }
 
-/// Deletes a held token pair (see [`insert_held`]), so that the caller can store it for its member.
+/// Deletes a held token pair (see [`NewRevocation::is_held`]), so that the caller can store it for its member.
 ///
 /// Returns `false` if the token pair is no longer held, or if an attempt to revoke its permission
 /// was made.
@@ -115,7 +101,7 @@ pub async fn release_held(conn: &mut PgConnection, id: Uuid) -> Result<bool, Sto
     Ok(diesel::delete(held).execute(conn).await? > 0)
 }
 
-/// Makes the permission of a held token pair (see [`insert_held`]) due for revocation at the time
+/// Makes the permission of a held token pair (see [`NewRevocation::is_held`]) due for revocation at the time
 /// `now`.
 pub async fn revoke_held(
     conn: &mut PgConnection,

@@ -153,23 +153,30 @@ struct EventAccountRow {
     whoop_user_id: i64,
 }
 
-/// Returns WHOOP's ids of connected members with due events, without the ids in `except`.
+/// Selects the members whose due events are processed next.
+#[derive(Debug, Clone, Copy)]
+pub struct DueAccounts<'a> {
+    pub now: DateTime<Utc>,
+    /// Members with an app request after this time are before members without one.
+    pub seen_since: DateTime<Utc>,
+    /// Whether a member without such an app request is returned only if the data type of a due event
+    /// was read after the event arrived.
+    pub only_seen: bool,
+    /// WHOOP's ids of the members that are not returned.
+    pub except: &'a [i64],
+}
+
+/// Returns WHOOP's ids of at most `limit` connected members with due events.
 ///
-/// Members with an app request after `seen_since` are before members without one. Within each of
-/// these two groups, members with newer events are first.
-///
-/// If `only_seen` is set, a member without such an app request is returned only if the data type of
-/// a due event was read after the event arrived.
+/// Among the members with an app request after `seen_since`, and among the others, members with
+/// newer events are first.
 ///
 /// # Errors
 ///
 /// PostgreSQL is unavailable or rejects a query.
 pub async fn due_accounts(
     conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    seen_since: DateTime<Utc>,
-    only_seen: bool,
-    except: &[i64],
+    due: DueAccounts<'_>,
     limit: i64,
 ) -> Result<Vec<i64>, StorageError> {
     let rows: Vec<EventAccountRow> = prepared(
@@ -183,10 +190,10 @@ pub async fn due_accounts(
          ORDER BY coalesce(bool_or(u.last_seen_at > $2), FALSE) DESC, max(e.received_at) DESC, \
                   e.whoop_user_id LIMIT $5",
     )
-    .bind::<Timestamptz, _>(now)
-    .bind::<Timestamptz, _>(seen_since)
-    .bind::<Bool, _>(only_seen)
-    .bind::<Array<BigInt>, _>(except.to_vec())
+    .bind::<Timestamptz, _>(due.now)
+    .bind::<Timestamptz, _>(due.seen_since)
+    .bind::<Bool, _>(due.only_seen)
+    .bind::<Array<BigInt>, _>(due.except.to_vec())
     .bind::<BigInt, _>(limit)
     .load(conn)
     .await?;

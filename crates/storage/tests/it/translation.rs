@@ -5,7 +5,7 @@ use whoop_core::{
     DataType, UserId,
     record::{Cycle, Recovery, Sleep, Workout},
 };
-use whoop_storage::records::{self, DateRange};
+use whoop_storage::records::{self, PageQuery};
 
 use crate::{
     full_records, generate,
@@ -35,8 +35,11 @@ async fn store_and_read_back(
         DataType::Sleep,
         DataType::Workout,
     ] {
-        let span = DateRange::default();
-        let rows = records::page(&mut conn, member, data_type, &span, None, 10).await;
+        let page = PageQuery {
+            limit: 10,
+            ..PageQuery::default()
+        };
+        let rows = records::page(&mut conn, member, data_type, &page).await;
         let records = rows.unwrap().into_iter().map(|row| {
             let record = row.into_record(WHOOP_USER).unwrap();
             serde_json::to_value(record).unwrap()

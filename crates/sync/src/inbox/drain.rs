@@ -12,7 +12,7 @@ use whoop_storage::{
     StorageError,
     table::{
         users,
-        webhook_event::{self, WebhookEventRow, WebhookEventState},
+        webhook_event::{self, DueAccounts, WebhookEventRow, WebhookEventState},
         webhook_signal,
     },
 };
@@ -115,16 +115,14 @@ impl WebhookInbox {
             let is_scarce = conserve_quota && self.quota.pool.is_scarce().await?;
             let accounts = {
                 let mut conn = self.database.get().await?;
-                let (now, seen_since) = (self.clock.now(), self.clock.now() - APP_IN_USE_WITHIN);
-                webhook_event::due_accounts(
-                    &mut conn,
+                let now = self.clock.now();
+                let due = DueAccounts {
                     now,
-                    seen_since,
-                    is_scarce,
-                    &drained,
-                    ACCOUNTS_PER_QUERY,
-                )
-                .await?
+                    seen_since: now - APP_IN_USE_WITHIN,
+                    only_seen: is_scarce,
+                    except: &drained,
+                };
+                webhook_event::due_accounts(&mut conn, due, ACCOUNTS_PER_QUERY).await?
             };
             if accounts.is_empty() {
                 break;

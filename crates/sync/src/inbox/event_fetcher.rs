@@ -11,7 +11,7 @@ use whoop_storage::{
 
 use crate::{
     SyncContext, SyncError,
-    record_by_id::{FirstDenial, RecordAnswer},
+    record_by_id::{FirstDenial, RecordAnswer, RecordRequest},
     window::ReadProgress,
 };
 
@@ -131,16 +131,14 @@ impl<'a> EventFetcher<'a> {
         if let Some(answer) = self.answers.get(&key) {
             return Ok(*answer);
         }
+        let request = RecordRequest {
+            data_type,
+            id,
+            first_denial,
+        };
         let answer = self
             .reader
-            .fetch_by_id(
-                self.user_id,
-                self.context,
-                data_type,
-                id,
-                first_denial,
-                &mut self.read,
-            )
+            .fetch_by_id(self.user_id, self.context, request, &mut self.read)
             .await?;
         self.answers.insert(key, answer);
         Ok(answer)

@@ -12,7 +12,7 @@ use whoop_storage::{
     StorageError, Transaction, acceptance,
     table::{
         refresh::{self, RefreshHistory},
-        revocation,
+        revocation::{self, NewRevocation},
         tokens::{self, OAuthTokens},
         users,
     },
@@ -102,7 +102,12 @@ impl TokenRefresher {
         if !is_exchanged_pair(found.as_ref(), exchanged) {
             // The member does not use this token pair, so its permission is revoked. The revocation
             // will not take place if a connected member uses the same WHOOP account.
-            revocation::insert(&mut locked, &self.keys, superseded, renewed, now).await?;
+            revocation::insert(
+                &mut locked,
+                &self.keys,
+                &NewRevocation::due_now(superseded, renewed, now),
+            )
+            .await?;
             locked.commit().await?;
             return Ok(found.map_or(StoredPair::None, StoredPair::Another));
         }

@@ -54,11 +54,13 @@ async fn handle_api(world: web::Data<WorldHandle>, request: HttpRequest) -> Http
     log_call(
         &world,
         &request,
-        CallSide::Api,
-        &reply,
-        member,
-        began,
-        fault.as_ref(),
+        &AnsweredCall {
+            side: CallSide::Api,
+            began,
+            reply: &reply,
+            whoop_user_id: member,
+            fault: fault.as_ref(),
+        },
     );
     let mut response = spoil_reply(reply, fault);
     set_quota_headers(&mut response, &quota);
@@ -130,11 +132,13 @@ async fn handle_token(
     log_call(
         &world,
         &request,
-        CallSide::OAuth,
-        &reply,
-        member,
-        began,
-        fault.as_ref(),
+        &AnsweredCall {
+            side: CallSide::OAuth,
+            began,
+            reply: &reply,
+            whoop_user_id: member,
+            fault: fault.as_ref(),
+        },
     );
     spoil_reply(reply, fault)
 }
@@ -166,11 +170,13 @@ async fn handle_authorize(
     log_call(
         &world,
         &request,
-        CallSide::OAuth,
-        &reply,
-        None,
-        began,
-        fault.as_ref(),
+        &AnsweredCall {
+            side: CallSide::OAuth,
+            began,
+            reply: &reply,
+            whoop_user_id: None,
+            fault: fault.as_ref(),
+        },
     );
     spoil_reply(reply, fault)
 }
@@ -265,15 +271,23 @@ fn set_quota_headers(response: &mut HttpResponse, quota: &RateLimitDecision) {
     }
 }
 
-fn log_call(
-    world: &WorldHandle,
-    request: &HttpRequest,
+/// An answered call, for the log.
+struct AnsweredCall<'a> {
     side: CallSide,
-    reply: &HttpReply,
-    whoop_user_id: Option<i64>,
     began: Instant,
-    fault: Option<&Fault>,
-) {
+    reply: &'a HttpReply,
+    whoop_user_id: Option<i64>,
+    fault: Option<&'a Fault>,
+}
+
+fn log_call(world: &WorldHandle, request: &HttpRequest, answered: &AnsweredCall<'_>) {
+    let AnsweredCall {
+        side,
+        began,
+        reply,
+        whoop_user_id,
+        fault,
+    } = *answered;
     let is_reset = fault.is_some_and(|fault| fault.kind == FaultKind::Reset);
     let mut world = world.lock();
     let call = LoggedCall {
