@@ -89,7 +89,8 @@ pub async fn insert(
     Ok(())
 }
 
-/// Deletes a held token pair (see [`NewRevocation::is_held`]), so that the caller can store it for its member.
+/// Deletes a held token pair (see [`NewRevocation::is_held`]), so that the caller can store it for
+/// its member.
 ///
 /// Returns `false` if the token pair is no longer held, or if an attempt to revoke its permission
 /// was made.
@@ -101,8 +102,8 @@ pub async fn release_held(conn: &mut PgConnection, id: Uuid) -> Result<bool, Sto
     Ok(diesel::delete(held).execute(conn).await? > 0)
 }
 
-/// Makes the permission of a held token pair (see [`NewRevocation::is_held`]) due for revocation at the time
-/// `now`.
+/// Makes the permission of a held token pair (see [`NewRevocation::is_held`]) due for revocation at
+/// the time `now`.
 pub async fn revoke_held(
     conn: &mut PgConnection,
     id: Uuid,
@@ -119,7 +120,7 @@ pub async fn revoke_held(
 }
 
 /// Returns whether the token pair of any connection attempt in progress is held (see
-/// [`insert_held`]).
+/// [`NewRevocation::is_held`]).
 pub async fn is_any_held(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
